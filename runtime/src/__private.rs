@@ -1,0 +1,11 @@
+//! The only door for expansions. Not part of the public API: it changes
+//! without notice, together with the macros.
+
+pub use crate::cleanup::{Body, Cleanup, Frame, Leave, LeaveBlock};
+pub use crate::context::{Done, Gate, done, gate};
+pub use crate::exit::Exit;
+
+/// Tells the compiler what an async block returns.
+pub fn typed<T, F: Future<Output = T>>(future: F) -> F {
+    future
+}

@@ -1,0 +1,253 @@
+//! `defer!` and `on_cancel!`: the frames that expansions build.
+//!
+//! ```text
+//! let mut frame = Frame::arm();
+//! let exit = frame.body(async { the rest of the block }).await;
+//! frame.cleanup(async { the cleanup }).await;
+//! frame.leave(exit).await
+//! ```
+//!
+//! The body may be left at any of its awaits; the frame's own three awaits are
+//! no checkpoints. The cleanup runs in the async fn that owns the locals, after
+//! the body is gone, so both may borrow them.
+
+use std::future::Future;
+use std::panic::{Location, resume_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use pin_project_lite::pin_project;
+
+use crate::context::{self, Panic};
+use crate::exit::Exit;
+use crate::region::{Region, out_of_budget};
+use crate::report::{self, ReportKind};
+
+/// An armed cleanup.
+#[derive(Debug)]
+pub struct Frame {
+    region: Region,
+    what: &'static str,
+    location: &'static Location<'static>,
+    /// Nothing is lost if the frame is dropped now.
+    disarmed: bool,
+    /// A panic of the cleanup.
+    panic: Option<Panic>,
+}
+
+impl Frame {
+    /// Arms a `defer!`.
+    #[track_caller]
+    pub fn arm() -> Frame {
+        Frame::new("`defer!`", Location::caller())
+    }
+
+    /// Arms an `on_cancel!`.
+    #[track_caller]
+    pub fn arm_on_cancel() -> Frame {
+        Frame::new("`on_cancel!`", Location::caller())
+    }
+
+    fn new(what: &'static str, location: &'static Location<'static>) -> Frame {
+        let mut region = Region::holding();
+        context::current(|frame| {
+            if let Some(frame) = frame {
+                region.open(frame);
+            }
+        });
+        Frame {
+            region,
+            what,
+            location,
+            disarmed: false,
+            panic: None,
+        }
+    }
+
+    /// Runs the guarded code to its end, or until it is left.
+    pub fn body<F: Future>(&mut self, body: F) -> Body<'_, F> {
+        Body {
+            frame: self,
+            body: Some(body),
+            tries: 0,
+        }
+    }
+
+    /// Runs the cleanup, shielded, once the body is gone.
+    pub fn cleanup<F: Future<Output = ()>>(&mut self, cleanup: F) -> Cleanup<'_, F> {
+        Cleanup {
+            frame: self,
+            cleanup: Some(cleanup),
+        }
+    }
+
+    /// Passes on what the body did: its value, its panic, or the cancellation.
+    pub fn leave<T>(self, exit: Exit<T>) -> Leave<T> {
+        Leave {
+            block: self.leave_block(exit),
+        }
+    }
+
+    /// The same for a block that may end without returning.
+    pub fn leave_block<T>(mut self, mut exit: Exit<T>) -> LeaveBlock<T> {
+        self.disarmed = true;
+        self.region.close();
+        if let Some(panic) = self.panic.take() {
+            exit.add_panic(panic);
+        }
+        LeaveBlock {
+            exit: Some(exit),
+            what: self.what,
+            location: self.location,
+        }
+    }
+}
+
+impl Drop for Frame {
+    fn drop(&mut self) {
+        if self.disarmed {
+            return;
+        }
+        let scope = self
+            .region
+            .node()
+            .map(|node| node.name())
+            .unwrap_or_default();
+        let message = format!(
+            "lost cleanup: {} was dropped before it had run to its end",
+            self.what
+        );
+        report::report(ReportKind::LostCleanup, &scope, message, self.location);
+    }
+}
+
+pin_project! {
+    /// Future of [`Frame::body`].
+    #[must_use = "futures do nothing unless awaited"]
+    pub struct Body<'a, F> {
+        frame: &'a mut Frame,
+        #[pin]
+        body: Option<F>,
+        tries: u8,
+    }
+}
+
+impl<F: Future> Future for Body<'_, F> {
+    type Output = Exit<F::Output>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        let region = &mut this.frame.region;
+        let Some(body) = this.body.as_mut().as_pin_mut() else {
+            return Poll::Pending;
+        };
+        let polled = region.enter(cx, false, |cx| context::catch(|| body.poll(cx)));
+        let mut exit = match polled {
+            Ok(Poll::Ready(value)) => Exit::Value(value),
+            Err(panic) => Exit::Panicked(panic),
+            Ok(Poll::Pending) if context::take_done() => Exit::Ended,
+            Ok(Poll::Pending) if !region.may_drop(false) => return Poll::Pending,
+            Ok(Poll::Pending) if out_of_budget(this.tries, cx) => return Poll::Pending,
+            Ok(Poll::Pending) => Exit::Left,
+        };
+        if let Err(panic) = context::drop_outside(this.body) {
+            exit.add_panic(panic);
+        }
+        Poll::Ready(exit)
+    }
+}
+
+pin_project! {
+    /// Future of [`Frame::cleanup`].
+    #[must_use = "futures do nothing unless awaited"]
+    pub struct Cleanup<'a, F> {
+        frame: &'a mut Frame,
+        #[pin]
+        cleanup: Option<F>,
+    }
+}
+
+impl<F: Future<Output = ()>> Future for Cleanup<'_, F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut this = self.project();
+        let frame = this.frame;
+        let Some(cleanup) = this.cleanup.as_mut().as_pin_mut() else {
+            return Poll::Pending;
+        };
+        match frame
+            .region
+            .enter(cx, true, |cx| context::catch(|| cleanup.poll(cx)))
+        {
+            Ok(Poll::Ready(())) => {}
+            Err(panic) => frame.panic = Some(panic),
+            Ok(Poll::Pending) if !frame.region.may_drop(true) => return Poll::Pending,
+            Ok(Poll::Pending) => {
+                if let Some(node) = frame.region.node() {
+                    node.overran(&format!("the cleanup of {}", frame.what), frame.location);
+                }
+            }
+        }
+        if let Err(panic) = context::drop_outside(this.cleanup) {
+            frame.panic.get_or_insert(panic);
+        }
+        Poll::Ready(())
+    }
+}
+
+/// Future of [`Frame::leave`].
+#[must_use = "futures do nothing unless awaited"]
+pub struct Leave<T> {
+    block: LeaveBlock<T>,
+}
+
+impl<T> Future for Leave<T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        match Pin::new(&mut self.block).poll(cx) {
+            Poll::Ready(Some(value)) => Poll::Ready(value),
+            // A body that is the function's own tail has no other end.
+            Poll::Ready(None) | Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+/// Future of [`Frame::leave_block`].
+#[must_use = "futures do nothing unless awaited"]
+pub struct LeaveBlock<T> {
+    exit: Option<Exit<T>>,
+    what: &'static str,
+    location: &'static Location<'static>,
+}
+
+impl<T> Unpin for Leave<T> {}
+impl<T> Unpin for LeaveBlock<T> {}
+
+impl<T> Future for LeaveBlock<T> {
+    type Output = Option<T>;
+
+    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<T>> {
+        match self.exit.take() {
+            Some(Exit::Value(value)) => Poll::Ready(Some(value)),
+            Some(Exit::Ended) => Poll::Ready(None),
+            Some(Exit::Panicked(panic)) => resume_unwind(panic),
+            Some(Exit::Left) | None => {
+                self.exit = None;
+                parked(self.what, self.location)
+            }
+        }
+    }
+}
+
+/// A frame that was left has no body any more: it waits to be dropped. Polled on
+/// outside the boundary that left it, there is nothing to go on with.
+pub(crate) fn parked<T>(what: &str, location: &Location<'_>) -> Poll<T> {
+    let leaving = context::current(|frame| frame.is_some_and(|frame| frame.in_pass()));
+    assert!(
+        leaving,
+        "the code guarded by {what} at {location} was left by a cancellation and is polled again"
+    );
+    Poll::Pending
+}

@@ -1,0 +1,297 @@
+//! What the current poll runs in: the thread-local that checkpoints read.
+//!
+//! A boundary polls its future inside [`enter`], which puts a [`Frame`] on the
+//! stack and its address in the thread-local, and restores what was there
+//! before on the way out, also when unwinding. So a frame is visible exactly as
+//! long as the poll that made it.
+//!
+//! Another task may be polled inside ours (a `LocalSet`, a nested runtime). It
+//! is not part of ours: the slow paths compare tokio's task id, which the frame
+//! notes.
+
+use std::cell::Cell;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::panic::Location;
+use std::pin::Pin;
+use std::ptr;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use tokio::task::Id;
+
+use crate::node::{Node, flag};
+use crate::table::RegionId;
+
+/// Checkpoints that a task passes in one poll before it lets others run.
+const BUDGET: u32 = 128;
+
+/// What the current poll runs in.
+pub(crate) struct Frame<'a> {
+    pub(crate) node: &'a Arc<Node>,
+    /// The region that what is opened now lies in.
+    pub(crate) region: RegionId,
+    /// Inside a shield or a cleanup.
+    pub(crate) shielded: bool,
+    /// The waker that polls the node's future.
+    pub(crate) waker: &'a Waker,
+    /// The tokio task, `None` under `Runtime::block_on`.
+    task: Option<Id>,
+}
+
+impl<'a> Frame<'a> {
+    /// The frame of a node's own future.
+    pub(crate) fn of(node: &'a Arc<Node>, waker: &'a Waker) -> Self {
+        let task = tokio::task::try_id();
+        Frame {
+            node,
+            region: RegionId::ROOT,
+            shielded: false,
+            waker,
+            task,
+        }
+    }
+
+    /// The frame of a region inside this one.
+    pub(crate) fn inside(&self, region: RegionId, shielded: bool) -> Frame<'a> {
+        Frame {
+            region,
+            shielded: self.shielded || shielded,
+            ..*self
+        }
+    }
+
+    fn mask(&self) -> u32 {
+        if self.shielded {
+            flag::ABORTED
+        } else {
+            flag::CANCELLED | flag::ABORTED
+        }
+    }
+
+    /// Whether what runs here is to be left.
+    pub(crate) fn leaving(&self) -> bool {
+        self.node.flags_acquire() & self.mask() != 0
+    }
+
+    pub(crate) fn aborting(&self) -> bool {
+        self.node.flags_acquire() & flag::ABORTED != 0
+    }
+
+    /// Whether regions have to report that they were polled.
+    pub(crate) fn in_pass(&self) -> bool {
+        self.node.flags() & (flag::CANCELLED | flag::ABORTED) != 0
+    }
+
+    fn is_ours(&self) -> bool {
+        self.task == tokio::task::try_id()
+    }
+}
+
+struct Current {
+    /// The node whose flags gates read; null outside any scope.
+    node: Cell<*const Node>,
+    /// Which of its flags close a gate.
+    mask: Cell<u32>,
+    budget: Cell<u32>,
+    frame: Cell<*const Frame<'static>>,
+    /// Set by [`done`], taken by the body that it ends.
+    done: Cell<bool>,
+}
+
+thread_local! {
+    static CURRENT: Current = const {
+        Current {
+            node: Cell::new(ptr::null()),
+            mask: Cell::new(0),
+            budget: Cell::new(BUDGET),
+            frame: Cell::new(ptr::null()),
+            done: Cell::new(false),
+        }
+    };
+}
+
+/// Restores the thread-local when a poll ends, however it ends.
+struct Restore {
+    node: *const Node,
+    mask: u32,
+    frame: *const Frame<'static>,
+}
+
+impl Restore {
+    fn set(node: *const Node, mask: u32, frame: *const Frame<'static>) -> Restore {
+        CURRENT.with(|current| {
+            let node = current.node.replace(node);
+            if node.is_null() {
+                current.budget.set(BUDGET);
+            }
+            let mask = current.mask.replace(mask);
+            Restore {
+                node,
+                mask,
+                frame: current.frame.replace(frame),
+            }
+        })
+    }
+}
+
+impl Drop for Restore {
+    fn drop(&mut self) {
+        CURRENT.with(|current| {
+            current.node.set(self.node);
+            current.mask.set(self.mask);
+            current.frame.set(self.frame);
+        });
+    }
+}
+
+/// Runs `f` inside `frame`.
+pub(crate) fn enter<R>(frame: &Frame<'_>, f: impl FnOnce() -> R) -> R {
+    let _restore = Restore::set(
+        Arc::as_ptr(frame.node),
+        frame.mask(),
+        ptr::from_ref(frame).cast(),
+    );
+    f()
+}
+
+/// Runs `f` outside of every scope: for the drop of a body that was left.
+pub(crate) fn outside<R>(f: impl FnOnce() -> R) -> R {
+    let _restore = Restore::set(ptr::null(), 0, ptr::null());
+    f()
+}
+
+/// The current frame, unless there is none or another task is polled inside it.
+pub(crate) fn current<R>(f: impl FnOnce(Option<&Frame<'_>>) -> R) -> R {
+    let frame = CURRENT.with(|current| current.frame.get());
+    if frame.is_null() {
+        return f(None);
+    }
+    // SAFETY: `enter` borrows the frame for as long as its address stands in
+    // the thread-local: `Restore` puts the former address back before `enter`
+    // returns or unwinds. The reference cannot outlive this call, for `f` is
+    // generic over its lifetime, and it stays on this thread.
+    let frame = unsafe { &*frame };
+    f(Some(frame).filter(|frame| frame.is_ours()))
+}
+
+/// The current node, and whether the current code is shielded from it.
+pub(crate) fn ambient() -> Option<(Arc<Node>, bool)> {
+    current(|frame| frame.map(|frame| (frame.node.clone(), frame.shielded)))
+}
+
+/// Drops what `slot` holds, outside of every scope; a panic is returned.
+pub(crate) fn drop_outside<T>(slot: Pin<&mut Option<T>>) -> Result<(), Panic> {
+    outside(|| {
+        catch(|| {
+            let mut slot = slot;
+            slot.set(None)
+        })
+    })
+}
+
+pub(crate) type Panic = Box<dyn std::any::Any + Send>;
+
+/// Runs user code, its panic caught. What it leaves behind is dropped or left
+/// in order, never used again, so unwind safety is not asked for.
+pub(crate) fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Panic> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(f))
+}
+
+/// A checkpoint; made by [`gate`].
+///
+/// Ready while all is well. Pending for ever once the current scope is
+/// cancelled and not shielded: the code behind it is never reached, and the
+/// boundary drops the future here. Every so many checkpoints it is pending
+/// once, to let other tasks run. Outside any scope it is always ready.
+#[derive(Debug)]
+#[must_use = "futures do nothing unless awaited"]
+pub struct Gate(PhantomData<()>);
+
+/// A checkpoint at the caller's line.
+#[inline]
+#[track_caller]
+pub fn gate() -> Gate {
+    let location = Location::caller();
+    CURRENT.with(|current| {
+        let node = current.node.get();
+        if !node.is_null() {
+            // SAFETY: as in `current`: the node is borrowed by the frame of
+            // the `enter` that put its address here.
+            unsafe { &*node }.passed(location);
+        }
+    });
+    Gate(PhantomData)
+}
+
+impl Future for Gate {
+    type Output = ();
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let open = CURRENT.with(|current| {
+            let node = current.node.get();
+            if node.is_null() {
+                return true;
+            }
+            // SAFETY: as in `gate`.
+            let flags = unsafe { &*node }.flags();
+            let budget = current.budget.get();
+            let open = flags & current.mask.get() == 0 && budget != 0;
+            if open {
+                current.budget.set(budget - 1);
+            }
+            open
+        });
+        if open {
+            Poll::Ready(())
+        } else {
+            closed_gate(cx)
+        }
+    }
+}
+
+#[cold]
+fn closed_gate(cx: &mut Context<'_>) -> Poll<()> {
+    current(|frame| match frame {
+        None => Poll::Ready(()),
+        Some(frame) if frame.leaving() => {
+            // The task's own waker is known to the node already.
+            if !cx.waker().will_wake(frame.waker) {
+                frame.node.park(cx.waker());
+            }
+            Poll::Pending
+        }
+        Some(_) => {
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        }
+    })
+}
+
+/// The end of a block whose body is an async block; made by [`done`].
+#[derive(Debug)]
+#[must_use = "futures do nothing unless awaited"]
+pub struct Done<T>(PhantomData<fn() -> T>);
+
+/// Ends the enclosing body: it is dropped where it is, as if it had returned.
+pub fn done<T>() -> Done<T> {
+    Done(PhantomData)
+}
+
+impl<T> Future for Done<T> {
+    type Output = T;
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<T> {
+        CURRENT.with(|current| current.done.set(true));
+        Poll::Pending
+    }
+}
+
+/// Whether the body just polled has reached its [`done`].
+///
+/// Nothing can lie between the two: `done` is awaited by the body's own async
+/// block.
+pub(crate) fn take_done() -> bool {
+    CURRENT.with(|current| current.done.replace(false))
+}

@@ -1,0 +1,294 @@
+//! What a task's handle and a group return.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::panic::Location;
+
+use crate::reason::Cancelled;
+use crate::task::TaskId;
+
+/// The error type of a group that names none: any error.
+pub type BoxError = Box<dyn Error + Send + Sync>;
+
+/// Why a task has no value.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// use taskscope::{BoxError, TaskError, TaskGroup, Value};
+///
+/// let outcome = TaskGroup::<BoxError>::new().run(async |g| {
+///     let task = g.spawn(std::future::pending::<Value<u8>>());
+///     task.cancel();
+///     Ok(task.await)
+/// });
+/// assert!(matches!(outcome.await.unwrap(), Err(TaskError::Cancelled(_))));
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum TaskError {
+    /// It was cancelled and left in order, or never started.
+    Cancelled(Cancelled),
+    /// It returned an error, which is among the group's failures.
+    Failed,
+    /// It panicked, with this message.
+    Panicked(String),
+    /// It overran its grace period and was dropped where it was, or its runtime
+    /// was shut down.
+    Aborted,
+}
+
+impl fmt::Display for TaskError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TaskError::Cancelled(cancelled) => {
+                write!(f, "the task was cancelled: {}", cancelled.reason())
+            }
+            TaskError::Failed => f.write_str("the task failed; its error is the group's"),
+            TaskError::Panicked(message) => write!(f, "the task panicked: {message}"),
+            TaskError::Aborted => f.write_str("the task was aborted"),
+        }
+    }
+}
+
+impl Error for TaskError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            TaskError::Cancelled(cancelled) => Some(cancelled),
+            _ => None,
+        }
+    }
+}
+
+impl From<TaskError> for io::Error {
+    fn from(error: TaskError) -> Self {
+        match error {
+            TaskError::Cancelled(cancelled) => cancelled.into(),
+            other => io::Error::other(other),
+        }
+    }
+}
+
+/// What made a task fail.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Cause<E> {
+    /// It returned this error.
+    Error(E),
+    /// It panicked, with this message.
+    Panic(String),
+    /// It overran its grace period and was dropped where it was.
+    Aborted,
+}
+
+impl<E: fmt::Display> fmt::Display for Cause<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Cause::Error(error) => error.fmt(f),
+            Cause::Panic(message) => write!(f, "panicked: {message}"),
+            Cause::Aborted => f.write_str("aborted: overran the grace period"),
+        }
+    }
+}
+
+/// One failure of a group: which task, where it was spawned, and why.
+///
+/// The group's own body is the task named `body`.
+#[derive(Clone, Debug)]
+pub struct Failure<E> {
+    pub(crate) name: String,
+    pub(crate) id: TaskId,
+    pub(crate) location: &'static Location<'static>,
+    pub(crate) cause: Cause<E>,
+}
+
+impl<E> Failure<E> {
+    /// The task's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The task's id.
+    pub fn id(&self) -> TaskId {
+        self.id
+    }
+
+    /// The source line that spawned the task.
+    pub fn location(&self) -> &'static Location<'static> {
+        self.location
+    }
+
+    /// What made it fail.
+    pub fn cause(&self) -> &Cause<E> {
+        &self.cause
+    }
+
+    /// The error, if the task returned one.
+    pub fn error(&self) -> Option<&E> {
+        match &self.cause {
+            Cause::Error(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl<E: fmt::Display> fmt::Display for Failure<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` ({}): {}", self.name, self.location, self.cause)
+    }
+}
+
+/// A group failed, or was cancelled: every failure, in the order in which they
+/// happened.
+///
+/// `Display` is a short tree of names and causes. `source()` is `None`, since
+/// the causes stand there.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// use taskscope::{BoxError, TaskGroup};
+///
+/// let error = TaskGroup::<BoxError>::new()
+///     .name("import")
+///     .run(async |g| {
+///         g.spawn_named("users", async { Err::<(), _>("no such table") });
+///         Ok(())
+///     })
+///     .await
+///     .unwrap_err();
+/// assert_eq!(error.failures()[0].name(), "users");
+/// assert!(error.to_string().contains("no such table"));
+/// # }
+/// ```
+pub struct GroupError<E = BoxError>(Box<Contents<E>>);
+
+struct Contents<E> {
+    group: String,
+    failures: Vec<Failure<E>>,
+    cancelled: Option<Cancelled>,
+}
+
+impl<E> GroupError<E> {
+    pub(crate) fn new(
+        group: String,
+        failures: Vec<Failure<E>>,
+        cancelled: Option<Cancelled>,
+    ) -> Self {
+        GroupError(Box::new(Contents {
+            group,
+            failures,
+            cancelled,
+        }))
+    }
+
+    /// Every failure, in order of occurrence. Empty when the group was only
+    /// cancelled.
+    pub fn failures(&self) -> &[Failure<E>] {
+        &self.0.failures
+    }
+
+    /// The failure that came first: the others may follow from it.
+    pub fn first(&self) -> Option<&Failure<E>> {
+        self.0.failures.first()
+    }
+
+    /// The errors that tasks returned, without panics and aborted tasks.
+    pub fn errors(&self) -> impl Iterator<Item = &E> {
+        self.0.failures.iter().filter_map(Failure::error)
+    }
+
+    /// Set when the group itself was cancelled or timed out.
+    pub fn cancelled(&self) -> Option<&Cancelled> {
+        self.0.cancelled.as_ref()
+    }
+
+    /// The first failure as one error, for callers who expect one.
+    ///
+    /// A panic, an aborted task and a cancelled group are converted from
+    /// [`TaskError`].
+    pub fn into_first(self) -> E
+    where
+        E: From<TaskError>,
+    {
+        let Contents {
+            failures,
+            cancelled,
+            ..
+        } = *self.0;
+        match (
+            failures.into_iter().next().map(|failure| failure.cause),
+            cancelled,
+        ) {
+            (Some(Cause::Error(error)), _) => error,
+            (Some(Cause::Panic(message)), _) => TaskError::Panicked(message).into(),
+            (None, Some(cancelled)) => TaskError::Cancelled(cancelled).into(),
+            (Some(Cause::Aborted) | None, _) => TaskError::Aborted.into(),
+        }
+    }
+
+    /// Parts the failures: those whose error satisfies `predicate`, and the
+    /// rest, with the panics, the aborted tasks and the cancellation. What
+    /// Python's `except*` does.
+    pub fn split(self, mut predicate: impl FnMut(&E) -> bool) -> (Option<Self>, Option<Self>) {
+        let Contents {
+            group,
+            failures,
+            cancelled,
+        } = *self.0;
+        let (matching, rest): (Vec<_>, Vec<_>) = failures
+            .into_iter()
+            .partition(|failure| failure.error().is_some_and(&mut predicate));
+        let left = (!matching.is_empty()).then(|| GroupError::new(group.clone(), matching, None));
+        let right = (!rest.is_empty() || cancelled.is_some())
+            .then(|| GroupError::new(group, rest, cancelled));
+        (left, right)
+    }
+}
+
+impl<E: fmt::Display> fmt::Display for GroupError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Contents {
+            group,
+            failures,
+            cancelled,
+        } = &*self.0;
+        match (failures.len(), cancelled) {
+            (0, Some(cancelled)) => {
+                return write!(f, "group `{group}` was cancelled: {}", cancelled.reason());
+            }
+            (1, _) => write!(f, "group `{group}`: 1 task failed")?,
+            (count, _) => write!(f, "group `{group}`: {count} tasks failed")?,
+        }
+        if let Some(cancelled) = cancelled {
+            write!(f, ", and it was cancelled: {}", cancelled.reason())?;
+        }
+        for (index, failure) in failures.iter().enumerate() {
+            let last = index + 1 == failures.len();
+            let (branch, trunk) = if last {
+                ("└─ ", "   ")
+            } else {
+                ("├─ ", "│  ")
+            };
+            // An error of several lines, such as a nested group's, is indented.
+            let text = failure.to_string().replace('\n', &format!("\n{trunk}"));
+            write!(f, "\n{branch}{text}")?;
+        }
+        Ok(())
+    }
+}
+
+impl<E: fmt::Debug> fmt::Debug for GroupError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GroupError")
+            .field("group", &self.0.group)
+            .field("failures", &self.0.failures)
+            .field("cancelled", &self.0.cancelled)
+            .finish()
+    }
+}
+
+// Not for `E: Error` alone: `anyhow::Error` and `BoxError` are no `Error`.
+impl<E: fmt::Debug + fmt::Display> Error for GroupError<E> {}

@@ -1,0 +1,34 @@
+//! Structured tasks for tokio.
+
+#[doc(hidden)]
+pub mod __private;
+mod ambient;
+mod boundary;
+mod cleanup;
+mod context;
+mod error;
+mod exit;
+mod group;
+mod node;
+mod output;
+mod reason;
+mod region;
+mod report;
+mod scope;
+mod scoped;
+mod shield;
+mod sync;
+mod table;
+mod task;
+
+pub use ambient::{cancelled, checkpoint, deadline, is_cancelled, is_stopping, stopping};
+pub use context::Gate;
+pub use error::{BoxError, Cause, Failure, GroupError, TaskError};
+pub use group::{Group, GroupRun, OnFailure, Permit, TaskGroup};
+pub use output::{TaskOutput, TaskResult, Value, ValueOf};
+pub use reason::{Cancelled, Reason};
+pub use report::{Report, ReportKind, Stats, set_report_hook, stats};
+pub use scope::{CancelHandle, Scope, ScopeRun, timeout, timeout_at};
+pub use shield::{Shield, shield};
+pub use task::{TaskHandle, TaskId};
+pub use taskscope_macros::{cancellable, checkpoint, defer, on_cancel, task_group};

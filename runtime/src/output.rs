@@ -1,0 +1,97 @@
+//! What a task may return.
+
+use std::convert::Infallible;
+
+/// The value of a task that cannot fail.
+///
+/// A plain `T` would conflict with `Result` in Rust's coherence rules, hence
+/// the wrapper.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// use taskscope::{BoxError, TaskGroup, Value};
+/// let sum = TaskGroup::<BoxError>::new().run(async |g| Ok(g.spawn(async { Value(1 + 2) }).await?));
+/// assert_eq!(sum.await.unwrap(), 3);
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Value<T>(pub T);
+
+/// What a task gives to the one who awaits its handle.
+pub trait TaskOutput {
+    /// The type of the value.
+    type Value;
+}
+
+/// A task's output, in a group whose error type is `E`: `()`, `!`,
+/// [`Value<T>`], or a `Result` whose error converts into `E`.
+#[diagnostic::on_unimplemented(
+    message = "a task that returns `{Self}` does not fit a group whose error type is `{E}`",
+    label = "this task's output does not fit the group",
+    note = "a task returns `()`, `Value(v)`, or a `Result` whose error converts into the group's"
+)]
+pub trait TaskResult<E>: TaskOutput {
+    /// The value, or the group's failure.
+    ///
+    /// # Errors
+    ///
+    /// The task's error, converted.
+    fn into_result(self) -> Result<Self::Value, E>;
+}
+
+/// The value of a future that is spawned.
+pub type ValueOf<F> = <<F as Future>::Output as TaskOutput>::Value;
+
+impl TaskOutput for () {
+    type Value = ();
+}
+
+impl<E> TaskResult<E> for () {
+    fn into_result(self) -> Result<(), E> {
+        Ok(())
+    }
+}
+
+impl<T> TaskOutput for Value<T> {
+    type Value = T;
+}
+
+impl<T, E> TaskResult<E> for Value<T> {
+    fn into_result(self) -> Result<T, E> {
+        Ok(self.0)
+    }
+}
+
+impl<T, X> TaskOutput for Result<T, X> {
+    type Value = T;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T, X: Into<E>, E> TaskResult<E> for Result<T, X> {
+    fn into_result(self) -> Result<T, E> {
+        self.map_err(Into::into)
+    }
+}
+
+/// Names the never type, which has no name on stable.
+pub trait Returns {
+    /// The return type.
+    type Output;
+}
+
+impl<T> Returns for fn() -> T {
+    type Output = T;
+}
+
+type Never = <fn() -> ! as Returns>::Output;
+
+impl TaskOutput for Never {
+    type Value = Infallible;
+}
+
+impl<E> TaskResult<E> for Never {
+    fn into_result(self) -> Result<Infallible, E> {
+        self
+    }
+}

@@ -1,0 +1,159 @@
+//! Why something was cancelled, and what the one who opened the scope is told.
+
+use std::borrow::Cow;
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+/// Why a scope was cancelled.
+///
+/// The first reason stays: cancelling a cancelled scope again changes nothing.
+/// Scopes below inherit the reason unchanged.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// use std::time::Duration;
+/// use taskscope::Reason;
+///
+/// let late = taskscope::timeout(Duration::from_secs(1), std::future::pending::<()>()).await;
+/// assert!(matches!(late.unwrap_err().reason(), Reason::Deadline));
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Reason {
+    /// Somebody called `cancel()`.
+    Requested,
+    /// The scope's deadline passed.
+    Deadline,
+    /// A task of the same group, or the group's body, failed.
+    SiblingFailed,
+    /// The process is shutting down.
+    Shutdown,
+    /// The future that owned the scope was dropped.
+    Dropped,
+    /// A reason of the caller's own.
+    Other(Arc<dyn Error + Send + Sync>),
+}
+
+impl Reason {
+    /// A reason of the caller's own, made from any error or message.
+    ///
+    /// ```
+    /// let reason = taskscope::Reason::other("the disk is full");
+    /// assert_eq!(reason.to_string(), "the disk is full");
+    /// ```
+    pub fn other(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Reason::Other(Arc::from(error.into()))
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Reason::Requested => f.write_str("requested"),
+            Reason::Deadline => f.write_str("deadline passed"),
+            Reason::SiblingFailed => f.write_str("sibling failed"),
+            Reason::Shutdown => f.write_str("shutdown"),
+            Reason::Dropped => f.write_str("owner dropped"),
+            Reason::Other(error) => fmt::Display::fmt(error, f),
+        }
+    }
+}
+
+/// What began a cancellation: shared by every node that it reaches.
+#[derive(Debug)]
+pub(crate) struct Origin {
+    pub(crate) reason: Reason,
+    pub(crate) scope: Cow<'static, str>,
+}
+
+/// A boundary was cancelled: the value of a scope that has none.
+///
+/// Made by the boundaries alone ([`Scope::run`](crate::Scope::run),
+/// [`timeout`](crate::timeout()), a group, a task's handle), never inside the
+/// cancelled code: that is left, it does not see an error. So there is no
+/// public constructor.
+///
+/// Keeping a `Cancelled` keeps no scope alive.
+#[derive(Clone)]
+pub struct Cancelled {
+    origin: Arc<Origin>,
+    failures: Arc<[String]>,
+}
+
+impl Cancelled {
+    pub(crate) fn new(origin: Arc<Origin>, failures: Vec<String>) -> Self {
+        Cancelled {
+            origin,
+            failures: failures.into(),
+        }
+    }
+
+    /// Why the scope was cancelled.
+    pub fn reason(&self) -> &Reason {
+        &self.origin.reason
+    }
+
+    /// The name of the scope or task where the cancellation began.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// let scope = taskscope::Scope::new().name("import");
+    /// scope.handle().cancel();
+    /// let cancelled = scope.run(std::future::pending::<()>()).await.unwrap_err();
+    /// assert_eq!(cancelled.scope(), "import");
+    /// # }
+    /// ```
+    pub fn scope(&self) -> &str {
+        &self.origin.scope
+    }
+
+    /// What failed while the scope was left: errors of tasks that nobody else
+    /// was told, and cleanups that overran the grace period, one line each.
+    pub fn failures(&self) -> &[String] {
+        &self.failures
+    }
+}
+
+impl fmt::Debug for Cancelled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cancelled")
+            .field("reason", self.reason())
+            .field("scope", &self.scope())
+            .field("failures", &self.failures())
+            .finish()
+    }
+}
+
+impl fmt::Display for Cancelled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` was cancelled: {}", self.scope(), self.reason())?;
+        for failure in self.failures() {
+            write!(f, "; {failure}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Error for Cancelled {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self.reason() {
+            Reason::Other(error) => Some(&**error),
+            _ => None,
+        }
+    }
+}
+
+impl From<Cancelled> for io::Error {
+    fn from(cancelled: Cancelled) -> Self {
+        let kind = match cancelled.reason() {
+            Reason::Deadline => io::ErrorKind::TimedOut,
+            _ => io::ErrorKind::Interrupted,
+        };
+        io::Error::new(kind, cancelled)
+    }
+}

@@ -1,0 +1,144 @@
+//! What went wrong where nobody could be told by a return value.
+
+use std::fmt;
+use std::panic::Location;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, RwLock};
+
+/// What a [`Report`] is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ReportKind {
+    /// A future was dropped from outside before a cleanup in it could be
+    /// awaited: a losing `tokio::select!` branch, an aborted task, a runtime
+    /// that was shut down.
+    LostCleanup,
+    /// A cleanup or a shielded future did not end within the grace period and
+    /// was dropped where it was.
+    Overrun,
+    /// A failure that came up where no caller is left to return it to.
+    Unreported,
+}
+
+/// Something that went wrong where nobody could be told by a return value.
+///
+/// `Display` is one line with the name of the scope or task and the source
+/// line.
+#[derive(Clone, Debug)]
+pub struct Report {
+    kind: ReportKind,
+    scope: String,
+    message: String,
+    location: &'static Location<'static>,
+}
+
+impl Report {
+    /// What the report is about.
+    pub fn kind(&self) -> ReportKind {
+        self.kind
+    }
+
+    /// The name of the scope or task it happened in; empty outside any scope.
+    pub fn scope(&self) -> &str {
+        &self.scope
+    }
+
+    /// The source line of the `defer!`, the shield or the task.
+    pub fn location(&self) -> &'static Location<'static> {
+        self.location
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.message, self.location)?;
+        if !self.scope.is_empty() {
+            write!(f, " in `{}`", self.scope)?;
+        }
+        Ok(())
+    }
+}
+
+/// Counters of the whole process, since its start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Cleanups that were dropped before they had ended.
+    pub lost_cleanups: u64,
+    /// Cleanups and shielded futures cut because the grace period was over.
+    pub overruns: u64,
+}
+
+static LOST: AtomicU64 = AtomicU64::new(0);
+static OVERRUNS: AtomicU64 = AtomicU64::new(0);
+
+/// Counters of the whole process, since its start.
+///
+/// ```
+/// let before = taskscope::stats();
+/// assert_eq!(taskscope::stats().lost_cleanups, before.lost_cleanups);
+/// ```
+pub fn stats() -> Stats {
+    Stats {
+        lost_cleanups: LOST.load(Ordering::Relaxed),
+        overruns: OVERRUNS.load(Ordering::Relaxed),
+    }
+}
+
+type Hook = Arc<dyn Fn(&Report) + Send + Sync>;
+
+static HOOK: RwLock<Option<Hook>> = RwLock::new(None);
+
+/// Replaces what is done with a [`Report`]: by default one line is written to
+/// standard error.
+///
+/// The hook is called where the thing happens, possibly inside a `Drop`: it
+/// should not block, and a panic in it is caught and dropped.
+///
+/// ```
+/// taskscope::set_report_hook(|report| eprintln!("taskscope: {report}"));
+/// ```
+pub fn set_report_hook(hook: impl Fn(&Report) + Send + Sync + 'static) {
+    let hook: Hook = Arc::new(hook);
+    match HOOK.write() {
+        Ok(mut slot) => *slot = Some(hook),
+        Err(poisoned) => *poisoned.into_inner() = Some(hook),
+    }
+}
+
+/// Counts and publishes a report; returns its text.
+pub(crate) fn report(
+    kind: ReportKind,
+    scope: &str,
+    message: String,
+    location: &'static Location<'static>,
+) -> String {
+    match kind {
+        ReportKind::LostCleanup => LOST.fetch_add(1, Ordering::Relaxed),
+        ReportKind::Overrun => OVERRUNS.fetch_add(1, Ordering::Relaxed),
+        ReportKind::Unreported => 0,
+    };
+    let report = Report {
+        kind,
+        scope: scope.to_owned(),
+        message,
+        location,
+    };
+    publish(&report);
+    report.to_string()
+}
+
+fn publish(report: &Report) {
+    let hook = match HOOK.read() {
+        Ok(slot) => slot.clone(),
+        Err(poisoned) => poisoned.into_inner().clone(),
+    };
+    match hook {
+        // A report is often made inside a `Drop` during unwinding, where a
+        // second panic would abort the process.
+        Some(hook) => drop(std::panic::catch_unwind(std::panic::AssertUnwindSafe(
+            || hook(report),
+        ))),
+        None => eprintln!("taskscope: {report}"),
+    }
+}

@@ -1,0 +1,551 @@
+//! `Scope`: a boundary in the current task, and the handle that cancels it.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::future::{Future, IntoFuture};
+use std::panic::{Location, resume_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use pin_project_lite::pin_project;
+use tokio::time::Instant;
+
+use crate::boundary::{Boundary, Owner, after};
+use crate::cleanup::parked;
+use crate::context;
+use crate::exit::Exit;
+use crate::node::{Node, flag};
+use crate::reason::{Cancelled, Reason};
+use crate::region::Region;
+
+type When<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+
+/// A scope to be run in the current task: what runs in it can be cancelled
+/// together, and is left in order.
+///
+/// It belongs to the scope it runs in: cancelled with it, within its deadline.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// use std::time::Duration;
+/// use taskscope::{Reason, Scope};
+///
+/// let scope = Scope::new().name("import").timeout(Duration::from_secs(5));
+/// let handle = scope.handle();
+/// tokio::spawn(async move {
+///     tokio::time::sleep(Duration::from_secs(1)).await;
+///     handle.cancel();
+/// });
+/// let cancelled = scope.run(std::future::pending::<()>()).await.unwrap_err();
+/// assert!(matches!(cancelled.reason(), Reason::Requested));
+/// # }
+/// ```
+#[must_use = "a scope does nothing until `run` is awaited"]
+pub struct Scope<'a> {
+    owner: Owner,
+    timeout: Option<Duration>,
+    when: Option<When<'a>>,
+}
+
+impl fmt::Debug for Scope<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scope")
+            .field("name", &self.owner.node().name())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Default for Scope<'_> {
+    #[track_caller]
+    fn default() -> Self {
+        Scope::new()
+    }
+}
+
+impl<'a> Scope<'a> {
+    /// A scope below the current one, named after the caller's source line.
+    ///
+    /// A scope made under a cancelled one is cancelled from the start.
+    #[track_caller]
+    pub fn new() -> Scope<'a> {
+        Scope::at("scope", Location::caller())
+    }
+
+    fn at(what: &'static str, location: &'static Location<'static>) -> Scope<'a> {
+        let parent = context::ambient();
+        let parent = parent.as_ref().map(|(node, shielded)| (node, *shielded));
+        let owner = Owner::new(Node::child(parent, Cow::Borrowed(what), location));
+        Scope {
+            owner,
+            timeout: None,
+            when: None,
+        }
+    }
+
+    /// Names the scope, for [`Cancelled::scope`] and reports. The default is
+    /// `scope`.
+    pub fn name(self, name: impl Into<Cow<'static, str>>) -> Self {
+        self.owner.node().set_name(name.into());
+        self
+    }
+
+    /// Cancels the scope with [`Reason::Deadline`] this long after [`run`](Self::run)
+    /// is called. Zero polls the future once. Absurdly long durations mean never.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Cancels the scope with [`Reason::Deadline`] at this instant.
+    ///
+    /// With [`timeout`](Self::timeout) as well, the earlier of the two counts.
+    pub fn deadline(self, deadline: Instant) -> Self {
+        self.owner.node().lock().deadline = Some(deadline);
+        self
+    }
+
+    /// How long what is left may take for its cleanup, counted from the
+    /// cancellation; then it is dropped where it is, with a report. The default
+    /// is the enclosing scope's, and without one there is no limit.
+    pub fn grace(self, grace: Duration) -> Self {
+        self.owner.node().set_grace(grace);
+        self
+    }
+
+    /// Cancels the scope with [`Reason::Requested`] when `future` completes.
+    ///
+    /// The future is polled in the same task, outside of the scope; it is
+    /// dropped when the scope returns. Given several times, the first to
+    /// complete counts.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// use std::time::Duration;
+    /// let scope = taskscope::Scope::new().cancel_when(tokio::time::sleep(Duration::from_secs(1)));
+    /// assert!(scope.run(std::future::pending::<()>()).await.is_err());
+    /// # }
+    /// ```
+    pub fn cancel_when<F: Future + Send + 'a>(mut self, future: F) -> Self {
+        let earlier = self.when.take();
+        self.when = Some(match earlier {
+            None => Box::pin(async { drop(future.await) }),
+            Some(earlier) => Box::pin(first(earlier, future)),
+        });
+        self
+    }
+
+    /// A handle that cancels this scope, from anywhere.
+    pub fn handle(&self) -> CancelHandle {
+        CancelHandle::new(self.owner.node().clone())
+    }
+
+    /// Runs `future` in the scope, in the current task.
+    ///
+    /// # Errors
+    ///
+    /// [`Cancelled`] when the scope was cancelled and `future` was left. A
+    /// future that completes all the same keeps its value. When an enclosing,
+    /// unshielded scope is cancelled as well, this does not return: the
+    /// outermost cancelled boundary does.
+    ///
+    /// # Panics
+    ///
+    /// A panic of `future` is resumed once all inside is gone. The returned
+    /// future panics where a timeout is set and the runtime has no timer.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped from outside, it loses the cleanups that are armed inside; they
+    /// are reported. Tasks of groups inside are adopted by the enclosing scope.
+    pub fn run<F: IntoFuture>(self, future: F) -> ScopeRun<'a, F::IntoFuture> {
+        let node = self.owner.node();
+        if let Some(at) = self.timeout.and_then(after) {
+            let mut inner = node.lock();
+            inner.deadline = Some(inner.deadline.map_or(at, |deadline| deadline.min(at)));
+        }
+        let home = node
+            .parent()
+            .map(|(parent, shielded)| Home::of(&parent, shielded));
+        ScopeRun {
+            boundary: Boundary::new(self.owner, future.into_future()),
+            when: self.when,
+            place: Place {
+                region: Region::holding(),
+                home,
+                left: false,
+            },
+        }
+    }
+}
+
+async fn first<F: Future>(mut earlier: When<'_>, later: F) {
+    let mut later = std::pin::pin!(later);
+    std::future::poll_fn(|cx| {
+        let done = earlier.as_mut().poll(cx).is_ready() || later.as_mut().poll(cx).is_ready();
+        if done { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+}
+
+/// Runs `future`, cancelled in order after `timeout`.
+///
+/// Unlike `tokio::time::timeout`, what is cut is left in order: its cleanups
+/// have run to their end when this returns. A value that is ready in the same
+/// poll as the deadline wins; zero polls once.
+///
+/// # Errors
+///
+/// [`Cancelled`] with [`Reason::Deadline`]. Under a cancelled enclosing scope it
+/// does not return, see [`Scope::run`], also for panics and cancel safety.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// use std::time::Duration;
+/// use taskscope::timeout;
+///
+/// assert_eq!(timeout(Duration::from_secs(1), async { 7 }).await.unwrap(), 7);
+/// let late = timeout(Duration::from_secs(1), tokio::time::sleep(Duration::from_secs(2))).await;
+/// assert_eq!(late.unwrap_err().to_string(), "`timeout` was cancelled: deadline passed");
+/// # }
+/// ```
+#[track_caller]
+pub fn timeout<F: IntoFuture>(timeout: Duration, future: F) -> ScopeRun<'static, F::IntoFuture> {
+    Scope::at("timeout", Location::caller())
+        .timeout(timeout)
+        .run(future)
+}
+
+/// Runs `future`, cancelled in order at `deadline`; see [`timeout`].
+///
+/// # Errors
+///
+/// [`Cancelled`] with [`Reason::Deadline`].
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// let now = tokio::time::Instant::now();
+/// assert!(taskscope::timeout_at(now, std::future::pending::<()>()).await.is_err());
+/// # }
+/// ```
+#[track_caller]
+pub fn timeout_at<F: IntoFuture>(deadline: Instant, future: F) -> ScopeRun<'static, F::IntoFuture> {
+    Scope::at("timeout", Location::caller())
+        .deadline(deadline)
+        .run(future)
+}
+
+/// The scope a boundary was put into: compared by address alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Home {
+    parent: usize,
+    shielded: bool,
+}
+
+impl Home {
+    fn of(parent: &Arc<Node>, shielded: bool) -> Home {
+        Home {
+            parent: Arc::as_ptr(parent).addr(),
+            shielded,
+        }
+    }
+}
+
+/// Where a nested boundary stands in the scope that polls it.
+#[derive(Debug)]
+pub(crate) struct Place {
+    region: Region,
+    home: Option<Home>,
+    /// Left under a cancelled outer scope: never returns.
+    left: bool,
+}
+
+impl Place {
+    /// For a node that has no parent yet.
+    pub(crate) fn nowhere() -> Place {
+        Place {
+            region: Region::holding(),
+            home: None,
+            left: false,
+        }
+    }
+
+    /// Puts `node` below the scope that polls it now, and runs `poll` in a
+    /// region of that scope.
+    pub(crate) fn enter<R>(
+        &mut self,
+        node: &Arc<Node>,
+        cx: &mut Context<'_>,
+        poll: impl FnOnce(&mut Context<'_>) -> R,
+    ) -> R {
+        let home = context::current(|frame| {
+            let home = frame.map(|frame| Home::of(frame.node, frame.shielded));
+            if home != self.home {
+                node.detach();
+                if let Some(frame) = frame {
+                    node.attach(frame.node, frame.shielded);
+                }
+            }
+            home
+        });
+        self.home = home;
+        self.region.enter(cx, false, poll)
+    }
+
+    /// The boundary has ended. Gives the outer scope if that is cancelled: then
+    /// a boundary that was left does not return.
+    pub(crate) fn close(&mut self) -> Option<Arc<Node>> {
+        self.region.close();
+        context::current(|frame| {
+            frame
+                .filter(|frame| frame.leaving())
+                .map(|frame| frame.node.clone())
+        })
+    }
+
+    pub(crate) fn leave(&mut self) {
+        self.left = true;
+    }
+
+    pub(crate) fn is_left(&self) -> bool {
+        self.left
+    }
+}
+
+pin_project! {
+    /// Future of [`Scope::run`], [`timeout`] and [`timeout_at`].
+    #[must_use = "futures do nothing unless awaited"]
+    pub struct ScopeRun<'a, F: Future> {
+        #[pin]
+        boundary: Boundary<F>,
+        when: Option<When<'a>>,
+        place: Place,
+    }
+}
+
+impl<F: Future> fmt::Debug for ScopeRun<'_, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.boundary.node().name();
+        f.debug_struct("ScopeRun")
+            .field("name", &name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<F: Future> Future for ScopeRun<'_, F> {
+    type Output = Result<F::Output, Cancelled>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        let node = this.boundary.node().clone();
+        if this.place.is_left() {
+            return parked("a scope", node.location());
+        }
+        let exit = this.place.enter(&node, cx, |cx| {
+            let polled = this.boundary.as_mut().poll_exit(cx);
+            if polled.is_ready() || !poll_when(this.when, &node, cx) {
+                return polled;
+            }
+            this.boundary.as_mut().poll_exit(cx)
+        });
+        let Poll::Ready(exit) = exit else {
+            return Poll::Pending;
+        };
+        *this.when = None;
+        let outer = this.place.close();
+        match exit {
+            Exit::Value(value) => {
+                hand_up(&node, outer.as_ref());
+                Poll::Ready(Ok(value))
+            }
+            Exit::Panicked(panic) => resume_unwind(panic),
+            Exit::Left | Exit::Ended if outer.is_some() => {
+                hand_up(&node, outer.as_ref());
+                this.place.leave();
+                Poll::Pending
+            }
+            Exit::Left | Exit::Ended => Poll::Ready(Err(node.take_cancelled())),
+        }
+    }
+}
+
+/// What failed while the scope was left, and is not returned, is attached to
+/// the cancelled scope outside.
+fn hand_up(node: &Node, outer: Option<&Arc<Node>>) {
+    for failure in node.take_failures() {
+        if let Some(outer) = outer {
+            outer.attach_failure(failure);
+        }
+    }
+}
+
+/// Whether `cancel_when` has just cancelled the scope.
+fn poll_when(when: &mut Option<When<'_>>, node: &Arc<Node>, cx: &mut Context<'_>) -> bool {
+    let Some(future) = when else { return false };
+    if future.as_mut().poll(cx).is_pending() {
+        return false;
+    }
+    *when = None;
+    node.cancel(Reason::Requested)
+}
+
+/// Cancels a scope, a group or a task, from anywhere.
+///
+/// Holding one keeps nothing running. Cheap to clone.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let scope = taskscope::Scope::new();
+/// let handle = scope.handle();
+/// assert!(handle.cancel());
+/// assert!(!handle.cancel(), "it was cancelled before");
+/// assert!(scope.run(std::future::pending::<()>()).await.is_err());
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct CancelHandle {
+    node: Arc<Node>,
+}
+
+impl fmt::Debug for CancelHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CancelHandle")
+            .field("name", &self.node.name())
+            .field("cancelled", &self.is_cancelled())
+            .finish()
+    }
+}
+
+impl CancelHandle {
+    pub(crate) fn new(node: Arc<Node>) -> CancelHandle {
+        CancelHandle { node }
+    }
+
+    /// Cancels, with [`Reason::Requested`]. False if that had happened before,
+    /// or if the scope has ended.
+    pub fn cancel(&self) -> bool {
+        self.cancel_with(Reason::Requested)
+    }
+
+    /// Cancels with a reason; the first reason stays.
+    pub fn cancel_with(&self, reason: Reason) -> bool {
+        self.node.flags_acquire() & flag::CLOSED == 0 && self.node.cancel(reason)
+    }
+
+    /// Asks politely: nothing is interrupted, but [`is_stopping`](crate::is_stopping)
+    /// turns true here and in all scopes below.
+    pub fn stop(&self) {
+        self.node.stop();
+    }
+
+    /// Whether the scope was cancelled.
+    pub fn is_cancelled(&self) -> bool {
+        self.node.flags_acquire() & flag::CANCELLED != 0
+    }
+
+    /// Whether the scope was asked to stop, or was cancelled.
+    pub fn is_stopping(&self) -> bool {
+        self.node.flags_acquire() & (flag::STOPPING | flag::CANCELLED) != 0
+    }
+
+    /// Why the scope was cancelled; `None` if it was not.
+    pub fn reason(&self) -> Option<Reason> {
+        self.node.origin().map(|origin| origin.reason.clone())
+    }
+
+    /// Moves the scope's own deadline, earlier or later, or removes it. A
+    /// deadline that has fired is not undone.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// use std::time::Duration;
+    /// let scope = taskscope::Scope::new().timeout(Duration::from_secs(1));
+    /// let handle = scope.handle();
+    /// let slow = scope.run(async {
+    ///     handle.set_deadline(None);
+    ///     tokio::time::sleep(Duration::from_secs(5)).await;
+    /// });
+    /// assert!(slow.await.is_ok());
+    /// # }
+    /// ```
+    pub fn set_deadline(&self, deadline: impl Into<Option<Instant>>) {
+        self.node.set_deadline(deadline.into());
+    }
+
+    /// The scope's own deadline.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.node.lock().deadline
+    }
+
+    /// Waits until the scope is cancelled; for ever, if it ends without.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: dropped, it leaves nothing behind.
+    pub async fn cancelled(&self) -> Reason {
+        Watch::new(Some(self.node.clone()), flag::CANCELLED).await;
+        self.reason().unwrap_or(Reason::Requested)
+    }
+
+    /// Waits until the scope is asked to stop, or is cancelled.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: dropped, it leaves nothing behind.
+    pub async fn stopping(&self) {
+        Watch::new(Some(self.node.clone()), flag::STOPPING | flag::CANCELLED).await;
+    }
+}
+
+/// Waits for a flag of a node; for ever, where there is no node.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    node: Option<Arc<Node>>,
+    bits: u32,
+    key: Option<usize>,
+}
+
+impl Watch {
+    pub(crate) fn new(node: Option<Arc<Node>>, bits: u32) -> Watch {
+        Watch {
+            node,
+            bits,
+            key: None,
+        }
+    }
+}
+
+impl Future for Watch {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        let Some(node) = &this.node else {
+            return Poll::Pending;
+        };
+        // Noted before the flags are read (invariant 4 of the node).
+        if node.flags_acquire() & this.bits == 0 {
+            node.watch(&mut this.key, cx.waker());
+        }
+        if node.flags_acquire() & this.bits == 0 {
+            return Poll::Pending;
+        }
+        node.unwatch(&mut this.key);
+        Poll::Ready(())
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if let Some(node) = &self.node {
+            node.unwatch(&mut self.key);
+        }
+    }
+}

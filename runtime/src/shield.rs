@@ -1,0 +1,132 @@
+//! `shield`: code that a cancellation does not reach.
+
+use std::future::{Future, IntoFuture};
+use std::panic::Location;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use pin_project_lite::pin_project;
+
+use crate::cleanup::parked;
+use crate::context;
+use crate::region::Region;
+use crate::report::{self, ReportKind};
+
+/// Runs `future` to its end, whatever is cancelled around it.
+///
+/// Inside, the code runs as if nothing had been cancelled: checkpoints are open,
+/// [`is_cancelled`](crate::is_cancelled) is false, [`deadline`](crate::deadline())
+/// is `None`, and groups and timeouts opened there work as ever. The value is
+/// passed out unchanged; the cancellation takes effect right after, at the next
+/// checkpoint. Entering and leaving a shield is no checkpoint.
+///
+/// Only the end of the grace period cuts a shield, with a report.
+///
+/// # Cancel safety
+///
+/// Once polled, it must be polled to its end: dropped from outside (a losing
+/// `tokio::select!` branch), it is reported as a lost cleanup.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// use std::time::Duration;
+/// use taskscope::{Scope, shield};
+///
+/// let scope = Scope::new();
+/// let handle = scope.handle();
+/// let saved = scope
+///     .run(async {
+///         shield(async {
+///             handle.cancel();
+///             tokio::time::sleep(Duration::from_secs(1)).await;
+///             "saved"
+///         })
+///         .await
+///     })
+///     .await;
+/// assert_eq!(saved.unwrap(), "saved");
+/// # }
+/// ```
+#[track_caller]
+pub fn shield<F: IntoFuture>(future: F) -> Shield<F::IntoFuture> {
+    Shield {
+        future: Some(future.into_future()),
+        state: State::new(Location::caller()),
+    }
+}
+
+#[derive(Debug)]
+struct State {
+    region: Region,
+    location: &'static Location<'static>,
+    running: bool,
+}
+
+impl State {
+    fn new(location: &'static Location<'static>) -> State {
+        State {
+            region: Region::holding(),
+            location,
+            running: false,
+        }
+    }
+
+    fn end(&mut self) {
+        self.running = false;
+        self.region.close();
+    }
+}
+
+impl Drop for State {
+    fn drop(&mut self) {
+        if !self.running || std::thread::panicking() {
+            return;
+        }
+        let scope = self
+            .region
+            .node()
+            .map(|node| node.name())
+            .unwrap_or_default();
+        let message = "lost cleanup: a shielded future was dropped before it had ended".to_owned();
+        report::report(ReportKind::LostCleanup, &scope, message, self.location);
+    }
+}
+
+pin_project! {
+    /// Future of [`shield`].
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless awaited"]
+    pub struct Shield<F> {
+        #[pin]
+        future: Option<F>,
+        state: State,
+    }
+}
+
+impl<F: Future> Future for Shield<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let mut this = self.project();
+        let state = this.state;
+        let Some(future) = this.future.as_mut().as_pin_mut() else {
+            return parked("`shield`", state.location);
+        };
+        state.running = true;
+        if let Poll::Ready(value) = state.region.enter(cx, true, |cx| future.poll(cx)) {
+            state.end();
+            this.future.set(None);
+            return Poll::Ready(value);
+        }
+        if state.region.may_drop(true) {
+            let node = state.region.node().cloned();
+            state.end();
+            context::outside(|| this.future.set(None));
+            if let Some(node) = node {
+                node.overran("a shielded future", state.location);
+            }
+        }
+        Poll::Pending
+    }
+}

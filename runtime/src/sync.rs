@@ -1,0 +1,27 @@
+//! The one place that switches between the standard library and loom.
+
+#[cfg(taskscope_loom)]
+use loom::sync as imp;
+#[cfg(not(taskscope_loom))]
+use std::sync as imp;
+
+pub(crate) use imp::MutexGuard;
+pub(crate) use imp::atomic::{AtomicPtr, AtomicU32, Ordering};
+
+/// A mutex that ignores poisoning: every critical section of this crate leaves
+/// its data consistent, and user code never runs inside one.
+#[derive(Debug)]
+pub(crate) struct Mutex<T>(imp::Mutex<T>);
+
+impl<T> Mutex<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Mutex(imp::Mutex::new(value))
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+        match self.0.lock() {
+            Ok(guard) => guard,
+            Err(poisoned) => poisoned.into_inner(),
+        }
+    }
+}

@@ -1,0 +1,358 @@
+//! The regions of one node: what must still be left in order inside it.
+//!
+//! A *region* is code that cannot just be dropped: an armed `defer!`, a shield,
+//! a group, a nested scope. Regions form a tree below the node (the root).
+//!
+//! Invariants
+//! 1. A region *counts* when it holds (is itself to be left in order) or a
+//!    region inside it counts; a dormant one never counts.
+//! 2. `live` of a region, or of the root, is the number of regions directly
+//!    inside it that count.
+//! 3. The parent of a region is open: closing a region hands what is inside it
+//!    to its own parent. So a parent index is never stale; an index kept
+//!    outside the table is told from a later one by its generation.
+//! 4. A *pass* is one poll of the node's future while it is being left. A
+//!    region is missed in a pass when its parent was polled and it was not.
+//!    After `MAX_MISSES` passes in which it was woken and missed it is dormant:
+//!    its future sits where nobody polls it.
+
+use std::task::Waker;
+
+use slab::Slab;
+
+/// The parent index that stands for the node itself.
+const ROOT: u32 = u32::MAX;
+
+/// How often a region may be woken in vain before it is dormant.
+const MAX_MISSES: u8 = 3;
+
+/// The name of an open region.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RegionId {
+    index: u32,
+    generation: u32,
+}
+
+impl RegionId {
+    pub(crate) const ROOT: RegionId = RegionId {
+        index: ROOT,
+        generation: 0,
+    };
+}
+
+#[derive(Debug)]
+struct Region {
+    parent: u32,
+    generation: u32,
+    /// Is itself to be left in order; false for a branch, which only keeps the
+    /// count of what is inside it apart.
+    holds: bool,
+    /// Lies in a shield: a cancellation does not reach it, so that it need not
+    /// be polled when its node is left.
+    shielded: bool,
+    dormant: bool,
+    misses: u8,
+    live: u32,
+    /// The pass in which it was last polled.
+    pass: u32,
+    /// Its own waker, where that is not the task's.
+    waker: Option<Waker>,
+}
+
+impl Region {
+    /// Invariant 1.
+    fn counts(&self) -> bool {
+        !self.dormant && (self.holds || self.live > 0)
+    }
+}
+
+/// What a pass has shown.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    /// Nothing is left that must be left in order.
+    Clear,
+    /// Regions are still leaving; they will wake the task.
+    Wait,
+    /// Some were missed: wake these, and poll again.
+    Again(Vec<Waker>),
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Table {
+    regions: Slab<Region>,
+    generation: u32,
+    live: u32,
+    pass: u32,
+    probing: bool,
+}
+
+impl Table {
+    pub(crate) fn open(&mut self, parent: RegionId, holds: bool, shielded: bool) -> RegionId {
+        self.generation = self.generation.wrapping_add(1);
+        let (generation, pass) = (self.generation, self.pass);
+        let parent = if self.contains(parent) {
+            parent.index
+        } else {
+            ROOT
+        };
+        let index = self.regions.insert(Region {
+            parent,
+            generation,
+            holds,
+            shielded,
+            dormant: false,
+            misses: 0,
+            live: 0,
+            pass,
+            waker: None,
+        });
+        if holds {
+            self.count(parent);
+        }
+        RegionId {
+            index: index as u32,
+            generation,
+        }
+    }
+
+    pub(crate) fn close(&mut self, id: RegionId) {
+        let Some(region) = self.remove(id) else {
+            return;
+        };
+        if region.counts() {
+            self.uncount(region.parent);
+        }
+        if region.live > 0 {
+            self.hand_over(id.index, region.parent);
+        }
+    }
+
+    /// Invariant 3. Only for a future that was moved out of the one that was
+    /// left, so it may be slow. Regions that do not count are handed over too.
+    fn hand_over(&mut self, from: u32, to: u32) {
+        let mut counting = 0;
+        for (_, region) in &mut self.regions {
+            if region.parent == from {
+                region.parent = to;
+                counting += u32::from(region.counts());
+            }
+        }
+        for _ in 0..counting {
+            self.count(to);
+        }
+    }
+
+    /// How many regions directly inside this one count.
+    pub(crate) fn live(&self, id: RegionId) -> u32 {
+        if id == RegionId::ROOT {
+            self.live
+        } else {
+            self.get(id).map_or(0, |region| region.live)
+        }
+    }
+
+    /// Notes that a region was polled in this pass; a dormant one counts again.
+    pub(crate) fn polled(&mut self, id: RegionId) {
+        let pass = self.pass;
+        let Some(region) = self.get_mut(id) else {
+            return;
+        };
+        region.pass = pass;
+        region.misses = 0;
+        if region.dormant {
+            region.dormant = false;
+            let (counts, parent) = (region.counts(), region.parent);
+            if counts {
+                self.count(parent);
+            }
+        }
+    }
+
+    pub(crate) fn set_waker(&mut self, id: RegionId, waker: &Waker) {
+        if let Some(region) = self.get_mut(id) {
+            region.waker = Some(waker.clone());
+        }
+    }
+
+    pub(crate) fn wakers(&self) -> impl Iterator<Item = &Waker> {
+        self.regions
+            .iter()
+            .filter_map(|(_, region)| region.waker.as_ref())
+    }
+
+    pub(crate) fn begin_pass(&mut self) {
+        self.pass = self.pass.wrapping_add(1);
+    }
+
+    /// Judges the pass that ends (invariant 4). `aborting` reaches into shields.
+    pub(crate) fn end_pass(&mut self, aborting: bool) -> Verdict {
+        if self.live == 0 {
+            return Verdict::Clear;
+        }
+        let missed = self.missed(aborting);
+        if missed.is_empty() {
+            self.probing = false;
+            return Verdict::Wait;
+        }
+        // Looking for dormant regions costs a wake for each that merely waits,
+        // so while others make progress it is done ever more rarely.
+        if !self.probing && self.progressed() && !self.pass.is_power_of_two() {
+            return Verdict::Wait;
+        }
+        self.probing = true;
+        let wakers = self.probe(missed);
+        if self.live == 0 {
+            Verdict::Clear
+        } else {
+            Verdict::Again(wakers)
+        }
+    }
+
+    fn missed(&self, aborting: bool) -> Vec<u32> {
+        let polled = |at: u32| at == ROOT || self.regions[at as usize].pass == self.pass;
+        self.regions
+            .iter()
+            .filter(|(_, region)| region.counts() && region.pass != self.pass)
+            .filter(|(_, region)| (aborting || !region.shielded) && polled(region.parent))
+            .map(|(index, _)| index as u32)
+            .collect()
+    }
+
+    /// Whether an innermost region that still counts was polled in this pass.
+    fn progressed(&self) -> bool {
+        let pass = self.pass;
+        self.regions
+            .iter()
+            .any(|(_, region)| region.pass == pass && region.counts() && region.live == 0)
+    }
+
+    fn probe(&mut self, missed: Vec<u32>) -> Vec<Waker> {
+        let mut wakers = Vec::new();
+        for index in missed {
+            let region = &mut self.regions[index as usize];
+            region.misses += 1;
+            if region.misses <= MAX_MISSES {
+                wakers.extend(region.waker.clone());
+            } else {
+                region.dormant = true;
+                let parent = region.parent;
+                self.uncount(parent);
+            }
+        }
+        wakers
+    }
+
+    /// One more region directly inside `at` counts (invariant 2).
+    fn count(&mut self, mut at: u32) {
+        while at != ROOT {
+            let region = &mut self.regions[at as usize];
+            let counted = region.counts();
+            region.live += 1;
+            if counted || region.dormant {
+                return;
+            }
+            at = region.parent;
+        }
+        self.live += 1;
+    }
+
+    /// One region fewer directly inside `at` counts (invariant 2).
+    fn uncount(&mut self, mut at: u32) {
+        while at != ROOT {
+            let region = &mut self.regions[at as usize];
+            region.live -= 1;
+            if region.counts() || region.dormant {
+                return;
+            }
+            at = region.parent;
+        }
+        self.live -= 1;
+    }
+
+    fn contains(&self, id: RegionId) -> bool {
+        self.get(id).is_some()
+    }
+
+    fn get(&self, id: RegionId) -> Option<&Region> {
+        self.regions
+            .get(id.index as usize)
+            .filter(|region| region.generation == id.generation)
+    }
+
+    fn get_mut(&mut self, id: RegionId) -> Option<&mut Region> {
+        self.regions
+            .get_mut(id.index as usize)
+            .filter(|region| region.generation == id.generation)
+    }
+
+    fn remove(&mut self, id: RegionId) -> Option<Region> {
+        self.get(id)?;
+        self.regions.try_remove(id.index as usize)
+    }
+}
+
+#[cfg(all(test, not(taskscope_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_branch_counts_only_while_something_inside_it_does() {
+        let mut table = Table::default();
+        let branch = table.open(RegionId::ROOT, false, false);
+        assert_eq!(table.live(RegionId::ROOT), 0);
+        let frame = table.open(branch, true, false);
+        assert_eq!(table.live(branch), 1);
+        assert_eq!(table.live(RegionId::ROOT), 1);
+        table.close(frame);
+        assert_eq!(table.live(RegionId::ROOT), 0);
+    }
+
+    #[test]
+    fn closing_hands_what_is_inside_to_the_parent() {
+        let mut table = Table::default();
+        let outer = table.open(RegionId::ROOT, true, false);
+        let inner = table.open(outer, true, false);
+        table.close(outer);
+        assert_eq!(table.live(RegionId::ROOT), 1);
+        let other = table.open(RegionId::ROOT, true, false);
+        assert_ne!(other, outer, "a reused index is another region");
+        table.close(inner);
+        table.close(other);
+        assert_eq!(table.live(RegionId::ROOT), 0);
+    }
+
+    #[test]
+    fn a_region_missed_in_several_passes_is_dormant_until_polled() {
+        let mut table = Table::default();
+        let outer = table.open(RegionId::ROOT, true, false);
+        let inner = table.open(outer, true, false);
+        let mut passes = 0;
+        while table.live(outer) > 0 {
+            passes += 1;
+            table.begin_pass();
+            table.polled(outer);
+            assert!(!matches!(table.end_pass(false), Verdict::Clear));
+        }
+        assert!(passes <= 8, "took {passes} passes");
+        table.polled(inner);
+        assert_eq!(table.live(outer), 1);
+        table.close(inner);
+        table.close(outer);
+        assert_eq!(table.live(RegionId::ROOT), 0);
+    }
+
+    #[test]
+    fn regions_in_a_shield_are_not_missed_unless_aborted() {
+        let mut table = Table::default();
+        let shield = table.open(RegionId::ROOT, true, false);
+        table.open(shield, true, true);
+        for _ in 0..20 {
+            table.begin_pass();
+            table.polled(shield);
+            assert!(matches!(table.end_pass(false), Verdict::Wait));
+        }
+        table.begin_pass();
+        table.polled(shield);
+        assert!(matches!(table.end_pass(true), Verdict::Again(_)));
+    }
+}

@@ -1,0 +1,28 @@
+//! Shared by the tests: what ran in which order ([`Log`]), both runtime
+//! flavours under a watchdog ([`both`], [`paused`]), futures polled by hand
+//! ([`Driven`]), and the reports of the library ([`reports_of`]).
+//!
+//! A [`Cancelled`](taskscope::Cancelled) comes from a boundary alone; there is
+//! no way to make one up:
+//!
+//! ```compile_fail
+//! let made_up = taskscope::Cancelled::new(taskscope::Reason::Requested);
+//! ```
+//!
+//! ```compile_fail
+//! let made_up: taskscope::Cancelled = Default::default();
+//! ```
+//!
+//! ```compile_fail
+//! let made_up = taskscope::Cancelled::from(taskscope::Reason::Requested);
+//! ```
+
+mod drive;
+mod log;
+mod reports;
+mod run;
+
+pub use drive::{Counted, Counts, Driven, counted};
+pub use log::{DropMark, Log};
+pub use reports::{Seen, reports_of, watch_reports};
+pub use run::{both, cancel_at, caught, one_worker, paused, paused_once, text_of};
