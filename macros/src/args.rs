@@ -1,0 +1,180 @@
+//! Options: `name`, `name(list)` and `name = value`, separated by commas.
+
+use crate::diag::{Diag, Mistake};
+use proc_macro2::{Ident, TokenStream};
+use syn::ext::IdentExt;
+use syn::parse::{ParseStream, Parser};
+use syn::{Path, Token, parenthesized};
+
+/// The options of `#[cancellable(…)]`.
+#[derive(Default)]
+pub(crate) struct Options {
+    pub(crate) krate: Option<Path>,
+    pub(crate) loops: bool,
+    /// The checks switched off by `allow(…)`.
+    #[allow(dead_code, reason = "read by the structure checks")]
+    pub(crate) allow: Allow,
+}
+
+/// Checks that are switched off.
+#[derive(Default)]
+#[allow(dead_code, reason = "read by the structure checks")]
+pub(crate) struct Allow {
+    pub(crate) detached: bool,
+    pub(crate) blocking: bool,
+    pub(crate) hard_drop: bool,
+}
+
+const OPTIONS: &[&str] = &["loops", "allow", "crate"];
+const CHECKS: &[&str] = &["detached", "blocking", "hard_drop"];
+
+/// Names seen so far, to find the one given twice.
+#[derive(Default)]
+pub(crate) struct Seen(Vec<Ident>);
+
+impl Seen {
+    /// Whether `name` is one of `known` and new; reports it if not.
+    pub(crate) fn admit(&mut self, name: &Ident, known: &[&str], diag: &mut Diag) -> bool {
+        if !known.iter().any(|known| name == known) {
+            diag.push(unknown(name, known));
+            return false;
+        }
+        if self.0.contains(name) {
+            let what = format!("option `{name}` is given twice");
+            let why = "one of the two would be ignored";
+            let help = format!("keep one `{name}`");
+            diag.mistake(
+                name.span(),
+                &Mistake {
+                    what: &what,
+                    why,
+                    help: &help,
+                },
+            );
+            return false;
+        }
+        self.0.push(name.clone());
+        true
+    }
+}
+
+fn unknown(name: &Ident, known: &[&str]) -> syn::Error {
+    let what = format!("unknown option `{name}`");
+    let list = known
+        .iter()
+        .map(|known| format!("`{known}`"))
+        .collect::<Vec<_>>()
+        .join(", ");
+    let why = format!("the options here are {list}");
+    let help = match nearest(&name.to_string(), known) {
+        Some(near) => format!("write `{near}`"),
+        None => format!("remove `{name}`"),
+    };
+    Mistake {
+        what: &what,
+        why: &why,
+        help: &help,
+    }
+    .at(name.span())
+}
+
+/// The known name that `name` was most likely meant to be.
+fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+    let best = known
+        .iter()
+        .map(|known| (distance(name, known), *known))
+        .min()?;
+    (best.0 <= 1 + name.len() / 3).then_some(best.1)
+}
+
+// Edits between two names: one row of the usual table at a time.
+fn distance(left: &str, right: &str) -> usize {
+    let right: Vec<char> = right.chars().collect();
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    for (i, l) in left.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, r) in right.iter().enumerate() {
+            let edit = (diagonal + usize::from(l != *r))
+                .min(row[j] + 1)
+                .min(row[j + 1] + 1);
+            diagonal = std::mem::replace(&mut row[j + 1], edit);
+        }
+    }
+    row[right.len()]
+}
+
+impl Options {
+    pub(crate) fn parse(tokens: TokenStream, diag: &mut Diag) -> Self {
+        let mut options = Self::default();
+        let parser = |input: ParseStream| {
+            list(input, diag, OPTIONS, |name, input, diag| {
+                options.option(name, input, diag)
+            })
+        };
+        if let Err(error) = parser.parse2(tokens) {
+            diag.push(error);
+        }
+        options
+    }
+
+    fn option(&mut self, name: &Ident, input: ParseStream, diag: &mut Diag) -> syn::Result<()> {
+        if name == "loops" {
+            self.loops = true;
+        } else if name == "crate" {
+            self.krate = Some(parse_crate(input)?);
+        } else {
+            let checks;
+            parenthesized!(checks in input);
+            list(&checks, diag, CHECKS, |name, _, _| {
+                self.allow.set(name);
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+}
+
+impl Allow {
+    fn set(&mut self, check: &Ident) {
+        match check {
+            _ if check == "detached" => self.detached = true,
+            _ if check == "blocking" => self.blocking = true,
+            _ => self.hard_drop = true,
+        }
+    }
+}
+
+/// `= path`, after `crate`.
+pub(crate) fn parse_crate(input: ParseStream) -> syn::Result<Path> {
+    input.parse::<Token![=]>()?;
+    input.call(Path::parse_mod_style)
+}
+
+// Calls `option` behind each new, known name; the rest of a refused one is skipped.
+fn list(
+    input: ParseStream,
+    diag: &mut Diag,
+    known: &[&str],
+    mut option: impl FnMut(&Ident, ParseStream, &mut Diag) -> syn::Result<()>,
+) -> syn::Result<()> {
+    let mut seen = Seen::default();
+    while !input.is_empty() {
+        let name = input.call(Ident::parse_any)?;
+        if seen.admit(&name, known, diag) {
+            option(&name, input, diag)?;
+        } else {
+            skip_value(input)?;
+        }
+        if !input.is_empty() {
+            input.parse::<Token![,]>()?;
+        }
+    }
+    Ok(())
+}
+
+fn skip_value(input: ParseStream) -> syn::Result<()> {
+    while !input.is_empty() && !input.peek(Token![,]) {
+        input.parse::<proc_macro2::TokenTree>()?;
+    }
+    Ok(())
+}

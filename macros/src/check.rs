@@ -1,0 +1,111 @@
+//! What is reported before anything is rewritten. Nothing here changes the code.
+
+use crate::diag::{Diag, Mistake};
+use crate::item::{Function, has_marker};
+use proc_macro2::{Ident, Span, TokenStream};
+use syn::{Attribute, Expr, Signature, Stmt};
+
+/// A function that can be cancelled has a body with async code in it.
+pub(crate) fn check_function(function: &Function, diag: &mut Diag) -> bool {
+    let Some(body) = &function.body else {
+        diag.mistake(
+            function.sig.ident.span(),
+            &Mistake {
+                what: "`#[cancellable]` on a method without a body",
+                why: "there is no code in it that could be cancelled",
+                help: "put it on the method in each `impl`",
+            },
+        );
+        return false;
+    };
+    check_once(&function.attrs, diag);
+    check_async(&function.sig, &body.block.stmts, diag)
+}
+
+fn check_once(attrs: &[Attribute], diag: &mut Diag) {
+    if has_marker(attrs, "cancellable") {
+        diag.mistake(
+            Span::call_site(),
+            &Mistake {
+                what: "`#[cancellable]` is given twice",
+                why: "every await would become two checkpoints",
+                help: "remove one of the two",
+            },
+        );
+    }
+}
+
+fn check_async(sig: &Signature, stmts: &[Stmt], diag: &mut Diag) -> bool {
+    let name = &sig.ident;
+    if let Some(constness) = &sig.constness {
+        diag.mistake(
+            constness.span,
+            &Mistake {
+                what: "`#[cancellable]` on a `const fn`",
+                why: "a `const fn` cannot await, so it can never be cancelled",
+                help: "remove the attribute",
+            },
+        );
+        return false;
+    }
+    if sig.asyncness.is_none() && !is_expanded(stmts) {
+        diag.mistake(
+            sig.fn_token.span,
+            &Mistake {
+                what: "`#[cancellable]` on a function that is not async",
+                why: "a function is cancelled where it awaits, and this one cannot await",
+                help: &format!("write `async fn {name}`, or remove the attribute"),
+            },
+        );
+        return false;
+    }
+    true
+}
+
+/// The last expression of a function that another macro has already made plain:
+/// an async block, bare or as the only argument of a call like `Box::pin`.
+pub(crate) fn is_expanded(stmts: &[Stmt]) -> bool {
+    let Some(Stmt::Expr(tail, None)) = stmts.last() else {
+        return false;
+    };
+    match tail {
+        Expr::Async(_) => true,
+        Expr::Call(call) => matches!(call.args.first(), Some(Expr::Async(_))),
+        _ => false,
+    }
+}
+
+/// An item that holds no functions at all.
+pub(crate) fn check_other(keyword: &Ident, diag: &mut Diag) {
+    let what = format!("`#[cancellable]` on `{keyword}`");
+    diag.mistake(
+        keyword.span(),
+        &Mistake {
+            what: &what,
+            why: "only async code can be cancelled",
+            help: "put it on an async fn, an `impl`, a `trait` or an inline `mod`",
+        },
+    );
+}
+
+/// `defer!` or `on_cancel!` that no `#[cancellable]` has taken up.
+pub(crate) fn stray_guard(name: &str) -> TokenStream {
+    let mistake = Mistake {
+        what: &format!("`{name}!` outside a `#[cancellable]` function"),
+        why: "it takes the rest of its block with it, which only the attribute can see",
+        help: "put `#[cancellable]` on the async fn around it",
+    };
+    mistake.at(Span::call_site()).to_compile_error()
+}
+
+/// A loop's marker that no `#[cancellable]` has taken off, beside what it stands on.
+pub(crate) fn stray_marker(name: &str, item: TokenStream) -> TokenStream {
+    let mistake = Mistake {
+        what: &format!("`#[{name}]` outside a `#[cancellable]` function"),
+        why: "it marks the loops of cancellable code, and nothing else",
+        help: "put it on a loop in an async fn with `#[cancellable]`",
+    };
+    let mut tokens = mistake.at(Span::call_site()).to_compile_error();
+    tokens.extend(item);
+    tokens
+}

@@ -1,0 +1,352 @@
+//! `defer!` and `on_cancel!`: the rest of the block becomes the body of a frame, and
+//! the cleanup runs behind it, where the block's locals still are.
+
+use crate::diag::Mistake;
+use crate::path::mixed;
+use crate::rewrite::{Kind, Level, Rewriter, Scope, Slot};
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::parse::Parser;
+use syn::token::Brace;
+use syn::visit_mut::VisitMut;
+use syn::{Attribute, Block, Expr, Macro, Stmt};
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum When {
+    Always,
+    Cancelled,
+}
+
+/// Whether a block is what `return` leaves, or stands inside of that.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Top,
+    Nested,
+}
+
+/// One `defer! { … }` or `on_cancel! { … }`.
+struct Guard {
+    when: When,
+    /// The macro's own name in the source.
+    span: Span,
+    cleanup: Vec<Stmt>,
+}
+
+impl When {
+    const ALL: [Self; 2] = [Self::Always, Self::Cancelled];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Always => "defer",
+            Self::Cancelled => "on_cancel",
+        }
+    }
+}
+
+impl Rewriter<'_> {
+    /// The block of a function, of an async block or of an async closure.
+    pub(crate) fn visit_top_block(&mut self, block: &mut Block) {
+        self.visit_frames(block, Place::Top);
+    }
+
+    /// Any block inside of one.
+    pub(crate) fn visit_nested_block(&mut self, block: &mut Block) {
+        self.visit_frames(block, Place::Nested);
+    }
+
+    // A block that ends in a frame is no longer as the user wrote it, so lints about
+    // its form do not apply.
+    fn visit_frames(&mut self, block: &mut Block, place: Place) {
+        let guarded = block.stmts.iter().any(|stmt| self.guard_of(stmt).is_some());
+        if guarded {
+            block.brace_token = Brace(mixed(block.brace_token.span.join()));
+        }
+        self.visit_stmts(&mut block.stmts, place);
+    }
+
+    /// Reports a guard that is no statement of a block.
+    pub(crate) fn refuse_misplaced(&mut self, mac: &mut Macro) -> bool {
+        let Some(when) = self.when(mac) else {
+            return false;
+        };
+        let name = when.name();
+        self.diag.mistake_over(
+            &mac.path,
+            &Mistake {
+                what: &format!("`{name}!` used as an expression"),
+                why: "it guards the statements that follow it in its block",
+                help: &format!("write `{name}! {{ … }}` as a statement of its own"),
+            },
+        );
+        mac.path = syn::Path::from(Ident::new("panic", mixed(Span::call_site())));
+        mac.tokens = TokenStream::new();
+        true
+    }
+
+    fn visit_stmts(&mut self, stmts: &mut Vec<Stmt>, place: Place) {
+        let guard = stmts.iter().position(|stmt| self.guard_of(stmt).is_some());
+        let mut rest = guard.map_or_else(Vec::new, |guard| stmts.split_off(guard));
+        for stmt in &mut *stmts {
+            self.visit_stmt_mut(stmt);
+        }
+        if rest.is_empty() {
+            return;
+        }
+        let guard = rest.remove(0);
+        // Items are known in the whole block, so they stay in it.
+        stmts.extend(rest.extract_if(.., |stmt| matches!(stmt, Stmt::Item(_))));
+        let frame = match self.guard(&guard, rest.is_empty()) {
+            Some(guard) => self.frame(&guard, rest, place),
+            None => return self.visit_unguarded(stmts, rest, place),
+        };
+        stmts.push(Stmt::Expr(Expr::Verbatim(frame), None));
+    }
+
+    // Behind a guard that was refused, the block goes on as if without it.
+    fn visit_unguarded(&mut self, stmts: &mut Vec<Stmt>, mut rest: Vec<Stmt>, place: Place) {
+        self.visit_stmts(&mut rest, place);
+        stmts.append(&mut rest);
+    }
+
+    fn when(&self, mac: &Macro) -> Option<When> {
+        When::ALL
+            .into_iter()
+            .find(|when| self.krate.names(&mac.path, when.name()))
+    }
+
+    fn guard_of<'s>(&self, stmt: &'s Stmt) -> Option<(When, &'s Macro, &'s [Attribute])> {
+        let (mac, attrs) = match stmt {
+            Stmt::Macro(stmt) => (&stmt.mac, &stmt.attrs),
+            Stmt::Expr(Expr::Macro(expr), _) => (&expr.mac, &expr.attrs),
+            _ => return None,
+        };
+        Some((self.when(mac)?, mac, attrs))
+    }
+
+    // The guard of a statement, its cleanup rewritten; nothing once it is reported.
+    fn guard(&mut self, stmt: &Stmt, last: bool) -> Option<Guard> {
+        let (when, mac, attrs) = self.guard_of(stmt)?;
+        let name = when.name();
+        if let Some(mistake) = self.check_place(name, last) {
+            self.diag.push(mistake.at_path(mac));
+            return None;
+        }
+        if let Some(attr) = attrs.first() {
+            self.diag.mistake_over(
+                attr,
+                &Mistake {
+                    what: &format!("attribute on `{name}!`"),
+                    why: "it would have to apply to the rest of the block too",
+                    help: "put it on a statement inside the block",
+                },
+            );
+        }
+        let span = mac.path.segments.last()?.ident.span();
+        Some(Guard {
+            when,
+            span,
+            cleanup: self.cleanup(when, mac),
+        })
+    }
+
+    fn check_place(&self, name: &'static str, last: bool) -> Option<Misplaced> {
+        if self.scope.is_plain() {
+            Some(Misplaced { name, last: false })
+        } else {
+            last.then_some(Misplaced { name, last })
+        }
+    }
+
+    // The cleanup is an async block that nothing jumps out of.
+    fn cleanup(&mut self, when: When, mac: &Macro) -> Vec<Stmt> {
+        match Block::parse_within.parse2(mac.tokens.clone()) {
+            Ok(mut stmts) => {
+                let scope = Scope::new(Kind::Cleanup(when.name()), None);
+                self.within(scope, |this| this.visit_stmts(&mut stmts, Place::Top));
+                stmts
+            }
+            Err(error) => {
+                self.diag.push(error);
+                Vec::new()
+            }
+        }
+    }
+
+    fn frame(&mut self, guard: &Guard, rest: Vec<Stmt>, place: Place) -> TokenStream {
+        match place {
+            Place::Top => self.top_frame(guard, rest),
+            Place::Nested => self.nested_frame(guard, rest),
+        }
+    }
+
+    // From the rest of a top block into a frame whose body is that rest: `return`
+    // and `?` in it end the body with the function's own value.
+    fn top_frame(&mut self, guard: &Guard, mut rest: Vec<Stmt>) -> TokenStream {
+        self.visit_stmts(&mut rest, Place::Top);
+        let Locals { frame, exit, .. } = &guard.locals();
+        let output = self.output_hint(guard.mixed());
+        let run = self.run(guard, &quote!(#output #(#rest)*));
+        quote_spanned!(guard.mixed()=> { #run #frame.leave(#exit).await })
+    }
+
+    // From the rest of a nested block into a frame: `return` and `?` end the body
+    // with the function's value, everything else is noted in a local and the body
+    // ends with `done()`.
+    fn nested_frame(&mut self, guard: &Guard, mut rest: Vec<Stmt>) -> TokenStream {
+        let level = self.below(Level::Frame(Vec::new()), |this| {
+            this.visit_stmts(&mut rest, Place::Nested);
+        });
+        let slots = if let Some(Level::Frame(slots)) = level {
+            slots
+        } else {
+            Vec::new()
+        };
+        let span = guard.mixed();
+        let Locals {
+            frame, exit, value, ..
+        } = &guard.locals();
+        let (output, done) = (self.output_hint(span), self.done(guard.span));
+        let body = quote_spanned! {span=>
+            #output
+            #[allow(clippy::diverging_sub_expression)]
+            let __taskscope_rest = { #(#rest)* };
+            #[allow(unreachable_code)]
+            {
+                #value = ::core::option::Option::Some(__taskscope_rest);
+                #done
+            }
+        };
+        let run = self.run(guard, &body);
+        let names = slots.iter().map(|slot| &slot.name);
+        let go_on = self.go_on(value, &slots, span);
+        quote_spanned! {span=> {
+            let mut #value = ::core::option::Option::None;
+            #(let mut #names = ::core::option::Option::None;)*
+            #run
+            match #frame.leave_block(#exit).await {
+                ::core::option::Option::Some(__taskscope_output) => return __taskscope_output,
+                ::core::option::Option::None => #go_on,
+            }
+        }}
+    }
+
+    // Body and cleanup of a frame, one after the other.
+    fn run(&self, guard: &Guard, body: &TokenStream) -> TokenStream {
+        let span = guard.mixed();
+        let Locals { frame, exit, .. } = &guard.locals();
+        let (arm, cleanup) = (self.arm(guard), &guard.cleanup);
+        let cleanup = quote_spanned!(span=> #frame.cleanup(async { #(#cleanup)* }).await;);
+        let cleanup = match guard.when {
+            When::Always => cleanup,
+            When::Cancelled => quote_spanned!(span=> if #exit.is_cancelled() { #cleanup }),
+        };
+        quote_spanned! {span=>
+            let mut #frame = #arm;
+            let #exit = #frame.body(async { #body }).await;
+            #cleanup
+        }
+    }
+
+    // Located in the user's code, which is where `Location::caller()` looks.
+    fn arm(&self, guard: &Guard) -> TokenStream {
+        let private = self.krate.private(guard.span);
+        let arm = match guard.when {
+            When::Always => "arm",
+            When::Cancelled => "arm_on_cancel",
+        };
+        let arm = Ident::new(arm, guard.span);
+        quote_spanned!(guard.span=> #private::Frame::#arm())
+    }
+
+    // Tells an async block its type, as a function's is told: without it a value is
+    // not coerced and a bare `Ok(())` has no error type.
+    fn output_hint(&self, span: Span) -> TokenStream {
+        self.scope
+            .output
+            .as_ref()
+            .map_or_else(TokenStream::new, |output| {
+                quote_spanned! {span=>
+                    if let ::core::option::Option::Some(__taskscope_output) =
+                        ::core::option::Option::None::<#output>
+                    {
+                        return __taskscope_output;
+                    }
+                }
+            })
+    }
+
+    // The block's value, or the jump that was noted.
+    fn go_on(&mut self, value: &Ident, slots: &[Slot], span: Span) -> TokenStream {
+        let some = quote_spanned!(span=> ::core::option::Option::Some);
+        let mut tokens = quote_spanned! {span=>
+            if let #some(__taskscope_value) = #value { __taskscope_value } else
+        };
+        for Slot { name, jump, valued } in slots {
+            let target = valued.then(|| quote_spanned!(span=> __taskscope_target));
+            let binding = target.clone().unwrap_or_else(|| quote_spanned!(span=> ()));
+            let jump = self.jump(jump, target);
+            tokens.extend(quote_spanned!(span=> if let #some(#binding) = #name { #jump } else));
+        }
+        tokens.extend(quote_spanned!(span=> { ::core::unreachable!() }));
+        quote_spanned!(span=> { #tokens })
+    }
+}
+
+/// The expansion's own variables; the user's code cannot see them.
+struct Locals {
+    frame: Ident,
+    exit: Ident,
+    value: Ident,
+}
+
+impl Guard {
+    fn mixed(&self) -> Span {
+        mixed(self.span)
+    }
+
+    fn locals(&self) -> Locals {
+        let local = |name| Ident::new(name, self.mixed());
+        Locals {
+            frame: local("__taskscope_frame"),
+            exit: local("__taskscope_exit"),
+            value: local("__taskscope_value"),
+        }
+    }
+}
+
+/// A guard where it cannot guard anything.
+struct Misplaced {
+    name: &'static str,
+    /// The last thing in its block, or else in code that is not async.
+    last: bool,
+}
+
+impl Misplaced {
+    fn at_path(&self, mac: &Macro) -> syn::Error {
+        let name = self.name;
+        let (what, why, help) = if self.last {
+            (
+                format!("`{name}!` is the last thing in its block"),
+                "it guards what follows it in the block, and nothing does",
+                "move it up, right behind the line that acquires what it cleans up",
+            )
+        } else {
+            (
+                format!("`{name}!` in code that is not async"),
+                "its cleanup is awaited, and a plain closure or function cannot await",
+                "make the closure `async`, or move the block into the async code around it",
+            )
+        };
+        let bang = mac.bang_token.to_token_stream();
+        let path = mac.path.to_token_stream();
+        syn::Error::new_spanned(
+            quote!(#path #bang),
+            Mistake {
+                what: &what,
+                why,
+                help,
+            }
+            .text(),
+        )
+    }
+}

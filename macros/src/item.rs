@@ -1,0 +1,176 @@
+//! What the attribute stands on, read precisely in its head and tolerantly in its
+//! body: a half-typed body is kept as it is.
+
+use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
+use quote::{ToTokens, TokenStreamExt};
+use syn::ext::IdentExt;
+use syn::parse::{ParseStream, Parser};
+use syn::token::Brace;
+use syn::{Attribute, Block, Ident, Item, Signature, Visibility};
+
+/// The item below the attribute.
+pub(crate) enum Target {
+    Function(Box<Function>),
+    /// An `impl`, a `trait` or an inline `mod`.
+    Container(Box<Item>),
+    /// Something that holds no async code: its keyword.
+    Other(Ident),
+    /// Not Rust yet; rustc says why.
+    Broken,
+}
+
+/// A function, whose head is never changed.
+pub(crate) struct Function {
+    pub(crate) attrs: Vec<Attribute>,
+    pub(crate) sig: Signature,
+    head: TokenStream,
+    /// Nothing for a method that ends in `;`.
+    pub(crate) body: Option<Body>,
+}
+
+/// A function's body.
+pub(crate) struct Body {
+    inner: Vec<Attribute>,
+    pub(crate) block: Block,
+}
+
+const CONTAINERS: &[&str] = &["impl", "trait", "mod"];
+const KEYWORDS: &[&str] = &[
+    "fn",
+    "impl",
+    "trait",
+    "mod",
+    "struct",
+    "enum",
+    "union",
+    "type",
+    "static",
+    "use",
+    "macro_rules",
+    "crate",
+    "let",
+];
+const BEFORE_FN: &[&str] = &["fn", "async", "unsafe", "extern"];
+
+impl Target {
+    pub(crate) fn parse(tokens: TokenStream) -> Self {
+        let Some(keyword) = keyword.parse2(tokens.clone()).ok().flatten() else {
+            return Self::Broken;
+        };
+        if keyword == "fn" {
+            Function::parse(tokens).map_or(Self::Broken, |f| Self::Function(Box::new(f)))
+        } else if CONTAINERS.iter().any(|container| keyword == container) {
+            syn::parse2(tokens).map_or(Self::Broken, |item| Self::Container(Box::new(item)))
+        } else {
+            Self::Other(keyword)
+        }
+    }
+}
+
+// The word that says what kind of item this is.
+fn keyword(input: ParseStream) -> syn::Result<Option<Ident>> {
+    input.call(Attribute::parse_outer)?;
+    input.parse::<Visibility>()?;
+    let mut found = None;
+    let mut after_const: Option<Ident> = None;
+    while !input.is_empty() {
+        let TokenTree::Ident(word) = input.parse::<TokenTree>()? else {
+            continue;
+        };
+        if found.is_some() {
+            continue;
+        }
+        if let Some(keyword) = after_const.take()
+            && !BEFORE_FN.iter().any(|before| word == before)
+        {
+            found = Some(keyword);
+        } else if KEYWORDS.iter().any(|keyword| word == keyword) {
+            found = Some(word);
+        } else if word == "const" {
+            after_const = Some(word);
+        }
+    }
+    Ok(found)
+}
+
+impl Function {
+    /// Nothing if the user is still typing.
+    fn parse(tokens: TokenStream) -> Option<Self> {
+        let mut trees: Vec<TokenTree> = tokens.into_iter().collect();
+        let body = match trees.pop()? {
+            TokenTree::Group(braces) if braces.delimiter() == Delimiter::Brace => {
+                Some(Body::parse(braces)?)
+            }
+            TokenTree::Punct(semi) if semi.as_char() == ';' => None,
+            _ => return None,
+        };
+        let head: TokenStream = trees.into_iter().collect();
+        let (attrs, sig) = function_head.parse2(head.clone()).ok()?;
+        Some(Self {
+            attrs,
+            sig,
+            head,
+            body,
+        })
+    }
+
+    /// The function with its body changed.
+    pub(crate) fn into_tokens(self) -> TokenStream {
+        let mut tokens = self.head;
+        match self.body {
+            Some(body) => body.to_tokens(&mut tokens),
+            None => tokens.append(proc_macro2::Punct::new(';', proc_macro2::Spacing::Alone)),
+        }
+        tokens
+    }
+}
+
+fn function_head(input: ParseStream) -> syn::Result<(Vec<Attribute>, Signature)> {
+    let attrs = input.call(Attribute::parse_outer)?;
+    input.parse::<Visibility>()?;
+    if input.peek(Ident::peek_any) && input.fork().call(Ident::parse_any)? == "default" {
+        input.call(Ident::parse_any)?;
+    }
+    Ok((attrs, input.parse()?))
+}
+
+impl Body {
+    fn parse(braces: Group) -> Option<Self> {
+        let parser = |input: ParseStream| {
+            Ok((
+                input.call(Attribute::parse_inner)?,
+                input.call(Block::parse_within)?,
+            ))
+        };
+        let (inner, stmts) = parser.parse2(braces.stream()).ok()?;
+        let brace_token = Brace {
+            span: braces.delim_span(),
+        };
+        Some(Self {
+            inner,
+            block: Block { brace_token, stmts },
+        })
+    }
+}
+
+impl ToTokens for Body {
+    fn to_tokens(&self, tokens: &mut TokenStream) {
+        self.block.brace_token.surround(tokens, |tokens| {
+            tokens.append_all(&self.inner);
+            tokens.append_all(&self.block.stmts);
+        });
+    }
+}
+
+/// Whether `attrs` contains the marker `name`, by its last segment.
+pub(crate) fn has_marker(attrs: &[Attribute], name: &str) -> bool {
+    attrs.iter().any(|attr| is_marker(attr, name))
+}
+
+/// Whether `attr` is the marker `name`, by its last segment.
+pub(crate) fn is_marker(attr: &Attribute, name: &str) -> bool {
+    attr.path()
+        .segments
+        .last()
+        .is_some_and(|segment| segment.ident == name)
+}

@@ -1,0 +1,182 @@
+//! The macros of `taskscope`. Depend on that crate, which re-exports them: what
+//! they expand to calls it.
+//!
+//! Each entry point parses, checks, rewrites and emits. Mistakes are collected and
+//! reported together, beside the code, which is emitted in any case.
+
+mod args;
+mod cancellable;
+mod check;
+mod cleanup;
+mod diag;
+mod group;
+mod item;
+mod path;
+mod rewrite;
+#[cfg(test)]
+mod tests;
+
+use proc_macro::TokenStream;
+
+/// Makes async code cancellable: each `.await` in it becomes a checkpoint.
+///
+/// It stands on an async fn, a method, a trait's default method, or on an `impl`, a
+/// `trait` or an inline `mod` for every async fn in it. Return types, arguments and
+/// what the function does while nothing is cancelled stay the same.
+///
+/// - A cancelled task does not start what an `.await` would wait for, and is left
+///   there in order. Nested async blocks, async closures and the arguments of
+///   well-known macros (`println!`, `assert!`, `vec!`, `tracing::info!`, …) count as
+///   part of the function; other functions and plain closures inside it do not.
+/// - `#[checkpoint]` on a loop gives each of its iterations a checkpoint.
+/// - [`defer!`] and [`on_cancel!`] add cleanup that may await.
+///
+/// # Options
+///
+/// - `loops`: a checkpoint for every loop, less those marked `#[no_checkpoint]`.
+/// - `allow(detached, blocking, hard_drop)`: switches single checks off.
+/// - `crate = path`: where the runtime crate is, if not at `::taskscope`.
+///
+/// # Examples
+///
+/// ```ignore
+/// #[cancellable]
+/// async fn copy(from: &mut Reader, to: &mut Writer) -> io::Result<u64> {
+///     let mut bytes = 0;
+///     while let Some(chunk) = from.next().await? {
+///         bytes += to.write(&chunk).await?;
+///     }
+///     Ok(bytes)
+/// }
+///
+/// #[cancellable(loops)]
+/// async fn primes(limit: u64) -> Vec<u64> {
+///     let mut found = Vec::new();
+///     for n in 2..limit {
+///         if found.iter().all(|p| n % p != 0) {
+///             found.push(n);
+///         }
+///     }
+///     found
+/// }
+/// ```
+///
+/// # Async traits
+///
+/// Above or below `#[async_trait]`, the method is cancellable either way.
+///
+/// # What becomes of an await
+///
+/// `EXPR.await` becomes `(gate().await, EXPR.await).1`, one expression, so that
+/// temporaries live as long as before. The type awaited is not wrapped. Known: a
+/// local that is not `Send` and moves into the call in `EXPR` now lives across the gate.
+#[proc_macro_attribute]
+pub fn cancellable(args: TokenStream, item: TokenStream) -> TokenStream {
+    cancellable::cancellable(args.into(), item.into()).into()
+}
+
+/// Gives each iteration of a loop in a [`macro@cancellable`] function a checkpoint.
+///
+/// For loops that compute without awaiting: at the start of each iteration the
+/// function can be cancelled, and lets other tasks run once its budget is spent.
+///
+/// ```ignore
+/// #[cancellable]
+/// async fn sum(numbers: &[u64]) -> u64 {
+///     let mut sum = 0;
+///     #[checkpoint]
+///     for n in numbers {
+///         sum += n;
+///     }
+///     sum
+/// }
+/// ```
+#[proc_macro_attribute]
+pub fn checkpoint(_: TokenStream, item: TokenStream) -> TokenStream {
+    check::stray_marker("checkpoint", item.into()).into()
+}
+
+/// Leaves a loop of a `#[cancellable(loops)]` function without a checkpoint.
+///
+/// ```ignore
+/// #[cancellable(loops)]
+/// async fn row(values: &mut [f32]) {
+///     #[no_checkpoint]
+///     for value in values {
+///         *value = value.sqrt();
+///     }
+/// }
+/// ```
+#[proc_macro_attribute]
+pub fn no_checkpoint(_: TokenStream, item: TokenStream) -> TokenStream {
+    check::stray_marker("no_checkpoint", item.into()).into()
+}
+
+/// Async cleanup for the rest of the enclosing block, on every way out of it.
+///
+/// A statement in a [`macro@cancellable`] function. The cleanup runs when the block ends,
+/// when `return`, `?`, `break` or `continue` leave it, when it is cancelled and when it panics.
+/// It may await, nothing cancels it, and it sees the block's locals as they are then.
+/// Several in one block run last declared first.
+///
+/// `return`, `?` and jumps cannot leave the cleanup itself.
+///
+/// ```ignore
+/// #[cancellable]
+/// async fn session(pool: &Pool) -> Result<u64, Error> {
+///     let mut conn = pool.get().await?;
+///     defer! { conn.close().await; }
+///     conn.login().await?;
+///     conn.count().await
+/// }
+/// ```
+#[proc_macro]
+pub fn defer(_: TokenStream) -> TokenStream {
+    check::stray_guard("defer").into()
+}
+
+/// Async cleanup for the rest of the enclosing block, only if it is left by cancellation.
+///
+/// Otherwise as [`defer!`].
+///
+/// ```ignore
+/// #[cancellable]
+/// async fn upload(store: &Store, parts: Vec<Part>) -> Result<(), Error> {
+///     let upload = store.begin().await?;
+///     on_cancel! { upload.discard().await; }
+///     for part in parts {
+///         upload.send(part).await?;
+///     }
+///     upload.finish().await
+/// }
+/// ```
+#[proc_macro]
+pub fn on_cancel(_: TokenStream) -> TokenStream {
+    check::stray_guard("on_cancel").into()
+}
+
+/// A structured group of tasks: an expression to be awaited, which ends when the body
+/// and all that it spawned have ended.
+///
+/// The body is cancellable code: its awaits are checkpoints, and `#[checkpoint]` and
+/// [`defer!`] work in it. It gives a `Result`.
+///
+/// # Options
+///
+/// Before the body, as `name = value`: `name`, `limit`, `timeout`, `deadline`, `grace` and
+/// `on_failure` are those of the builder `TaskGroup`; `error = E` is the error type of
+/// the group (`BoxError` if left out, `_` to infer it); `local` stands alone and allows
+/// tasks that are not `Send`; `crate = path` says where the runtime crate is.
+///
+/// ```ignore
+/// let (user, cart) = task_group!(timeout = Duration::from_secs(2), |g| {
+///     let user = g.spawn_scoped(app.user(id));
+///     let cart = g.spawn_scoped(app.cart(id));
+///     Ok((user.await?, cart.await?))
+/// })
+/// .await?;
+/// ```
+#[proc_macro]
+pub fn task_group(input: TokenStream) -> TokenStream {
+    group::task_group(input.into()).into()
+}

@@ -1,0 +1,67 @@
+//! The path by which an expansion names the runtime crate.
+
+use proc_macro2::{Group, Span, TokenStream, TokenTree};
+use quote::{ToTokens, quote_spanned};
+use syn::Path;
+
+/// `::taskscope`, or what the option `crate = path` says.
+pub(crate) struct Crate(Option<Path>);
+
+impl Crate {
+    pub(crate) fn new(path: Option<Path>) -> Self {
+        Self(path)
+    }
+
+    /// The path, located at `span`: `Location::caller()` of a call is where its
+    /// tokens are, and an error about it is shown there.
+    pub(crate) fn at(&self, span: Span) -> TokenStream {
+        match &self.0 {
+            None => quote_spanned!(span=> ::taskscope),
+            Some(path) => relocate(path.to_token_stream(), span),
+        }
+    }
+
+    /// The door for expansions, `::taskscope::__private`.
+    pub(crate) fn private(&self, span: Span) -> TokenStream {
+        let krate = self.at(span);
+        quote_spanned!(span=> #krate::__private)
+    }
+
+    /// Whether `path` is this crate's `name!`, written bare or with the crate.
+    pub(crate) fn names(&self, path: &Path, name: &str) -> bool {
+        let mut crates: Vec<_> = path.segments.iter().map(|segment| &segment.ident).collect();
+        if crates.pop().is_none_or(|last| last != name) {
+            return false;
+        }
+        match crates[..] {
+            [] => path.leading_colon.is_none(),
+            [only] if only == "taskscope" => true,
+            _ => self
+                .0
+                .as_ref()
+                .is_some_and(|own| own.segments.iter().map(|s| &s.ident).eq(crates)),
+        }
+    }
+}
+
+/// The location of `span` with the names of the macro's definition: what the
+/// expansion declares is invisible to the user, and lints leave it alone.
+pub(crate) fn mixed(span: Span) -> Span {
+    span.resolved_at(Span::mixed_site())
+}
+
+// Moves tokens to `span`; what their names refer to does not change.
+fn relocate(tokens: TokenStream, span: Span) -> TokenStream {
+    let moved = tokens.into_iter().map(|tree| {
+        let mut tree = match tree {
+            TokenTree::Group(group) => TokenTree::Group(Group::new(
+                group.delimiter(),
+                relocate(group.stream(), span),
+            )),
+            other => other,
+        };
+        tree.set_span(tree.span().located_at(span));
+        tree
+    });
+    moved.collect()
+}

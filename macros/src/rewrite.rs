@@ -1,0 +1,614 @@
+//! Awaits and loops become checkpoints.
+//!
+//! One pass, outside in. What a piece of code belongs to is its [`Scope`]: saved,
+//! replaced and restored around closures, async blocks and cleanups. Blocks with a
+//! `defer!` in them are the matter of `cleanup`.
+
+use crate::diag::{Diag, Mistake};
+use crate::item::is_marker;
+use crate::path::{Crate, mixed};
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
+use quote::{ToTokens, quote, quote_spanned};
+use std::mem;
+use syn::parse::{ParseStream, Parser};
+use syn::visit_mut::{self, VisitMut};
+use syn::{Attribute, Block, Expr, Lifetime, Macro, ReturnType, Stmt, Token, Type};
+
+/// Rewrites the bodies of one macro input.
+pub(crate) struct Rewriter<'a> {
+    pub(crate) krate: &'a Crate,
+    pub(crate) diag: &'a mut Diag,
+    pub(crate) scope: Scope,
+    /// Every loop gets a checkpoint, not only the marked ones.
+    loops: bool,
+    /// How many slots have been named.
+    slots: usize,
+}
+
+/// What the code at hand belongs to: the nearest function, closure, async block or cleanup.
+pub(crate) struct Scope {
+    pub(crate) kind: Kind,
+    /// The type that `return` takes, where it is written down.
+    pub(crate) output: Option<Type>,
+    /// What a `break` or `continue` may aim at or has to pass, outermost first.
+    pub(crate) levels: Vec<Level>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Async,
+    /// A plain function or closure: no await, so no checkpoint.
+    Plain,
+    /// The block of the macro of this name; nothing jumps out of it.
+    Cleanup(&'static str),
+}
+
+pub(crate) enum Level {
+    Loop(Option<Lifetime>),
+    Block(Lifetime),
+    /// The rest of a block behind a `defer!`: an async block of its own, so jumps
+    /// out of it are noted in slots and made behind it.
+    Frame(Vec<Slot>),
+}
+
+/// Where a jump out of a frame is noted.
+pub(crate) struct Slot {
+    pub(crate) name: Ident,
+    pub(crate) jump: Jump,
+    /// Whether the jump is a `break` with a value.
+    pub(crate) valued: bool,
+}
+
+#[derive(Clone)]
+pub(crate) struct Jump {
+    verb: Verb,
+    label: Option<Lifetime>,
+    span: Span,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Verb {
+    Break,
+    Continue,
+}
+
+/// How a jump reaches its target.
+enum Route {
+    Native,
+    /// Out of a frame, through this slot.
+    Slot(Ident),
+    /// To no target in this scope.
+    Nowhere,
+}
+
+/// Macros whose arguments are expressions that they evaluate in place.
+const TRANSPARENT: &[&str] = &[
+    "println",
+    "print",
+    "eprintln",
+    "eprint",
+    "format",
+    "format_args",
+    "write",
+    "writeln",
+    "assert",
+    "assert_eq",
+    "assert_ne",
+    "debug_assert",
+    "debug_assert_eq",
+    "debug_assert_ne",
+    "vec",
+    "matches",
+    "dbg",
+    "panic",
+    "todo",
+    "unreachable",
+    "unimplemented",
+    "pin",
+    "join",
+    "try_join",
+    "anyhow",
+    "bail",
+    "ensure",
+    "trace",
+    "debug",
+    "info",
+    "warn",
+    "error",
+];
+
+/// The words that make the arguments of a macro worth reading.
+const TELLING: &[&str] = &[
+    "await", "break", "continue", "return", "loop", "while", "for",
+];
+
+impl Scope {
+    pub(crate) fn new(kind: Kind, output: Option<Type>) -> Self {
+        Self {
+            kind,
+            output,
+            levels: Vec::new(),
+        }
+    }
+
+    pub(crate) fn is_plain(&self) -> bool {
+        self.kind == Kind::Plain
+    }
+
+    fn route(&mut self, jump: &Jump, valued: bool, slots: &mut usize) -> Route {
+        let Some(target) = self.levels.iter().rposition(|level| level.is_target(jump)) else {
+            return Route::Nowhere;
+        };
+        let frame = self.levels[target..]
+            .iter_mut()
+            .rev()
+            .find_map(Level::as_frame);
+        frame.map_or(Route::Native, |frame| {
+            Route::Slot(slot(frame, jump, valued, slots))
+        })
+    }
+}
+
+impl Level {
+    fn is_target(&self, jump: &Jump) -> bool {
+        match (self, &jump.label) {
+            (Self::Loop(_), None) => true,
+            (Self::Loop(Some(own)), Some(label)) => own.ident == label.ident,
+            (Self::Block(own), Some(label)) => jump.verb == Verb::Break && own.ident == label.ident,
+            _ => false,
+        }
+    }
+
+    fn as_frame(&mut self) -> Option<&mut Vec<Slot>> {
+        match self {
+            Self::Frame(slots) => Some(slots),
+            _ => None,
+        }
+    }
+}
+
+// The slot of a frame for one target, new if need be.
+fn slot(frame: &mut Vec<Slot>, jump: &Jump, valued: bool, slots: &mut usize) -> Ident {
+    if let Some(slot) = frame.iter_mut().find(|slot| slot.jump.same_target(jump)) {
+        slot.valued |= valued;
+        return slot.name.clone();
+    }
+    let name = Ident::new(&format!("__taskscope_jump_{slots}"), mixed(jump.span));
+    *slots += 1;
+    frame.push(Slot {
+        name: name.clone(),
+        jump: jump.clone(),
+        valued,
+    });
+    name
+}
+
+impl Jump {
+    fn same_target(&self, other: &Self) -> bool {
+        let label = |jump: &Self| jump.label.as_ref().map(|label| label.ident.to_string());
+        self.verb == other.verb && label(self) == label(other)
+    }
+
+    fn word(&self) -> &'static str {
+        match self.verb {
+            Verb::Break => "break",
+            Verb::Continue => "continue",
+        }
+    }
+
+    fn to_native(&self, value: Option<&TokenStream>) -> TokenStream {
+        let span = mixed(self.span);
+        let word = Ident::new(self.word(), span);
+        let label = &self.label;
+        // As an operand, no lint takes a `continue` for a needless last statement.
+        quote_spanned!(span=> match (#word #label #value) {})
+    }
+}
+
+impl<'a> Rewriter<'a> {
+    pub(crate) fn new(krate: &'a Crate, diag: &'a mut Diag, loops: bool, scope: Scope) -> Self {
+        Self {
+            krate,
+            diag,
+            scope,
+            loops,
+            slots: 0,
+        }
+    }
+
+    /// Runs `visit` with another scope.
+    pub(crate) fn within(&mut self, scope: Scope, visit: impl FnOnce(&mut Self)) {
+        let outer = mem::replace(&mut self.scope, scope);
+        visit(self);
+        self.scope = outer;
+    }
+
+    /// Runs `visit` one level further in, and gives the level back.
+    pub(crate) fn below(&mut self, level: Level, visit: impl FnOnce(&mut Self)) -> Option<Level> {
+        self.scope.levels.push(level);
+        visit(self);
+        self.scope.levels.pop()
+    }
+
+    /// `gate()`, whose `Location::caller()` is `span`.
+    fn gate(&self, span: Span) -> TokenStream {
+        let private = self.krate.private(span);
+        let call = quote_spanned!(span=> #private::gate());
+        let mixed = mixed(span);
+        quote_spanned!(mixed=> #call.await)
+    }
+
+    // From `EXPR.await` into `after(gate().await, EXPR).await`: one expression, so
+    // that temporaries live as long as they did, whose outermost part is the user's
+    // own await, so that lints and errors about its value stay what they were.
+    fn gate_await(&mut self, expr: &mut Expr) {
+        visit_mut::visit_expr_mut(self, expr);
+        let Expr::Await(expr) = expr else { return };
+        if enters_region(&expr.base) {
+            return;
+        }
+        let gate = self.gate(expr.await_token.span);
+        let base = expr.base.to_token_stream();
+        let (start, end) = ends(&base);
+        let private = self.krate.private(mixed(start));
+        let mut arguments = Group::new(Delimiter::Parenthesis, quote!(#gate, #base));
+        arguments.set_span(mixed(end));
+        let call = quote_spanned!(mixed(start)=> #private::after #arguments);
+        *expr.base = Expr::Verbatim(call);
+    }
+
+    fn visit_jump(&mut self, expr: &mut Expr) {
+        visit_mut::visit_expr_mut(self, expr);
+        let (jump, value) = match expr {
+            Expr::Break(expr) => {
+                let jump = Jump {
+                    verb: Verb::Break,
+                    label: expr.label.clone(),
+                    span: expr.break_token.span,
+                };
+                (jump, expr.expr.as_ref().map(ToTokens::to_token_stream))
+            }
+            Expr::Continue(expr) => {
+                let jump = Jump {
+                    verb: Verb::Continue,
+                    label: expr.label.clone(),
+                    span: expr.continue_token.span,
+                };
+                (jump, None)
+            }
+            _ => return,
+        };
+        if let Some(tokens) = self.detour(&jump, value) {
+            *expr = Expr::Verbatim(tokens);
+        }
+    }
+
+    /// A jump, made here or noted for the frame that it leaves.
+    pub(crate) fn jump(&mut self, jump: &Jump, value: Option<TokenStream>) -> TokenStream {
+        self.detour(jump, value.clone())
+            .unwrap_or_else(|| jump.to_native(value.as_ref()))
+    }
+
+    // From `break 'label VALUE` into a note in the slot and the end of the frame's
+    // body; nothing where the jump can stay as it is.
+    fn detour(&mut self, jump: &Jump, value: Option<TokenStream>) -> Option<TokenStream> {
+        match self.scope.route(jump, value.is_some(), &mut self.slots) {
+            Route::Native => None,
+            Route::Slot(slot) => {
+                let span = mixed(jump.span);
+                let value = value.unwrap_or_else(|| quote_spanned!(span=> ()));
+                let done = self.done(jump.span);
+                Some(quote_spanned! {span=> {
+                    #slot = ::core::option::Option::Some(#value);
+                    #done
+                }})
+            }
+            Route::Nowhere => self.refuse_exit(jump.word(), jump.span),
+        }
+    }
+
+    /// The end of a frame's body, of type `!`.
+    pub(crate) fn done(&self, span: Span) -> TokenStream {
+        let span = mixed(span);
+        let private = self.krate.private(span);
+        quote_spanned! {span=>
+            match #private::done::<::core::convert::Infallible>().await {}
+        }
+    }
+
+    // Reports a way out of a cleanup and stands in for it; nothing elsewhere, where
+    // rustc has the say.
+    fn refuse_exit(&mut self, word: &str, span: Span) -> Option<TokenStream> {
+        let Kind::Cleanup(name) = self.scope.kind else {
+            return None;
+        };
+        let what = format!("`{word}` cannot leave a `{name}!` block");
+        let why = "cleanup runs when the function is already being left";
+        let help = match word {
+            "?" => "handle the error here: `if let Err(error) = … { … }`",
+            "return" => "put the rest of the cleanup in an `if` or `match` instead",
+            _ => "jump to a loop or label inside the block, or put the rest in an `if`",
+        };
+        self.diag.mistake(
+            span,
+            &Mistake {
+                what: &what,
+                why,
+                help,
+            },
+        );
+        let span = mixed(span);
+        Some(quote_spanned!(span=> ::core::unreachable!()))
+    }
+
+    fn visit_exit(&mut self, expr: &mut Expr) {
+        visit_mut::visit_expr_mut(self, expr);
+        let tokens = match expr {
+            Expr::Return(expr) => self.refuse_exit("return", expr.return_token.span),
+            Expr::Try(expr) => {
+                let (value, span) = (&expr.expr, expr.question_token.span);
+                let unwrapped = quote_spanned!(mixed(span)=> #value.unwrap());
+                self.refuse_exit("?", span).map(|_| unwrapped)
+            }
+            _ => None,
+        };
+        if let Some(tokens) = tokens {
+            *expr = Expr::Verbatim(tokens);
+        }
+    }
+
+    fn visit_loop(&mut self, expr: &mut Expr) {
+        let Some(parts) = LoopParts::of(expr) else {
+            return;
+        };
+        if let Some(header) = parts.header {
+            self.visit_expr_mut(header);
+        }
+        let label = parts.label.map(|label| label.name.clone());
+        self.below(Level::Loop(label), |this| this.visit_block_mut(parts.body));
+        if self.wants_checkpoint(parts.attrs) {
+            let gate = self.gate(parts.keyword);
+            let gate = Stmt::Expr(Expr::Verbatim(gate), Some(Token![;](mixed(parts.keyword))));
+            parts.body.stmts.insert(0, gate);
+        }
+    }
+
+    // Takes the markers off a loop.
+    fn wants_checkpoint(&mut self, attrs: &mut Vec<Attribute>) -> bool {
+        let plain = self.scope.is_plain();
+        let marked = attrs
+            .extract_if(.., |attr| is_marker(attr, "checkpoint"))
+            .last();
+        let unmarked = attrs
+            .extract_if(.., |attr| is_marker(attr, "no_checkpoint"))
+            .last();
+        if let Some(marker) = marked.as_ref().filter(|_| plain) {
+            self.diag.mistake_over(
+                marker,
+                &Mistake {
+                    what: "`#[checkpoint]` in code that is not async",
+                    why: "a checkpoint awaits, and a plain closure or function cannot",
+                    help: "put it on a loop of the async code, or make the closure `async`",
+                },
+            );
+        }
+        !plain && (marked.is_some() || self.loops) && unmarked.is_none()
+    }
+
+    fn visit_labelled(&mut self, label: Lifetime, block: &mut Block) {
+        self.below(Level::Block(label), |this| this.visit_block_mut(block));
+    }
+
+    // From the tokens of a macro into the same tokens with their awaits gated, where
+    // they read as expressions.
+    fn visit_arguments(&mut self, mac: &mut Macro) {
+        let first_only = mac
+            .path
+            .segments
+            .last()
+            .is_some_and(|last| last.ident == "matches");
+        let parser = |input: ParseStream| arguments(input, first_only);
+        let Ok((mut parts, rest)) = parser.parse2(mac.tokens.clone()) else {
+            return;
+        };
+        let mut tokens = TokenStream::new();
+        for (expr, separator) in &mut parts {
+            self.visit_expr_mut(expr);
+            expr.to_tokens(&mut tokens);
+            separator.to_tokens(&mut tokens);
+        }
+        tokens.extend(rest);
+        mac.tokens = tokens;
+    }
+}
+
+impl VisitMut for Rewriter<'_> {
+    fn visit_expr_mut(&mut self, expr: &mut Expr) {
+        match expr {
+            Expr::Await(_) if !self.scope.is_plain() => self.gate_await(expr),
+            Expr::Break(_) | Expr::Continue(_) => self.visit_jump(expr),
+            Expr::Return(_) | Expr::Try(_) => self.visit_exit(expr),
+            Expr::ForLoop(_) | Expr::Loop(_) | Expr::While(_) => self.visit_loop(expr),
+            Expr::Block(syn::ExprBlock {
+                label: Some(label),
+                block,
+                ..
+            }) => {
+                self.visit_labelled(label.name.clone(), block);
+            }
+            _ => visit_mut::visit_expr_mut(self, expr),
+        }
+    }
+
+    fn visit_block_mut(&mut self, block: &mut Block) {
+        self.visit_nested_block(block);
+    }
+
+    fn visit_expr_async_mut(&mut self, expr: &mut syn::ExprAsync) {
+        let scope = Scope::new(Kind::Async, None);
+        self.within(scope, |this| this.visit_top_block(&mut expr.block));
+    }
+
+    fn visit_expr_closure_mut(&mut self, expr: &mut syn::ExprClosure) {
+        let kind = if expr.asyncness.is_some() {
+            Kind::Async
+        } else {
+            Kind::Plain
+        };
+        let scope = Scope::new(kind, output(&expr.output));
+        self.within(scope, |this| match &mut *expr.body {
+            Expr::Block(body) if body.label.is_none() => {
+                this.visit_top_block(&mut body.block);
+            }
+            body => this.visit_expr_mut(body),
+        });
+    }
+
+    fn visit_macro_mut(&mut self, mac: &mut Macro) {
+        if self.refuse_misplaced(mac) {
+            return;
+        }
+        let Some(last) = mac.path.segments.last() else {
+            return;
+        };
+        let name = last.ident.to_string();
+        if TRANSPARENT.contains(&name.as_str()) && is_telling(&mac.tokens) {
+            self.visit_arguments(mac);
+        }
+    }
+
+    // Other items, types and constants are no code of this function.
+    fn visit_item_mut(&mut self, _: &mut syn::Item) {}
+    fn visit_type_mut(&mut self, _: &mut Type) {}
+    fn visit_pat_mut(&mut self, _: &mut syn::Pat) {}
+    fn visit_path_mut(&mut self, _: &mut syn::Path) {}
+    fn visit_generic_argument_mut(&mut self, _: &mut syn::GenericArgument) {}
+    fn visit_expr_const_mut(&mut self, _: &mut syn::ExprConst) {}
+}
+
+/// What the three kinds of loops have in common.
+struct LoopParts<'e> {
+    attrs: &'e mut Vec<Attribute>,
+    label: Option<&'e syn::Label>,
+    keyword: Span,
+    header: Option<&'e mut Expr>,
+    body: &'e mut Block,
+}
+
+impl<'e> LoopParts<'e> {
+    fn of(expr: &'e mut Expr) -> Option<Self> {
+        let (attrs, label, keyword, header, body) = match expr {
+            Expr::ForLoop(syn::ExprForLoop {
+                attrs,
+                label,
+                for_token,
+                expr,
+                body,
+                ..
+            }) => (attrs, label, for_token.span, Some(&mut **expr), body),
+            Expr::While(syn::ExprWhile {
+                attrs,
+                label,
+                while_token,
+                cond,
+                body,
+            }) => (attrs, label, while_token.span, Some(&mut **cond), body),
+            Expr::Loop(syn::ExprLoop {
+                attrs,
+                label,
+                loop_token,
+                body,
+            }) => (attrs, label, loop_token.span, None, body),
+            _ => return None,
+        };
+        Some(Self {
+            attrs,
+            label: label.as_ref(),
+            keyword,
+            header,
+            body,
+        })
+    }
+}
+
+/// The type behind `->`, `()` without one; nothing if it cannot be written in a body.
+pub(crate) fn output(output: &ReturnType) -> Option<Type> {
+    let ReturnType::Type(_, ty) = output else {
+        return Some(Type::Tuple(syn::TypeTuple {
+            attrs: Vec::new(),
+            paren_token: syn::token::Paren::default(),
+            elems: syn::punctuated::Punctuated::new(),
+        }));
+    };
+    let mut ty = Type::clone(ty);
+    Inferred.visit_type_mut(&mut ty);
+    (!matches!(ty, Type::Infer(_) | Type::Never(_))).then_some(ty)
+}
+
+// From `impl Trait` into `_`.
+struct Inferred;
+
+impl VisitMut for Inferred {
+    fn visit_type_mut(&mut self, ty: &mut Type) {
+        if let Type::ImplTrait(opaque) = ty {
+            let underscore_token = Token![_](opaque.impl_token.span);
+            *ty = Type::Infer(syn::TypeInfer {
+                attrs: Vec::new(),
+                underscore_token,
+            });
+        } else {
+            visit_mut::visit_type_mut(self, ty);
+        }
+    }
+}
+
+// Whether what is awaited is a group or a shield: entering one is no checkpoint.
+fn enters_region(base: &Expr) -> bool {
+    let names = |path: &syn::Path, name| path.segments.iter().any(|segment| segment.ident == name);
+    match base {
+        Expr::Macro(expr) => names(&expr.mac.path, "task_group"),
+        Expr::MethodCall(call) => enters_region(&call.receiver),
+        Expr::Call(call) => match &*call.func {
+            Expr::Path(func) => names(&func.path, "TaskGroup") || names(&func.path, "shield"),
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+// Where the first and the last token are: together, they show all of them.
+fn ends(tokens: &TokenStream) -> (Span, Span) {
+    let mut spans = tokens.clone().into_iter().map(|tree| tree.span());
+    let start = spans.next().unwrap_or_else(Span::call_site);
+    (start, spans.last().unwrap_or(start))
+}
+
+type Arguments = (Vec<(Expr, Option<TokenTree>)>, TokenStream);
+
+// Expressions with what separates them, and what is left unread.
+fn arguments(input: ParseStream, first_only: bool) -> syn::Result<Arguments> {
+    let mut parts = Vec::new();
+    while !input.is_empty() && (parts.is_empty() || !first_only) {
+        let expr = input.parse()?;
+        let separated = input.peek(Token![,]) || input.peek(Token![;]);
+        let separator = if separated {
+            Some(input.parse()?)
+        } else {
+            None
+        };
+        if separator.is_none() && !input.is_empty() {
+            return Err(input.error("expected `,`"));
+        }
+        parts.push((expr, separator));
+    }
+    Ok((parts, input.parse()?))
+}
+
+fn is_telling(tokens: &TokenStream) -> bool {
+    tokens.clone().into_iter().any(|tree| match tree {
+        TokenTree::Ident(word) => TELLING.iter().any(|telling| word == telling),
+        TokenTree::Group(group) => is_telling(&group.stream()),
+        TokenTree::Punct(punct) => punct.as_char() == '?',
+        TokenTree::Literal(_) => false,
+    })
+}
