@@ -9,3 +9,9 @@ pub use crate::exit::Exit;
 pub fn typed<T, F: Future<Output = T>>(future: F) -> F {
     future
 }
+
+/// What is awaited, once the gate before it was passed.
+#[inline(always)]
+pub fn after<T>((): (), awaited: T) -> T {
+    awaited
+}

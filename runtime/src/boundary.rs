@@ -90,11 +90,13 @@ enum Grace {
 
 pin_project! {
     #[derive(Debug)]
-    pub(crate) struct Boundary<F: Future> {
+    // `T` is the body's output. It is a parameter of its own, since a projection
+    // in the type would hinder the compiler in proving that a future is `Send`.
+    pub(crate) struct Boundary<F, T> {
         // Dropped before the owner, so that what it leaves behind is adopted.
         #[pin]
         body: Option<F>,
-        exit: Option<Exit<F::Output>>,
+        exit: Option<Exit<T>>,
         state: State,
     }
 }
@@ -110,8 +112,8 @@ struct State {
     tries: u8,
 }
 
-impl<F: Future> Boundary<F> {
-    pub(crate) fn new(owner: Owner, body: F) -> Boundary<F> {
+impl<T, F: Future<Output = T>> Boundary<F, T> {
+    pub(crate) fn new(owner: Owner, body: F) -> Boundary<F, T> {
         let state = State {
             owner,
             timer: Timer::default(),
@@ -146,7 +148,7 @@ impl<F: Future> Boundary<F> {
     }
 
     /// Polls until the body is gone and nothing is pending below the node.
-    pub(crate) fn poll_exit(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Exit<F::Output>> {
+    pub(crate) fn poll_exit(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Exit<T>> {
         let mut this = self.project();
         let state = this.state;
         state.start(cx);

@@ -598,24 +598,18 @@ impl<E> Drop for Members<'_, E> {
 pin_project! {
     /// Future of [`TaskGroup::run`].
     #[must_use = "futures do nothing unless awaited"]
-    pub struct GroupRun<'env, T, E, F, Fut>
-    where
-        E: Send,
-        E: 'static,
-        Fut: Future<Output = Result<T, E>>,
-    {
+    pub struct GroupRun<'env, T, E, F, Fut> {
         // Dropped first: it may borrow what scoped children borrow, and its
         // node adopts what they leave behind.
         members: Members<'env, E>,
         #[pin]
-        boundary: Option<Boundary<Body<Fut, E>>>,
+        boundary: Option<Boundary<Body<Fut, E>, Option<T>>>,
         body: Option<F>,
         place: Place,
     }
 }
 
-impl<T, E: Send + 'static, F, Fut: Future<Output = Result<T, E>>> fmt::Debug
-    for GroupRun<'_, T, E, F, Fut>
+impl<T, E, F, Fut> fmt::Debug for GroupRun<'_, T, E, F, Fut>
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("GroupRun")

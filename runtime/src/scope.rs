@@ -322,7 +322,7 @@ pin_project! {
     #[must_use = "futures do nothing unless awaited"]
     pub struct ScopeRun<'a, F: Future> {
         #[pin]
-        boundary: Boundary<F>,
+        boundary: Boundary<F, F::Output>,
         when: Option<When<'a>>,
         place: Place,
     }

@@ -94,7 +94,6 @@ impl<T> Core<T> {
 /// assert_eq!(late.await.unwrap(), 3);
 /// # }
 /// ```
-#[must_use = "await the handle for the task's value, or drop it: the group still owns the task"]
 pub struct TaskHandle<T> {
     core: Arc<Core<T>>,
 }
@@ -273,24 +272,22 @@ where
 
 pin_project! {
     /// A task of a group: what tokio polls, or the group itself.
-    pub(crate) struct Task<F, E>
+    pub(crate) struct Task<F, T, E>
     where
-        F: Future,
-        F::Output: TaskResult<E>,
         E: Send,
         E: 'static,
     {
         // Dropped first: whoever waits for the outcome finds it gone.
         #[pin]
-        boundary: Boundary<Converted<F, E>>,
+        boundary: Boundary<Converted<F, E>, Result<T, E>>,
         admission: Admission,
-        ending: Ending<<F::Output as TaskOutput>::Value, E>,
+        ending: Ending<T, E>,
     }
 }
 
-impl<F: Future, E: Send + 'static> Task<F, E>
+impl<F: Future, T, E: Send + 'static> Task<F, T, E>
 where
-    F::Output: TaskResult<E>,
+    F::Output: TaskResult<E, Value = T>,
 {
     /// A task of `group`, which expects it already.
     pub(crate) fn new(
@@ -298,7 +295,7 @@ where
         node: Arc<Node>,
         admission: Admission,
         future: F,
-    ) -> (Self, TaskHandle<<F::Output as TaskOutput>::Value>) {
+    ) -> (Self, TaskHandle<T>) {
         node.set(flag::TASK);
         let core = Arc::new(Core {
             node: node.clone(),
@@ -328,9 +325,9 @@ where
     }
 }
 
-impl<F: Future, E: Send + 'static> Future for Task<F, E>
+impl<F: Future, T, E: Send + 'static> Future for Task<F, T, E>
 where
-    F::Output: TaskResult<E>,
+    F::Output: TaskResult<E, Value = T>,
 {
     type Output = ();
 
