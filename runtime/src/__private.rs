@@ -4,6 +4,7 @@
 pub use crate::cleanup::{Body, Cleanup, Frame, Leave, LeaveBlock};
 pub use crate::context::{Done, Gate, done, gate};
 pub use crate::exit::Exit;
+pub use crate::join::{Flatten, branch, cons, join, try_join};
 
 /// Tells the compiler what an async block returns.
 pub fn typed<T, F: Future<Output = T>>(future: F) -> F {

@@ -236,12 +236,12 @@ impl State {
     fn poll_timers(&mut self, running: bool, cx: &mut Context<'_>) -> bool {
         let flags = self.flags();
         if flags == 0 {
-            if let Some(at) = self.deadline {
-                if self.timer.is_due(at, cx) {
-                    self.owner.node.expire(Instant::now());
-                    self.deadline = None;
-                    return true;
-                }
+            if let Some(at) = self.deadline
+                && self.timer.is_due(at, cx)
+            {
+                self.owner.node.expire(Instant::now());
+                self.deadline = None;
+                return true;
             }
             if running {
                 return false;

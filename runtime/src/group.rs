@@ -168,7 +168,10 @@ impl<E: Send + 'static> TaskGroup<E> {
     ///
     /// Dropped from outside, it cancels its tasks with [`Reason::Dropped`]; the
     /// enclosing scope does not return before they have left in order.
-    pub fn run<'env, T, F, Fut>(self, body: F) -> GroupRun<'env, T, E, F, Fut>
+    pub fn run<'env, T, F, Fut>(
+        self,
+        body: F,
+    ) -> impl Future<Output = Result<T, GroupError<E>>> + use<'env, T, E, F, Fut>
     where
         F: FnOnce(Group<'env, E>) -> Fut,
         Fut: Future<Output = Result<T, E>>,
@@ -596,9 +599,10 @@ impl<E> Drop for Members<'_, E> {
 }
 
 pin_project! {
-    /// Future of [`TaskGroup::run`].
-    #[must_use = "futures do nothing unless awaited"]
-    pub struct GroupRun<'env, T, E, F, Fut> {
+    // The future of `TaskGroup::run`, which returns it as an opaque type: its
+    // `Future` impl asks for a `FnOnce` bound that the compiler cannot prove for
+    // every lifetime where the type itself is a parameter of something else.
+    struct GroupRun<'env, T, E, F, Fut> {
         // Dropped first: it may borrow what scoped children borrow, and its
         // node adopts what they leave behind.
         members: Members<'env, E>,
@@ -606,15 +610,6 @@ pin_project! {
         boundary: Option<Boundary<Body<Fut, E>, Option<T>>>,
         body: Option<F>,
         place: Place,
-    }
-}
-
-impl<T, E, F, Fut> fmt::Debug for GroupRun<'_, T, E, F, Fut>
-{
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("GroupRun")
-            .field("name", &self.members.shared.node.name())
-            .finish_non_exhaustive()
     }
 }
 

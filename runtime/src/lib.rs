@@ -9,6 +9,9 @@ mod context;
 mod error;
 mod exit;
 mod group;
+mod join;
+#[cfg(all(test, taskscope_loom))]
+mod loom_tests;
 mod node;
 mod output;
 mod reason;
@@ -24,7 +27,7 @@ mod task;
 pub use ambient::{cancelled, checkpoint, deadline, is_cancelled, is_stopping, stopping};
 pub use context::Gate;
 pub use error::{BoxError, Cause, Failure, GroupError, TaskError};
-pub use group::{Group, GroupRun, OnFailure, Permit, TaskGroup};
+pub use group::{Group, OnFailure, Permit, TaskGroup};
 pub use output::{TaskOutput, TaskResult, Value, ValueOf};
 pub use reason::{Cancelled, Reason};
 pub use report::{Report, ReportKind, Stats, set_report_hook, stats};

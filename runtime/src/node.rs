@@ -426,9 +426,15 @@ impl Node {
     }
 
     /// How many wait for this node; for tests of leaks.
-    #[cfg(test)]
+    #[cfg(all(test, taskscope_loom))]
     pub(crate) fn watcher_count(&self) -> usize {
         self.lock().watchers.len()
+    }
+
+    /// How many nodes are below this one; for tests of leaks.
+    #[cfg(all(test, taskscope_loom))]
+    pub(crate) fn child_count(&self) -> usize {
+        self.lock().children.len()
     }
 
     /// What was reported as cancelled: the origin and the failures so far.

@@ -1,0 +1,256 @@
+//! The protocols of the cancel tree, under every interleaving.
+//!
+//! `RUSTFLAGS="--cfg taskscope_loom" cargo test -p taskscope --release --lib loom`
+
+use std::panic::Location;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Wake, Waker};
+
+use loom::thread;
+
+use crate::node::{Node, flag};
+use crate::reason::Reason;
+
+#[derive(Default)]
+struct Wakes(AtomicUsize);
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+fn counting() -> (Arc<Wakes>, Waker) {
+    let wakes = Arc::new(Wakes::default());
+    (wakes.clone(), Waker::from(wakes))
+}
+
+fn count(wakes: &Wakes) -> usize {
+    wakes.0.load(Ordering::SeqCst)
+}
+
+#[track_caller]
+fn root() -> Arc<Node> {
+    Node::root("root".into(), Location::caller())
+}
+
+#[track_caller]
+fn child(parent: &Arc<Node>) -> Arc<Node> {
+    Node::child(Some((parent, false)), "child".into(), Location::caller())
+}
+
+fn is_cancelled(node: &Node) -> bool {
+    node.flags_acquire() & flag::CANCELLED != 0
+}
+
+#[test]
+fn a_cancel_is_seen_by_who_registers_or_wakes_it() {
+    loom::model(|| {
+        let node = root();
+        let (wakes, waker) = counting();
+        let canceller = thread::spawn({
+            let node = node.clone();
+            move || assert!(node.cancel(Reason::Requested))
+        });
+        node.register(&waker);
+        let seen = is_cancelled(&node);
+        canceller.join().unwrap();
+        assert!(seen || count(&wakes) > 0, "the wake was lost");
+    });
+}
+
+#[test]
+fn a_cancel_is_seen_by_who_watches_or_wakes_it() {
+    loom::model(|| {
+        let node = root();
+        let (wakes, waker) = counting();
+        let canceller = thread::spawn({
+            let node = node.clone();
+            move || {
+                node.cancel(Reason::Requested);
+            }
+        });
+        let mut key = None;
+        node.watch(&mut key, &waker);
+        let seen = is_cancelled(&node);
+        canceller.join().unwrap();
+        assert!(seen || count(&wakes) > 0, "the wake was lost");
+        node.unwatch(&mut key);
+        assert_eq!(node.watcher_count(), 0);
+    });
+}
+
+#[test]
+fn a_region_that_notes_its_waker_sees_the_cancel_or_is_woken() {
+    loom::model(|| {
+        let node = root();
+        let (wakes, waker) = counting();
+        let canceller = thread::spawn({
+            let node = node.clone();
+            move || {
+                node.cancel(Reason::Requested);
+            }
+        });
+        let id = node
+            .lock()
+            .regions
+            .open(crate::table::RegionId::ROOT, true, false);
+        node.lock().regions.set_waker(id, &waker);
+        let seen = is_cancelled(&node);
+        canceller.join().unwrap();
+        assert!(seen || count(&wakes) > 0, "the wake was lost");
+    });
+}
+
+#[test]
+fn a_child_made_while_the_parent_is_cancelled_is_cancelled_for_its_reason() {
+    loom::model(|| {
+        let parent = root();
+        let canceller = thread::spawn({
+            let parent = parent.clone();
+            move || {
+                parent.cancel(Reason::Deadline);
+            }
+        });
+        let child = child(&parent);
+        canceller.join().unwrap();
+        assert!(is_cancelled(&child));
+        assert!(matches!(child.origin().unwrap().reason, Reason::Deadline));
+        child.finish();
+    });
+}
+
+#[test]
+fn a_shielded_child_is_reached_by_an_abort_alone() {
+    loom::model(|| {
+        let parent = root();
+        let aborter = thread::spawn({
+            let parent = parent.clone();
+            move || {
+                parent.cancel(Reason::Requested);
+                parent.abort();
+            }
+        });
+        let child = Node::child(Some((&parent, true)), "child".into(), Location::caller());
+        let flags = child.flags_acquire();
+        assert!(flags & flag::CANCELLED == 0 || flags & flag::ABORTED != 0);
+        aborter.join().unwrap();
+        assert!(child.flags_acquire() & flag::ABORTED != 0);
+        child.finish();
+    });
+}
+
+#[test]
+fn parent_and_child_cancelled_at_once_keep_one_reason_each() {
+    loom::model(|| {
+        let parent = root();
+        let child = child(&parent);
+        let canceller = thread::spawn({
+            let parent = parent.clone();
+            move || {
+                parent.cancel(Reason::Deadline);
+            }
+        });
+        child.cancel(Reason::Shutdown);
+        let first = child.origin().unwrap();
+        canceller.join().unwrap();
+        assert!(is_cancelled(&parent) && is_cancelled(&child));
+        assert!(
+            Arc::ptr_eq(&first, &child.origin().unwrap()),
+            "the first reason stays"
+        );
+        assert!(matches!(parent.origin().unwrap().reason, Reason::Deadline));
+        child.finish();
+    });
+}
+
+#[test]
+fn a_cancelled_flag_never_stands_without_its_reason() {
+    loom::model(|| {
+        let node = root();
+        let canceller = thread::spawn({
+            let node = node.clone();
+            move || {
+                node.cancel(Reason::Deadline);
+            }
+        });
+        if is_cancelled(&node) {
+            assert!(node.origin().is_some());
+        }
+        canceller.join().unwrap();
+    });
+}
+
+#[test]
+fn a_child_that_finishes_while_the_parent_is_cancelled_leaves_nothing_behind() {
+    loom::model(|| {
+        let parent = root();
+        assert!(parent.expect());
+        let node = child(&parent);
+        let (wakes, waker) = counting();
+        parent.register(&waker);
+        let finisher = thread::spawn({
+            let parent = parent.clone();
+            move || {
+                node.finish();
+                parent.gone();
+            }
+        });
+        parent.cancel(Reason::Requested);
+        finisher.join().unwrap();
+        assert!(count(&wakes) > 0);
+        assert!(parent.try_close());
+        assert_eq!(parent.child_count(), 0);
+    });
+}
+
+#[test]
+fn a_child_is_expected_before_the_group_closes_or_refused() {
+    loom::model(|| {
+        let group = root();
+        let spawner = thread::spawn({
+            let group = group.clone();
+            move || group.expect()
+        });
+        let closed = group.try_close();
+        let expected = spawner.join().unwrap();
+        assert!(closed != expected, "closed: {closed}, expected: {expected}");
+    });
+}
+
+#[test]
+fn what_is_pending_below_a_dropped_boundary_is_counted_by_its_parent() {
+    loom::model(|| {
+        let scope = root();
+        let group = child(&scope);
+        assert!(group.expect());
+        let task = thread::spawn({
+            let group = group.clone();
+            move || group.gone()
+        });
+        group.orphan();
+        task.join().unwrap();
+        assert_eq!(scope.pending(), 0);
+        assert_eq!(scope.child_count(), 0);
+    });
+}
+
+#[test]
+fn orphans_of_orphans_run_empty_up_to_the_top() {
+    loom::model(|| {
+        let top = root();
+        let outer = child(&top);
+        let inner = child(&outer);
+        assert!(inner.expect());
+        let task = thread::spawn({
+            let inner = inner.clone();
+            move || inner.gone()
+        });
+        inner.orphan();
+        outer.orphan();
+        task.join().unwrap();
+        assert_eq!(top.pending(), 0);
+        assert_eq!(top.child_count(), 0);
+    });
+}
