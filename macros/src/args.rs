@@ -4,6 +4,7 @@ use crate::diag::{Diag, Mistake};
 use proc_macro2::{Ident, TokenStream};
 use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser};
+use syn::token::Paren;
 use syn::{Path, Token, parenthesized};
 
 /// The options of `#[cancellable(…)]`.
@@ -78,6 +79,23 @@ fn unknown(name: &Ident, known: &[&str]) -> syn::Error {
     .at(name.span())
 }
 
+/// Reports a value behind an option that takes none.
+pub(crate) fn check_flag(name: &Ident, input: ParseStream, diag: &mut Diag) -> syn::Result<()> {
+    if input.peek(Token![=]) {
+        let what = format!("option `{name}` takes no value");
+        let help = format!("write `{name}` alone, or leave it out");
+        diag.mistake(
+            name.span(),
+            &Mistake {
+                what: &what,
+                why: "it is on where it is written",
+                help: &help,
+            },
+        );
+    }
+    skip_value(input)
+}
+
 /// The known name that `name` was most likely meant to be.
 fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     let best = known
@@ -120,9 +138,13 @@ impl Options {
     fn option(&mut self, name: &Ident, input: ParseStream, diag: &mut Diag) -> syn::Result<()> {
         if name == "loops" {
             self.loops = true;
+            check_flag(name, input, diag)?;
         } else if name == "crate" {
             self.krate = Some(parse_crate(input)?);
         } else {
+            if !input.peek(Paren) {
+                return Err(without_checks(name));
+            }
             let checks;
             parenthesized!(checks in input);
             list(&checks, diag, CHECKS, |name, _, _| {
@@ -132,6 +154,15 @@ impl Options {
         }
         Ok(())
     }
+}
+
+fn without_checks(name: &Ident) -> syn::Error {
+    Mistake {
+        what: &format!("`{name}` without the checks to switch off"),
+        why: "each is switched off by its own name",
+        help: "write `allow(detached)`, `allow(blocking)` or `allow(hard_drop)`",
+    }
+    .at(name.span())
 }
 
 impl Allow {
@@ -172,7 +203,7 @@ fn list(
     Ok(())
 }
 
-fn skip_value(input: ParseStream) -> syn::Result<()> {
+pub(crate) fn skip_value(input: ParseStream) -> syn::Result<()> {
     while !input.is_empty() && !input.peek(Token![,]) {
         input.parse::<proc_macro2::TokenTree>()?;
     }

@@ -6,7 +6,6 @@ use crate::path::mixed;
 use crate::rewrite::{Kind, Level, Rewriter, Scope, Slot};
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
-use syn::parse::Parser;
 use syn::token::Brace;
 use syn::visit_mut::VisitMut;
 use syn::{Attribute, Block, Expr, Macro, Stmt};
@@ -159,7 +158,7 @@ impl Rewriter<'_> {
 
     // The cleanup is an async block that nothing jumps out of.
     fn cleanup(&mut self, when: When, mac: &Macro) -> Vec<Stmt> {
-        match Block::parse_within.parse2(mac.tokens.clone()) {
+        match mac.parse_body_with(Block::parse_within) {
             Ok(mut stmts) => {
                 let scope = Scope::new(Kind::Cleanup(when.name()), None);
                 self.within(scope, |this| this.visit_stmts(&mut stmts, Place::Top));

@@ -1,17 +1,19 @@
 //! `task_group!`: a builder chain around an async closure.
 
-use crate::args::{Seen, parse_crate};
+use crate::args::{Seen, check_flag, parse_crate, skip_value};
 use crate::diag::{Diag, Mistake};
 use crate::path::{Crate, mixed};
-use crate::rewrite::{Kind, Rewriter, Scope};
-use proc_macro2::{Ident, Span, TokenStream};
+use crate::rewrite::{Kind, Rewriter, Scope, output};
+use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote_spanned};
+use std::mem;
 use syn::ext::IdentExt;
+use syn::parse::discouraged::Speculative;
 use syn::parse::{ParseStream, Parser};
 use syn::spanned::Spanned;
 use syn::token::Brace;
 use syn::visit_mut::VisitMut;
-use syn::{Block, Expr, Stmt, Token, Type};
+use syn::{Block, Expr, ExprClosure, ReturnType, Stmt, Token, Type};
 
 /// The expression that builds and runs the group, beside the errors found in it.
 pub(crate) fn task_group(tokens: TokenStream) -> TokenStream {
@@ -52,10 +54,10 @@ struct Group {
 }
 
 /// `|g| { … }`
-struct Body {
-    capture: Option<Token![move]>,
-    inputs: TokenStream,
-    block: Block,
+enum Body {
+    Closure(Box<ExprClosure>),
+    /// Still being typed: rustc and editors see it as it is.
+    Raw(TokenStream),
 }
 
 impl Group {
@@ -67,30 +69,32 @@ impl Group {
             }
             let name = input.call(Ident::parse_any)?;
             if seen.admit(&name, OPTIONS, diag) {
-                self.option(name, input)?;
-            } else if input.parse::<Option<Token![=]>>()?.is_some() {
-                input.parse::<Expr>()?;
+                self.option(name, input, diag)?;
+            } else {
+                skip_value(input)?;
             }
-            if !is_closure(input) || input.peek(Token![,]) {
+            if !input.is_empty() {
                 input.parse::<Token![,]>()?;
             }
         }
-        self.body = Some(Body::parse(input, diag)?);
+        self.body = Some(Body::parse(input)?);
         Ok(())
     }
 
-    fn option(&mut self, name: Ident, input: ParseStream) -> syn::Result<()> {
+    fn option(&mut self, name: Ident, input: ParseStream, diag: &mut Diag) -> syn::Result<()> {
         if name == "local" {
             self.local = true;
-        } else if name == "crate" {
+            return check_flag(&name, input, diag);
+        }
+        if name == "crate" {
             self.krate = Some(parse_crate(input)?);
+            return Ok(());
+        }
+        input.parse::<Token![=]>()?;
+        if name == "error" {
+            self.error = Some(input.parse()?);
         } else {
-            input.parse::<Token![=]>()?;
-            if name == "error" {
-                self.error = Some(input.parse()?);
-            } else {
-                self.settings.push((name, input.parse()?));
-            }
+            self.settings.push((name, input.parse()?));
         }
         Ok(())
     }
@@ -105,9 +109,11 @@ impl Group {
         };
         let settings = self.settings(&krate, diag);
         let run = Ident::new(if self.local { "run_local" } else { "run" }, span);
-        let body = self
-            .body
-            .map_or_else(TokenStream::new, |body| body.expand(&krate, &error, diag));
+        let body = match self.body {
+            Some(Body::Closure(body)) => async_closure(*body, &krate, &error, diag),
+            Some(Body::Raw(tokens)) => quote_spanned!(span=> async #tokens),
+            None => missing_body(&error),
+        };
         quote_spanned!(span=> #path::TaskGroup::<#error>::new() #settings.#run(#body))
     }
 
@@ -124,49 +130,83 @@ impl Group {
 }
 
 impl Body {
-    fn parse(input: ParseStream, diag: &mut Diag) -> syn::Result<Self> {
-        let closure: syn::ExprClosure = input.parse()?;
-        input.parse::<Option<Token![,]>>()?;
-        if let Some(asyncness) = &closure.asyncness {
-            diag.mistake(
-                asyncness.span,
-                &Mistake {
-                    what: "`async` in front of the body of a `task_group!`",
-                    why: "the body is async as it is",
-                    help: "write `|g| { … }`",
-                },
-            );
+    fn parse(input: ParseStream) -> syn::Result<Self> {
+        let fork = input.fork();
+        match complete_closure(&fork) {
+            Ok(closure) => {
+                input.advance_to(&fork);
+                Ok(Self::Closure(Box::new(closure)))
+            }
+            Err(error) => {
+                let tokens: TokenStream = input.parse()?;
+                let last = tokens.clone().into_iter().last();
+                let braces = matches!(last, Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Brace);
+                if braces {
+                    Ok(Self::Raw(tokens))
+                } else {
+                    Err(error)
+                }
+            }
         }
-        let (begin, inputs, end) = (closure.inputs_begin, &closure.inputs, closure.inputs_end);
-        let output = &closure.output;
-        let inputs = quote::quote!(#begin #inputs #end #output);
-        let span = mixed(closure.body.span());
-        let block = match *closure.body {
-            Expr::Block(body) if body.label.is_none() && body.attrs.is_empty() => body.block,
-            Expr::Async(body) => body.block,
-            expr => Block {
-                brace_token: Brace(span),
-                stmts: vec![Stmt::Expr(expr, None)],
-            },
-        };
-        Ok(Self {
-            capture: closure.capture,
-            inputs,
-            block,
-        })
     }
+}
 
-    fn expand(mut self, krate: &Crate, error: &TokenStream, diag: &mut Diag) -> TokenStream {
-        let span = mixed_site();
-        let output = quote_spanned!(span=> ::core::result::Result<_, #error>);
-        let scope = Scope::new(Kind::Async, syn::parse2(output).ok());
-        Rewriter::new(krate, diag, false, scope).visit_top_block(&mut self.block);
-        let Self {
-            capture,
-            inputs,
-            block,
-        } = self;
-        quote_spanned!(span=> async #capture #inputs #block)
+fn complete_closure(input: ParseStream) -> syn::Result<ExprClosure> {
+    let closure = input.parse()?;
+    input.parse::<Option<Token![,]>>()?;
+    if input.is_empty() {
+        Ok(closure)
+    } else {
+        Err(input.error("expected the end of `task_group!` behind its body"))
+    }
+}
+
+// From `|g| { … }` into `async |g| { … }`, cancellable.
+fn async_closure(
+    mut closure: ExprClosure,
+    krate: &Crate,
+    error: &TokenStream,
+    diag: &mut Diag,
+) -> TokenStream {
+    let span = mixed_site();
+    if let Some(asyncness) = closure.asyncness.take() {
+        diag.mistake(asyncness.span, &ALREADY_ASYNC);
+    }
+    let result = quote_spanned!(span=> ::core::result::Result<_, #error>);
+    let output = output(&closure.output).filter(|_| matches!(closure.output, ReturnType::Type(..)));
+    let scope = Scope::new(Kind::Async, output.or_else(|| syn::parse2(result).ok()));
+    if let Expr::Async(body) = &*closure.body {
+        closure.capture = closure.capture.or(body.capture);
+    }
+    let mut block = into_block(mem::replace(&mut *closure.body, Expr::PLACEHOLDER));
+    Rewriter::new(krate, diag, false, scope).visit_top_block(&mut block);
+    *closure.body = Expr::Verbatim(block.into_token_stream());
+    closure.asyncness = Some(Token![async](span));
+    closure.into_token_stream()
+}
+
+fn into_block(body: Expr) -> Block {
+    let span = mixed(body.span());
+    match body {
+        Expr::Block(body) if body.label.is_none() && body.attrs.is_empty() => body.block,
+        Expr::Async(body) => body.block,
+        expr => Block {
+            brace_token: Brace(span),
+            stmts: vec![Stmt::Expr(expr, None)],
+        },
+    }
+}
+
+const ALREADY_ASYNC: Mistake = Mistake {
+    what: "`async` in front of the body of a `task_group!`",
+    why: "the body is async as it is",
+    help: "write `|g| { … }`",
+};
+
+// Of the type that a body has, so that the error about it remains the only one.
+fn missing_body(error: &TokenStream) -> TokenStream {
+    quote_spanned! {mixed_site()=>
+        async |_| ::core::result::Result::<(), #error>::Ok(())
     }
 }
 

@@ -10,7 +10,7 @@ use crate::path::{Crate, mixed};
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 use std::mem;
-use syn::parse::{ParseStream, Parser};
+use syn::parse::ParseStream;
 use syn::visit_mut::{self, VisitMut};
 use syn::{Attribute, Block, Expr, Lifetime, Macro, ReturnType, Stmt, Token, Type};
 
@@ -250,10 +250,11 @@ impl<'a> Rewriter<'a> {
         let gate = self.gate(expr.await_token.span);
         let base = expr.base.to_token_stream();
         let (start, end) = ends(&base);
-        let private = self.krate.private(mixed(start));
+        // The user's own span first and last: an error about the value shows it whole.
+        let private = self.krate.private(start);
         let mut arguments = Group::new(Delimiter::Parenthesis, quote!(#gate, #base));
         arguments.set_span(mixed(end));
-        let call = quote_spanned!(mixed(start)=> #private::after #arguments);
+        let call = quote_spanned!(start=> #private::after #arguments);
         *expr.base = Expr::Verbatim(call);
     }
 
@@ -408,7 +409,7 @@ impl<'a> Rewriter<'a> {
             .last()
             .is_some_and(|last| last.ident == "matches");
         let parser = |input: ParseStream| arguments(input, first_only);
-        let Ok((mut parts, rest)) = parser.parse2(mac.tokens.clone()) else {
+        let Ok((mut parts, rest)) = mac.parse_body_with(parser) else {
             return;
         };
         let mut tokens = TokenStream::new();

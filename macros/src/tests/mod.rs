@@ -1,1 +1,47 @@
+//! Expansions as text: what good input becomes, and that half-typed input is kept.
 
+mod errors;
+mod expansion;
+mod half_typed;
+
+use crate::cancellable::cancellable;
+use crate::group::task_group;
+use proc_macro2::TokenStream;
+
+fn tokens(text: &str) -> TokenStream {
+    text.parse().expect("balanced text")
+}
+
+/// The expansion of `#[cancellable(args)] item`.
+fn attribute(args: &str, item: &str) -> String {
+    cancellable(tokens(args), tokens(item)).to_string()
+}
+
+/// The expansion of `task_group!(input)`.
+fn group(input: &str) -> String {
+    task_group(tokens(input)).to_string()
+}
+
+/// The same text as a token stream prints it.
+fn printed(text: &str) -> String {
+    tokens(text).to_string()
+}
+
+/// `text` without spaces, and with the paths of the runtime cut short.
+fn short(text: &str) -> String {
+    let dense: String = text.split_whitespace().collect();
+    dense
+        .replace("::taskscope::__private::", "P::")
+        .replace("::core::option::Option::", "")
+        .replace("::core::convert::", "")
+        .replace("__taskscope_", "__")
+}
+
+#[track_caller]
+fn assert_same(expansion: &str, expected: &str) {
+    let dense = short(&printed(expected));
+    assert!(
+        short(expansion) == dense,
+        "\nexpansion: {expansion}\n\nexpected:  {expected}\n"
+    );
+}

@@ -1,0 +1,100 @@
+//! Many small mistakes: each is reported once, beside the item.
+
+use super::{attribute, group};
+
+fn mistakes(expansion: &str) -> usize {
+    expansion.matches("compile_error").count()
+}
+
+#[track_caller]
+fn assert_one(args: &str, item: &str, what: &str) {
+    let expansion = attribute(args, item);
+    assert!(expansion.contains(what), "{expansion}");
+    assert_eq!(mistakes(&expansion), 1, "{expansion}");
+}
+
+#[test]
+fn options() {
+    let item = "async fn f() {}";
+    assert_one("lops", item, "help: write `loops`");
+    assert_one("quiet", item, "help: remove `quiet`");
+    assert_one("loops, loops", item, "option `loops` is given twice");
+    assert_one("loops = true", item, "option `loops` takes no value");
+    assert_one("allow", item, "`allow` without the checks");
+    assert_one("allow(hard_drops)", item, "help: write `hard_drop`");
+    assert_eq!(mistakes(&attribute("lops, quiet(a, b), loops", item)), 2);
+    assert_eq!(
+        mistakes(&attribute(
+            "loops, allow(detached, blocking,), crate = a::b",
+            item
+        )),
+        0
+    );
+}
+
+#[test]
+fn items() {
+    assert_one("", "fn f() {}", "not async");
+    assert_one("", "const fn f() {}", "on a `const fn`");
+    assert_one("", "pub struct S { f: u32 }", "on `struct`");
+    assert_one("", "#[doc = \"fn\"] enum E { A(fn()) }", "on `enum`");
+    assert_one("", "const F: fn() = f;", "on `const`");
+    assert_one("", "async fn f(&self);", "without a body");
+    assert_one(
+        "",
+        "#[taskscope::cancellable] async fn f() {}",
+        "given twice",
+    );
+}
+
+#[test]
+fn all_mistakes_of_a_body_together() {
+    let expansion = attribute(
+        "nonsense",
+        "async fn f() {
+            defer! { return; x?; break; }
+            || { defer! {} 1 };
+            || { #[checkpoint] loop {} };
+            { defer! {} }
+            f(defer! {});
+        }",
+    );
+    assert_eq!(mistakes(&expansion), 8, "{expansion}");
+    assert!(expansion.starts_with("async fn f ()"), "{expansion}");
+}
+
+#[test]
+fn jumps_within_a_cleanup_are_fine() {
+    let expansion = attribute(
+        "",
+        "async fn f() {
+            defer! {
+                loop { break; }
+                'a: { break 'a; }
+                async { return; };
+                let f = || -> Option<()> { x?; None };
+            }
+            1
+        }",
+    );
+    assert_eq!(mistakes(&expansion), 0, "{expansion}");
+}
+
+#[test]
+fn group_options() {
+    for (input, what) in [
+        ("nam = 1, |g| {}", "help: write `name`"),
+        ("size = f(a, b), |g| {}", "help: remove `size`"),
+        ("local = true, |g| {}", "option `local` takes no value"),
+        (
+            "limit = 1, limit = 2, |g| {}",
+            "option `limit` is given twice",
+        ),
+        ("limit = 1", "without a body"),
+        ("async |g| {}", "the body is async as it is"),
+    ] {
+        let expansion = group(input);
+        assert!(expansion.contains(what), "{expansion}");
+        assert_eq!(mistakes(&expansion), 1, "{expansion}");
+    }
+}

@@ -1,0 +1,102 @@
+//! Input that is still being typed: the item is there, and nothing panics.
+
+use super::{attribute, group, printed};
+
+/// What an editor hands over: brackets are closed, little else is there.
+const BODIES: &[&str] = &[
+    "text.",
+    "text.await.",
+    "let x =",
+    "let x = ;",
+    "if x",
+    "match x { Some() => , }",
+    "match x { Some }",
+    "f(a, .)",
+    "defer!",
+    "let x = 1 defer! { x }",
+    "on_cancel! { a } +",
+    "#[checkpoint]",
+    "for i in",
+    "x.await = =",
+    "@",
+];
+
+/// Items that do not read as items yet.
+const HEADS: &[&str] = &[
+    "",
+    "async",
+    "async fn",
+    "async fn f",
+    "async fn f()",
+    "async fn f() ->",
+    "async fn f(a:) {}",
+    "#[doc = ] async fn f() {}",
+    "impl",
+    "impl S { async fn }",
+    "impl S { async fn f() { x. } }",
+    "pub(in)",
+    "const",
+];
+
+#[test]
+fn broken_bodies_stay_as_they_are() {
+    for body in BODIES {
+        let item = format!("async fn f(text: String) {{ {body} }}");
+        assert_eq!(attribute("", &item), printed(&item), "{body}");
+    }
+}
+
+#[test]
+fn broken_heads_stay_as_they_are() {
+    for item in HEADS {
+        assert_eq!(attribute("", item), printed(item), "{item}");
+    }
+}
+
+#[test]
+fn broken_options_leave_a_cancellable_function() {
+    for args in [
+        "loops,,",
+        "=",
+        "crate",
+        "crate =",
+        "\"text\"",
+        "loops = 3",
+        "1 + 2",
+    ] {
+        let expansion = attribute(args, "async fn f() { g().await }");
+        assert!(expansion.contains("gate ()"), "{args}: {expansion}");
+        assert!(expansion.contains("compile_error"), "{args}: {expansion}");
+    }
+}
+
+#[test]
+fn broken_cleanup_leaves_its_function() {
+    let expansion = attribute("", "async fn f() { defer! { x. } g().await }");
+    assert!(expansion.starts_with("async fn f ()"), "{expansion}");
+    assert!(expansion.contains("g ()"), "{expansion}");
+    assert!(expansion.contains("compile_error"), "{expansion}");
+}
+
+#[test]
+fn broken_groups_keep_their_body() {
+    for body in ["|g| { g. }", "|g| { let x = }", "| { g.spawn(f()) }"] {
+        let expansion = group(&format!("limit = 3, {body}"));
+        assert!(expansion.contains(&printed(body)), "{expansion}");
+        assert!(!expansion.contains("compile_error"), "{expansion}");
+    }
+    for input in [
+        "",
+        "limit",
+        "limit =",
+        "limit = 3",
+        "limit = 3,",
+        "|g|",
+        "|",
+        ",",
+        "limit = = 3, |g| {}",
+    ] {
+        let expansion = group(input);
+        assert!(expansion.contains("compile_error"), "{input}: {expansion}");
+    }
+}
