@@ -256,6 +256,9 @@ impl State {
         }
         if matches!(self.grace, Grace::NotStarted) {
             let grace = self.owner.node.grace_to_watch();
+            if grace.is_some() {
+                self.owner.node.begin_grace();
+            }
             self.grace = grace.and_then(after).map_or(Grace::None, Grace::Until);
         }
         match self.grace {

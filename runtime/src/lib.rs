@@ -1,4 +1,4 @@
-//! Structured tasks for tokio.
+#![doc = include_str!("../README.md")]
 
 #[doc(hidden)]
 pub mod __private;

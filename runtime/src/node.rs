@@ -71,6 +71,8 @@ pub(crate) struct Inner {
     pub(crate) deadline: Option<Instant>,
     /// This node's own grace period; `None` means its parent's.
     grace: Option<Duration>,
+    /// Since when its boundary watches the grace period.
+    leaving_since: Option<Instant>,
     /// The waker of the task that polls the boundary.
     waker: Option<Waker>,
     /// Wakers of parked gates, where they are not the task's.
@@ -475,16 +477,38 @@ impl Node {
 
     /// Reports that something was cut at the end of the grace period.
     pub(crate) fn overran(self: &Arc<Self>, what: &str, location: &'static Location<'static>) {
-        self.mark_overran();
-        let message = format!("{what} overran the grace period and was dropped");
+        self.mark_up(flag::OVERRAN);
+        let since = self
+            .leaving_since()
+            .map(|since| since.elapsed())
+            .unwrap_or_default();
+        let message = format!("{what} overran the grace period and was dropped after {since:.1?}");
         let text = report::report(ReportKind::Overrun, &self.name(), message, location);
         self.attach_failure(text);
     }
 
-    /// Marks the nodes up to the task that the overrun happened in.
-    fn mark_overran(self: &Arc<Self>) {
+    /// Notes that the grace period begins now.
+    pub(crate) fn begin_grace(&self) {
+        self.lock().leaving_since = Some(Instant::now());
+    }
+
+    /// Since when the boundary that watches the grace period of this node does.
+    fn leaving_since(self: &Arc<Self>) -> Option<Instant> {
+        let mut at = Some(self.clone());
+        while let Some(node) = at {
+            let since = node.lock().leaving_since;
+            if since.is_some() {
+                return since;
+            }
+            at = node.parent().map(|(parent, _)| parent);
+        }
+        None
+    }
+
+    /// Sets bits on this node and those above it, up to the task it is in.
+    pub(crate) fn mark_up(self: &Arc<Self>, bits: u32) {
         let mut at = self.clone();
-        while at.set(flag::OVERRAN) & flag::TASK == 0 {
+        while at.set(bits) & flag::TASK == 0 {
             let Some((parent, _)) = at.parent() else {
                 return;
             };

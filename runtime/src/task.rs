@@ -164,7 +164,11 @@ impl<T> Future for TaskHandle<T> {
             outcome,
             Err(TaskError::Failed | TaskError::Panicked(_) | TaskError::Aborted)
         ) {
-            context::current(|frame| frame.map(|frame| frame.node.set(flag::TOLD)));
+            context::current(|frame| {
+                if let Some(frame) = frame {
+                    frame.node.mark_up(flag::TOLD);
+                }
+            });
         }
         Poll::Ready(outcome)
     }
