@@ -107,9 +107,9 @@ impl Cancellable {
             return;
         };
         let mut rewriter = self.rewriter(Scope::new(Kind::Plain, None));
-        before
-            .iter_mut()
-            .for_each(|stmt| rewriter.visit_stmt_mut(stmt));
+        for stmt in before {
+            rewriter.visit_stmt_mut(stmt);
+        }
         let block = match tail {
             syn::Expr::Async(block) => Some(block),
             syn::Expr::Call(call) => match call.args.first_mut() {
@@ -169,7 +169,7 @@ fn bound_output(bound: &TypeParamBound) -> Option<Type> {
 fn arguments(path: &syn::Path) -> impl Iterator<Item = &GenericArgument> {
     path.segments
         .iter()
-        .flat_map(|segment| match &segment.arguments {
+        .filter_map(|segment| match &segment.arguments {
             PathArguments::AngleBracketed(arguments) => Some(&arguments.args),
             _ => None,
         })

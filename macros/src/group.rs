@@ -103,10 +103,10 @@ impl Group {
         let krate = Crate::new(self.krate.take());
         let span = mixed_site();
         let path = krate.at(span);
-        let error = match &self.error {
-            Some(error) => error.to_token_stream(),
-            None => quote_spanned!(span=> #path::BoxError),
-        };
+        let error = self.error.as_ref().map_or_else(
+            || quote_spanned!(span=> #path::BoxError),
+            ToTokens::to_token_stream,
+        );
         let settings = self.settings(&krate, diag);
         let run = Ident::new(if self.local { "run_local" } else { "run" }, span);
         let body = match self.body {

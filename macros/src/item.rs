@@ -54,6 +54,9 @@ const BEFORE_FN: &[&str] = &["fn", "async", "unsafe", "extern"];
 
 impl Target {
     pub(crate) fn parse(tokens: TokenStream) -> Self {
+        if let Some(item) = sole(&tokens, Delimiter::None) {
+            return Self::parse(item.stream());
+        }
         let Some(keyword) = keyword.parse2(tokens.clone()).ok().flatten() else {
             return Self::Broken;
         };
@@ -64,6 +67,25 @@ impl Target {
         } else {
             Self::Other(keyword)
         }
+    }
+}
+
+// From `$body` in the hands of `macro_rules` into the braces it stands for.
+fn opened(tree: TokenTree) -> TokenTree {
+    match &tree {
+        TokenTree::Group(group) if group.delimiter() == Delimiter::None => {
+            sole(&group.stream(), Delimiter::Brace).map_or(tree, TokenTree::Group)
+        }
+        _ => tree,
+    }
+}
+
+// The group that makes up all of `tokens`.
+fn sole(tokens: &TokenStream, delimiter: Delimiter) -> Option<Group> {
+    let mut trees = tokens.clone().into_iter();
+    match (trees.next(), trees.next()) {
+        (Some(TokenTree::Group(group)), None) if group.delimiter() == delimiter => Some(group),
+        _ => None,
     }
 }
 
@@ -97,9 +119,9 @@ impl Function {
     /// Nothing if the user is still typing.
     fn parse(tokens: TokenStream) -> Option<Self> {
         let mut trees: Vec<TokenTree> = tokens.into_iter().collect();
-        let body = match trees.pop()? {
+        let body = match opened(trees.pop()?) {
             TokenTree::Group(braces) if braces.delimiter() == Delimiter::Brace => {
-                Some(Body::parse(braces)?)
+                Some(Body::parse(&braces)?)
             }
             TokenTree::Punct(semi) if semi.as_char() == ';' => None,
             _ => return None,
@@ -135,7 +157,7 @@ fn function_head(input: ParseStream) -> syn::Result<(Vec<Attribute>, Signature)>
 }
 
 impl Body {
-    fn parse(braces: Group) -> Option<Self> {
+    fn parse(braces: &Group) -> Option<Self> {
         let parser = |input: ParseStream| {
             Ok((
                 input.call(Attribute::parse_inner)?,

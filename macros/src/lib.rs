@@ -67,9 +67,12 @@ use proc_macro::TokenStream;
 ///
 /// # What becomes of an await
 ///
-/// `EXPR.await` becomes `(gate().await, EXPR.await).1`, one expression, so that
-/// temporaries live as long as before. The type awaited is not wrapped. Known: a
-/// local that is not `Send` and moves into the call in `EXPR` now lives across the gate.
+/// `EXPR.await` becomes `after(gate().await, EXPR).await`, one expression, so that
+/// temporaries live as long as before. The future is handed through, not wrapped, so
+/// neither its type nor the function's size grows. Known: a local that is not `Send` and
+/// moves into the call in `EXPR` now lives across the gate.
+///
+/// A `task_group!` and a `shield(…)` are entered without a checkpoint.
 #[proc_macro_attribute]
 pub fn cancellable(args: TokenStream, item: TokenStream) -> TokenStream {
     cancellable::cancellable(args.into(), item.into()).into()

@@ -119,7 +119,15 @@ const TRANSPARENT: &[&str] = &[
 
 /// The words that make the arguments of a macro worth reading.
 const TELLING: &[&str] = &[
-    "await", "break", "continue", "return", "loop", "while", "for",
+    "await",
+    "break",
+    "continue",
+    "return",
+    "loop",
+    "while",
+    "for",
+    "defer",
+    "on_cancel",
 ];
 
 impl Scope {
@@ -253,7 +261,7 @@ impl<'a> Rewriter<'a> {
         // The user's own span first and last: an error about the value shows it whole.
         let private = self.krate.private(start);
         let mut arguments = Group::new(Delimiter::Parenthesis, quote!(#gate, #base));
-        arguments.set_span(mixed(end));
+        arguments.set_span(end);
         let call = quote_spanned!(start=> #private::after #arguments);
         *expr.base = Expr::Verbatim(call);
     }

@@ -4,7 +4,6 @@ async fn groups() {
     let _ = task_group!(nam = "a", |_g| Ok(())).await;
     let _ = task_group!(size = 3, |_g| Ok(())).await;
     let _ = task_group!(limit = 1, limit = 2, |_g| Ok(())).await;
-    let _ = task_group!(local = true, |_g| Ok(())).await;
 }
 
 fn main() {
