@@ -54,7 +54,9 @@ fn check_async(sig: &Signature, stmts: &[Stmt], diag: &mut Diag) -> bool {
             &Mistake {
                 what: "`#[cancellable]` on a function that is not async",
                 why: "a function is cancelled where it awaits, and this one cannot await",
-                help: &format!("write `async fn {name}`, or remove the attribute"),
+                help: &format!(
+                    "write `async fn {name}`; below another attribute, move `#[cancellable]` above it"
+                ),
             },
         );
         return false;

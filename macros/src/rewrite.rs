@@ -11,6 +11,7 @@ use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 use std::mem;
 use syn::parse::ParseStream;
+use syn::token::Brace;
 use syn::visit_mut::{self, VisitMut};
 use syn::{Attribute, Block, Expr, Lifetime, Macro, ReturnType, Stmt, Token, Type};
 
@@ -256,6 +257,7 @@ impl<'a> Rewriter<'a> {
             return;
         }
         let gate = self.gate(expr.await_token.span);
+        unwrap_operand(&mut expr.base);
         let base = expr.base.to_token_stream();
         let (start, end) = ends(&base);
         // The user's own span first and last: an error about the value shows it whole.
@@ -331,7 +333,8 @@ impl<'a> Rewriter<'a> {
         let Kind::Cleanup(name) = self.scope.kind else {
             return None;
         };
-        let what = format!("`{word}` cannot leave a `{name}!` block");
+        let article = if name == "on_cancel" { "an" } else { "a" };
+        let what = format!("`{word}` cannot leave {article} `{name}!` block");
         let why = "cleanup runs when the function is already being left";
         let help = match word {
             "?" => "handle the error here: `if let Err(error) = … { … }`",
@@ -568,6 +571,21 @@ impl VisitMut for Inferred {
         } else {
             visit_mut::visit_type_mut(self, ty);
         }
+    }
+}
+
+// From `(EXPR)` into `EXPR`: what an await needs around its operand, an argument
+// does not, and the user is not to be told so.
+fn unwrap_operand(operand: &mut Expr) {
+    match operand {
+        Expr::Paren(paren) if paren.attrs.is_empty() => {
+            *operand = mem::replace(&mut *paren.expr, Expr::PLACEHOLDER);
+        }
+        Expr::Block(block) => {
+            let braces = &mut block.block.brace_token;
+            *braces = Brace(mixed(braces.span.join()));
+        }
+        _ => {}
     }
 }
 

@@ -71,6 +71,13 @@ async fn in_macros(text: &mut String) {
     let _ = vec![step(1).await; 3];
 }
 
+// What only an await needs around its operand is not said to be needless.
+#[cancellable]
+async fn wrapped(n: u32) -> u32 {
+    let future = step(n);
+    (async { step(n).await }).await + { step(n) }.await + { future }.await + (step(n)).await
+}
+
 #[cancellable]
 async fn nested() -> u32 {
     let block = async { step(1).await };
@@ -125,6 +132,7 @@ fn main() {
     send(to_never());
     send(attributes());
     send(in_macros(&mut String::new()));
+    send(wrapped(1));
     send(nested());
     send(loops(0));
     send(marked());
