@@ -143,6 +143,11 @@ impl<T, F: Future<Output = T>> Boundary<F, T> {
         }
     }
 
+    /// Whether only what is pending below the node is waited for.
+    pub(crate) fn is_body_gone(&self) -> bool {
+        self.exit.is_some()
+    }
+
     pub(crate) fn is_started(&self) -> bool {
         self.state.started
     }

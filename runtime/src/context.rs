@@ -198,6 +198,17 @@ pub(crate) fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Panic> {
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(f))
 }
 
+/// The text of a panic.
+pub(crate) fn panic_message(panic: &Panic) -> String {
+    if let Some(message) = panic.downcast_ref::<&str>() {
+        (*message).to_owned()
+    } else if let Some(message) = panic.downcast_ref::<String>() {
+        message.clone()
+    } else {
+        "a payload that is no string".to_owned()
+    }
+}
+
 /// A checkpoint; made by [`gate`].
 ///
 /// Ready while all is well. Pending for ever once the current scope is

@@ -5,8 +5,8 @@ use std::fmt;
 use std::io;
 use std::panic::Location;
 
+use crate::handle::TaskId;
 use crate::reason::Cancelled;
-use crate::task::TaskId;
 
 /// The error type of a group that names none: any error.
 pub type BoxError = Box<dyn Error + Send + Sync>;

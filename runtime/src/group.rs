@@ -4,31 +4,27 @@ use std::borrow::Cow;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
-use std::panic::{Location, resume_unwind};
+use std::panic::Location;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
-use pin_project_lite::pin_project;
-use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use crate::boundary::{Boundary, Owner, after};
-use crate::cleanup::parked;
-use crate::context::{self, Panic};
-use crate::error::{BoxError, Cause, Failure, GroupError};
-use crate::exit::Exit;
+use crate::boundary::after;
+use crate::error::{BoxError, GroupError};
+use crate::group_run::{GroupRun, LocalChildren};
+use crate::handle::TaskHandle;
 use crate::node::{Node, flag};
 use crate::output::{TaskResult, ValueOf};
-use crate::reason::{Cancelled, Origin, Reason};
-use crate::report::{self, ReportKind};
-use crate::scope::{CancelHandle, Place};
-use crate::scoped::{Children, Queue};
-use crate::sync::Mutex;
-use crate::task::{Admission, Task, TaskHandle, TaskId, refused};
+use crate::reason::Reason;
+use crate::scope::CancelHandle;
+use crate::scoped::{Children, ErasedLocal, Queue, erase, erase_local};
+use crate::shared::{Kind, Shared};
+use crate::task::{Admission, Task};
 
 /// What a group does when one of its tasks fails.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -176,165 +172,65 @@ impl<E: Send + 'static> TaskGroup<E> {
         F: FnOnce(Group<'env, E>) -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
+        let body = |shared| body(Group::new(shared));
+        GroupRun::new(self.into_shared(), (), body)
+    }
+
+    /// The same for tasks that are not `Send`, on the current thread; the body
+    /// gets a [`LocalGroup`]. The returned future is not `Send`.
+    ///
+    /// # Errors
+    ///
+    /// See [`run`](Self::run), also for panics and cancel safety.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// use std::{cell::Cell, rc::Rc};
+    /// use taskscope::{BoxError, TaskGroup};
+    ///
+    /// let count = Rc::new(Cell::new(0));
+    /// TaskGroup::<BoxError>::new()
+    ///     .run_local(async |g| {
+    ///         for _ in 0..3 {
+    ///             let count = count.clone();
+    ///             g.spawn_local(async move { count.set(count.get() + 1) });
+    ///         }
+    ///         Ok(())
+    ///     })
+    ///     .await
+    ///     .unwrap();
+    /// assert_eq!(count.get(), 3);
+    /// # }
+    /// ```
+    pub fn run_local<'env, T, F, Fut>(
+        self,
+        body: F,
+    ) -> impl Future<Output = Result<T, GroupError<E>>> + use<'env, T, E, F, Fut>
+    where
+        F: FnOnce(LocalGroup<'env, E>) -> Fut,
+        Fut: Future<Output = Result<T, E>>,
+    {
+        let queue = Rc::new(Queue::new());
+        let locals = LocalChildren {
+            queue: queue.clone(),
+            children: Children::new(),
+        };
+        let body = |shared| {
+            body(LocalGroup {
+                group: Group::new(shared),
+                queue,
+            })
+        };
+        GroupRun::new(self.into_shared(), locals, body)
+    }
+
+    fn into_shared(self) -> Arc<Shared<E>> {
         if let Some(at) = self.timeout.and_then(after) {
             let mut inner = self.node.lock();
             inner.deadline = Some(inner.deadline.map_or(at, |deadline| deadline.min(at)));
         }
-        let shared = Arc::new(Shared {
-            node: self.node,
-            on_failure: self.on_failure,
-            limit: self.limit.map(|limit| Arc::new(Semaphore::new(limit))),
-            runtime: OnceLock::new(),
-            failures: Mutex::new(Vec::new()),
-            panic: Mutex::new(None),
-            cut: AtomicBool::new(false),
-            queue: Queue::new(),
-        });
-        GroupRun {
-            boundary: None,
-            body: Some(body),
-            members: Members::new(shared),
-            place: Place::nowhere(),
-        }
-    }
-}
-
-/// What a group's future, its handles and its tasks share.
-pub(crate) struct Shared<E> {
-    node: Arc<Node>,
-    on_failure: OnFailure,
-    limit: Option<Arc<Semaphore>>,
-    /// Where tasks are spawned: the runtime that polls the group.
-    runtime: OnceLock<Handle>,
-    failures: Mutex<Vec<Failure<E>>>,
-    panic: Mutex<Option<Panic>>,
-    /// Whether a task was left by cancellation.
-    cut: AtomicBool,
-    queue: Queue,
-}
-
-impl<E: Send + 'static> Shared<E> {
-    pub(crate) fn node(&self) -> &Arc<Node> {
-        &self.node
-    }
-
-    pub(crate) fn was_cut(&self) {
-        // Release: pairs with the Acquire of the group that ends.
-        self.cut.store(true, Ordering::Release);
-    }
-
-    pub(crate) fn fail(&self, failure: Failure<E>) {
-        self.failures.lock().push(failure);
-        if self.on_failure == OnFailure::Cancel {
-            self.node.cancel(Reason::SiblingFailed);
-        }
-    }
-
-    /// The first panic is resumed at the end, unless it is a task's own affair.
-    pub(crate) fn panicked(&self, panic: Panic, failure: Failure<E>) {
-        if self.on_failure == OnFailure::Continue {
-            return self.fail(failure);
-        }
-        self.panic.lock().get_or_insert(panic);
-        self.node.cancel(Reason::SiblingFailed);
-    }
-
-    fn body_failure(&self, cause: Cause<E>) -> Failure<E> {
-        Failure {
-            name: "body".to_owned(),
-            id: TaskId::next(),
-            location: self.node.location(),
-            cause,
-        }
-    }
-
-    fn body_failed(&self, error: E) {
-        // A body that passes on what a handle told it is not a second failure.
-        let told = self.node.flags_acquire() & flag::TOLD != 0;
-        let known =
-            told && self.on_failure == OnFailure::Cancel && !self.failures.lock().is_empty();
-        if !known {
-            self.failures
-                .lock()
-                .push(self.body_failure(Cause::Error(error)));
-        }
-        self.node.cancel(Reason::SiblingFailed);
-    }
-
-    fn body_panicked(&self, panic: Panic) {
-        self.panic.lock().get_or_insert(panic);
-        self.node.cancel(Reason::SiblingFailed);
-    }
-
-    /// A node for a new task, or one for its handle alone when the group takes
-    /// no more.
-    fn expect(
-        &self,
-        name: Cow<'static, str>,
-        location: &'static Location<'static>,
-    ) -> Result<Arc<Node>, Arc<Node>> {
-        if !self.node.expect() {
-            return Err(Node::root(name, location));
-        }
-        Ok(Node::child(Some((&self.node, false)), name, location))
-    }
-
-    fn refusal(&self) -> Cancelled {
-        let origin = self.node.origin().unwrap_or_else(|| {
-            Arc::new(Origin {
-                reason: Reason::Requested,
-                scope: self.node.name(),
-            })
-        });
-        Cancelled::new(origin, Vec::new())
-    }
-
-    fn admission(&self) -> Admission {
-        let Some(limit) = &self.limit else {
-            return Admission::Open;
-        };
-        if let Ok(permit) = limit.clone().try_acquire_owned() {
-            return Admission::Holding { _permit: permit };
-        }
-        let limit = limit.clone();
-        let mut place: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(async move {
-            match limit.acquire_owned().await {
-                Ok(permit) => permit,
-                // The semaphore is never closed.
-                Err(_) => std::future::pending().await,
-            }
-        });
-        // Polled here once to take its place in the queue in order of spawning.
-        match place
-            .as_mut()
-            .poll(&mut Context::from_waker(std::task::Waker::noop()))
-        {
-            Poll::Ready(permit) => Admission::Holding { _permit: permit },
-            Poll::Pending => Admission::Waiting(place),
-        }
-    }
-
-    fn spawn<F>(
-        self: &Arc<Self>,
-        name: Cow<'static, str>,
-        location: &'static Location<'static>,
-        admission: Option<Admission>,
-        future: F,
-    ) -> TaskHandle<ValueOf<F>>
-    where
-        F: Future + Send + 'static,
-        F::Output: TaskResult<E>,
-        ValueOf<F>: Send,
-    {
-        match self.expect(name, location) {
-            Err(node) => refused(node, self.refusal()),
-            Ok(node) => {
-                let admission = admission.unwrap_or_else(|| self.admission());
-                let (task, handle) = Task::new(self, node, admission, future);
-                self.runtime.get_or_init(Handle::current).spawn(task);
-                handle
-            }
-        }
+        Arc::new(Shared::new(self.node, self.on_failure, self.limit))
     }
 }
 
@@ -365,6 +261,15 @@ impl<E> fmt::Debug for Group<'_, E> {
     }
 }
 
+impl<E> Group<'_, E> {
+    fn new(shared: Arc<Shared<E>>) -> Self {
+        Group {
+            shared,
+            env: PhantomData,
+        }
+    }
+}
+
 impl<'env, E: Send + 'static> Group<'env, E> {
     /// Spawns a parallel task, named after the future's type.
     ///
@@ -390,8 +295,13 @@ impl<'env, E: Send + 'static> Group<'env, E> {
         F::Output: TaskResult<E>,
         ValueOf<F>: Send,
     {
-        self.shared
-            .spawn(type_name::<F>(), Location::caller(), None, future)
+        self.shared.spawn(
+            Kind::Plain,
+            type_name::<F>(),
+            Location::caller(),
+            None,
+            future,
+        )
     }
 
     /// The same, with a name of its own.
@@ -407,7 +317,7 @@ impl<'env, E: Send + 'static> Group<'env, E> {
         ValueOf<F>: Send,
     {
         self.shared
-            .spawn(name.into(), Location::caller(), None, future)
+            .spawn(Kind::Plain, name.into(), Location::caller(), None, future)
     }
 
     /// Runs a task concurrently inside the group's own task, so that it may
@@ -433,15 +343,119 @@ impl<'env, E: Send + 'static> Group<'env, E> {
         F::Output: TaskResult<E>,
         ValueOf<F>: Send + 'env,
     {
-        match self.shared.expect(type_name::<F>(), Location::caller()) {
-            Err(node) => refused(node, self.shared.refusal()),
+        match self
+            .shared
+            .expect(Kind::Plain, type_name::<F>(), Location::caller())
+        {
+            Err(node) => TaskHandle::refused(node, self.shared.refusal()),
             Ok(node) => {
-                let (task, handle) = Task::new(&self.shared, node, Admission::Open, future);
-                self.shared.queue.push(Box::pin(task));
+                let (task, handle) = Task::new(&self.shared, node, false, Admission::Open, future);
+                self.shared.scoped.push(erase(Box::pin(task)));
                 self.shared.node.wake();
                 handle
             }
         }
+    }
+
+    /// Spawns a task that the group's cancellation does not reach: it starts
+    /// and runs to its end, and the group waits for it. It counts under the
+    /// limit.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// use taskscope::{BoxError, TaskGroup, Value};
+    /// let group = TaskGroup::<BoxError>::new().run(async |g| {
+    ///     let saving = g.spawn_shielded(async { Value("saved") });
+    ///     g.cancel();
+    ///     Ok(saving)
+    /// });
+    /// assert_eq!(group.await.unwrap().await.unwrap(), "saved");
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn spawn_shielded<F>(&self, future: F) -> TaskHandle<ValueOf<F>>
+    where
+        F: Future + Send + 'static,
+        F::Output: TaskResult<E>,
+        ValueOf<F>: Send,
+    {
+        self.shared.spawn(
+            Kind::Shielded,
+            type_name::<F>(),
+            Location::caller(),
+            None,
+            future,
+        )
+    }
+
+    /// Spawns a background task: cancelled once the body and the other tasks
+    /// are gone, whichever way they went, so that their cleanup may still use
+    /// it. It does not count under the limit.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// use std::time::Duration;
+    /// use taskscope::{BoxError, TaskGroup};
+    /// TaskGroup::<BoxError>::new()
+    ///     .run(async |g| {
+    ///         g.service(async {
+    ///             loop {
+    ///                 tokio::time::sleep(Duration::from_secs(1)).await; // a heartbeat
+    ///             }
+    ///         });
+    ///         g.spawn(tokio::time::sleep(Duration::from_secs(10)));
+    ///         Ok(())
+    ///     })
+    ///     .await
+    ///     .unwrap();
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn service<F>(&self, future: F) -> TaskHandle<ValueOf<F>>
+    where
+        F: Future + Send + 'static,
+        F::Output: TaskResult<E>,
+        ValueOf<F>: Send,
+    {
+        self.shared.spawn(
+            Kind::Service,
+            type_name::<F>(),
+            Location::caller(),
+            None,
+            future,
+        )
+    }
+
+    /// Registers a cleanup to be run when the group ends, after all tasks are
+    /// gone: last in, first out, shielded. An `Err` is a failure of the group.
+    ///
+    /// In a group that has ended the future is dropped.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// use taskscope::{BoxError, TaskGroup};
+    /// let log = std::sync::Mutex::new(Vec::new());
+    /// TaskGroup::<BoxError>::new()
+    ///     .run(async |g| {
+    ///         g.defer(async { log.lock().unwrap().push("first in") });
+    ///         g.defer(async { log.lock().unwrap().push("last in") });
+    ///         Ok(())
+    ///     })
+    ///     .await
+    ///     .unwrap();
+    /// assert_eq!(*log.lock().unwrap(), ["last in", "first in"]);
+    /// # }
+    /// ```
+    pub fn defer<F>(&self, future: F)
+    where
+        F: Future + Send + 'env,
+        F::Output: TaskResult<E>,
+    {
+        let future = Box::pin(async { future.await.into_result().map(drop) });
+        self.shared.deferred.push(erase(future));
     }
 
     /// Waits for a free place under the limit: spawning through permits keeps
@@ -518,12 +532,66 @@ impl<'env, E: Send + 'static> Group<'env, E> {
 
     /// How many tasks are not yet gone, the waiting ones included.
     pub fn len(&self) -> usize {
-        self.shared.node.pending()
+        self.shared.node.tasks()
     }
 
     /// Whether no task is left.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+}
+
+/// A running group of [`TaskGroup::run_local`], which also takes tasks that are
+/// not `Send`. Everything of [`Group`] can be called on it.
+pub struct LocalGroup<'env, E = BoxError> {
+    group: Group<'env, E>,
+    queue: Rc<Queue<ErasedLocal>>,
+}
+
+impl<E> Clone for LocalGroup<'_, E> {
+    fn clone(&self) -> Self {
+        LocalGroup {
+            group: self.group.clone(),
+            queue: self.queue.clone(),
+        }
+    }
+}
+
+impl<E> fmt::Debug for LocalGroup<'_, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.group.fmt(f)
+    }
+}
+
+impl<'env, E> std::ops::Deref for LocalGroup<'env, E> {
+    type Target = Group<'env, E>;
+
+    fn deref(&self) -> &Group<'env, E> {
+        &self.group
+    }
+}
+
+impl<'env, E: Send + 'static> LocalGroup<'env, E> {
+    /// Runs a task concurrently inside the group's own task: it need not be
+    /// `Send`, and may borrow from outside the group. It does not count under
+    /// the limit.
+    #[track_caller]
+    pub fn spawn_local<F>(&self, future: F) -> TaskHandle<ValueOf<F>>
+    where
+        F: Future + 'env,
+        F::Output: TaskResult<E>,
+        ValueOf<F>: 'env,
+    {
+        let shared = &self.group.shared;
+        match shared.expect(Kind::Plain, type_name::<F>(), Location::caller()) {
+            Err(node) => TaskHandle::refused(node, shared.refusal()),
+            Ok(node) => {
+                let (task, handle) = Task::new(shared, node, false, Admission::Open, future);
+                self.queue.push(erase_local(Box::pin(task)));
+                shared.node.wake();
+                handle
+            }
+        }
     }
 }
 
@@ -551,8 +619,13 @@ impl<E: Send + 'static> Permit<E> {
         F::Output: TaskResult<E>,
         ValueOf<F>: Send,
     {
-        self.shared
-            .spawn(type_name::<F>(), Location::caller(), self.admission, future)
+        self.shared.spawn(
+            Kind::Plain,
+            type_name::<F>(),
+            Location::caller(),
+            self.admission,
+            future,
+        )
     }
 
     /// Spawns a task in this place, with a name of its own.
@@ -567,205 +640,17 @@ impl<E: Send + 'static> Permit<E> {
         F::Output: TaskResult<E>,
         ValueOf<F>: Send,
     {
-        self.shared
-            .spawn(name.into(), Location::caller(), self.admission, future)
+        self.shared.spawn(
+            Kind::Plain,
+            name.into(),
+            Location::caller(),
+            self.admission,
+            future,
+        )
     }
 }
 
 /// The name of a future's type, without what the compiler adds to it.
 fn type_name<F>() -> Cow<'static, str> {
     Cow::Borrowed(std::any::type_name::<F>().trim_end_matches("::{{closure}}"))
-}
-
-/// A group's scoped children, dropped with its future.
-struct Members<'env, E> {
-    shared: Arc<Shared<E>>,
-    scoped: Children<'env>,
-}
-
-impl<E> Members<'_, E> {
-    fn new(shared: Arc<Shared<E>>) -> Self {
-        Members {
-            shared,
-            scoped: Children::new(),
-        }
-    }
-}
-
-impl<E> Drop for Members<'_, E> {
-    fn drop(&mut self) {
-        self.scoped.close(&self.shared.queue);
-    }
-}
-
-pin_project! {
-    // The future of `TaskGroup::run`, which returns it as an opaque type: its
-    // `Future` impl asks for a `FnOnce` bound that the compiler cannot prove for
-    // every lifetime where the type itself is a parameter of something else.
-    struct GroupRun<'env, T, E, F, Fut> {
-        // Dropped first: it may borrow what scoped children borrow, and its
-        // node adopts what they leave behind.
-        members: Members<'env, E>,
-        #[pin]
-        boundary: Option<Boundary<Body<Fut, E>, Option<T>>>,
-        body: Option<F>,
-        place: Place,
-    }
-}
-
-impl<'env, T, E, F, Fut> Future for GroupRun<'env, T, E, F, Fut>
-where
-    E: Send + 'static,
-    F: FnOnce(Group<'env, E>) -> Fut,
-    Fut: Future<Output = Result<T, E>>,
-{
-    type Output = Result<T, GroupError<E>>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
-        let shared = this.members.shared.clone();
-        if this.place.is_left() {
-            return parked("a group", shared.node.location());
-        }
-        let exit = this.place.enter(&shared.node, cx, |cx| {
-            if let Some(body) = this.body.take() {
-                shared.runtime.get_or_init(Handle::current);
-                let group = Group {
-                    shared: shared.clone(),
-                    env: PhantomData,
-                };
-                let body = Body {
-                    future: body(group),
-                    shared: shared.clone(),
-                };
-                this.boundary
-                    .set(Some(Boundary::new(Owner::new(shared.node.clone()), body)));
-            }
-            let Some(mut boundary) = this.boundary.as_mut().as_pin_mut() else {
-                return Poll::Pending;
-            };
-            let polled = boundary.as_mut().poll_exit(cx);
-            if polled.is_ready() {
-                return polled;
-            }
-            this.members.scoped.poll(&shared.queue, cx);
-            polled
-        });
-        let Poll::Ready(exit) = exit else {
-            return Poll::Pending;
-        };
-        let value = match exit {
-            Exit::Value(value) => value,
-            Exit::Left | Exit::Ended => None,
-            Exit::Panicked(panic) => {
-                shared.body_panicked(panic);
-                None
-            }
-        };
-        shared.outcome(value, this.place)
-    }
-}
-
-pin_project! {
-    /// The body: its failure is the group's as soon as it happens.
-    struct Body<Fut, E> {
-        #[pin]
-        future: Fut,
-        shared: Arc<Shared<E>>,
-    }
-}
-
-impl<T, E: Send + 'static, Fut: Future<Output = Result<T, E>>> Future for Body<Fut, E> {
-    type Output = Option<T>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
-        let this = self.project();
-        match context::catch(|| this.future.poll(cx)) {
-            Ok(Poll::Pending) => Poll::Pending,
-            Ok(Poll::Ready(Ok(value))) => Poll::Ready(Some(value)),
-            Ok(Poll::Ready(Err(error))) => {
-                this.shared.body_failed(error);
-                Poll::Ready(None)
-            }
-            Err(panic) => {
-                this.shared.body_panicked(panic);
-                Poll::Ready(None)
-            }
-        }
-    }
-}
-
-impl<E: Send + 'static> Shared<E> {
-    /// What the group returns, once all is gone.
-    fn outcome<T>(&self, value: Option<T>, place: &mut Place) -> Poll<Result<T, GroupError<E>>> {
-        let outer = place.close();
-        let failures = std::mem::take(&mut *self.failures.lock());
-        if let Some(panic) = self.panic.lock().take() {
-            self.report(&failures);
-            resume_unwind(panic);
-        }
-        // Acquire: pairs with `was_cut`.
-        let cut = self.cut.load(Ordering::Acquire);
-        let complete = failures.is_empty() && (!cut || (outer.is_none() && !self.timed_out()));
-        match (value, outer) {
-            (Some(value), _) if complete => Poll::Ready(Ok(value)),
-            (_, None) => Poll::Ready(Err(self.error(failures))),
-            (_, Some(outer)) => {
-                let earlier = self.node.take_failures();
-                for text in earlier.into_iter().chain(self.report(&failures)) {
-                    outer.attach_failure(text);
-                }
-                place.leave();
-                Poll::Pending
-            }
-        }
-    }
-
-    fn timed_out(&self) -> bool {
-        self.node
-            .origin()
-            .is_some_and(|origin| matches!(origin.reason, Reason::Deadline))
-    }
-
-    fn error(&self, failures: Vec<Failure<E>>) -> GroupError<E> {
-        let own = self
-            .node
-            .origin()
-            .is_none_or(|origin| matches!(origin.reason, Reason::SiblingFailed));
-        let cancelled = (!own).then(|| self.node.take_cancelled());
-        GroupError::new(self.node.name().into_owned(), failures, cancelled)
-    }
-
-    /// Failures that cannot be returned. Their errors need not be `Display`.
-    fn report(&self, failures: &[Failure<E>]) -> Vec<String> {
-        let group = self.node.name();
-        let text = |failure: &Failure<E>| {
-            let how = match &failure.cause {
-                Cause::Error(error) => error_text(error),
-                Cause::Panic(message) => format!("panicked: {message}"),
-                Cause::Aborted => "was aborted".to_owned(),
-            };
-            format!("task `{}` {how}", failure.name)
-        };
-        failures
-            .iter()
-            .map(|failure| {
-                report::report(
-                    ReportKind::Unreported,
-                    &group,
-                    text(failure),
-                    failure.location,
-                )
-            })
-            .collect()
-    }
-}
-
-/// The text of an error of any type, as far as one can know it.
-fn error_text<E: 'static>(error: &E) -> String {
-    let any: &dyn std::any::Any = error;
-    match any.downcast_ref::<BoxError>() {
-        Some(error) => format!("failed: {error}"),
-        None => format!("failed with a `{}`", std::any::type_name::<E>()),
-    }
 }

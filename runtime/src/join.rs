@@ -73,6 +73,23 @@ impl<T, F: Future<Output = T>> Branch<F, T> {
     }
 }
 
+/// A branch of a combinator that is not ours, as a future of its own: an argument
+/// of `tokio::join!`. Left, it is dropped and stays pending.
+impl<T, F: Future<Output = T>> Future for Branch<F, T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        self.as_mut().advance(cx);
+        match self.as_mut().take_exit() {
+            Some(Exit::Value(value)) => Poll::Ready(value),
+            Some(Exit::Panicked(panic)) => resume_unwind(panic),
+            Some(Exit::Left | Exit::Ended) => Poll::Pending,
+            None if self.future.is_some() => Poll::Pending,
+            None => parked("a branch", Location::caller()),
+        }
+    }
+}
+
 /// A list of branches: `Cons` and `()`.
 pub trait Branches {
     /// The values, nested as the list is.
@@ -144,8 +161,9 @@ impl<T, F: Future<Output = T>, Rest: Branches> Branches for Cons<'_, F, T, Rest>
 
     fn visit(&self, visitor: &mut dyn FnMut(Ended)) {
         visitor(match self.head.exit {
-            None => Ended::NotYet,
-            Some(Exit::Value(_)) => Ended::Value,
+            None if self.head.future.is_some() => Ended::NotYet,
+            // Without an exit: its error was taken.
+            None | Some(Exit::Value(_)) => Ended::Value,
             Some(Exit::Left | Exit::Ended) => Ended::Left,
             Some(Exit::Panicked(_)) => Ended::Panicked,
         });

@@ -186,7 +186,7 @@ fn a_cancelled_flag_never_stands_without_its_reason() {
 fn a_child_that_finishes_while_the_parent_is_cancelled_leaves_nothing_behind() {
     loom::model(|| {
         let parent = root();
-        assert!(parent.expect());
+        assert!(parent.expect(false));
         let node = child(&parent);
         let (wakes, waker) = counting();
         parent.register(&waker);
@@ -194,7 +194,7 @@ fn a_child_that_finishes_while_the_parent_is_cancelled_leaves_nothing_behind() {
             let parent = parent.clone();
             move || {
                 node.finish();
-                parent.gone();
+                parent.gone(false);
             }
         });
         parent.cancel(Reason::Requested);
@@ -211,7 +211,7 @@ fn a_child_is_expected_before_the_group_closes_or_refused() {
         let group = root();
         let spawner = thread::spawn({
             let group = group.clone();
-            move || group.expect()
+            move || group.expect(false)
         });
         let closed = group.try_close();
         let expected = spawner.join().unwrap();
@@ -224,10 +224,10 @@ fn what_is_pending_below_a_dropped_boundary_is_counted_by_its_parent() {
     loom::model(|| {
         let scope = root();
         let group = child(&scope);
-        assert!(group.expect());
+        assert!(group.expect(false));
         let task = thread::spawn({
             let group = group.clone();
-            move || group.gone()
+            move || group.gone(false)
         });
         group.orphan();
         task.join().unwrap();
@@ -242,10 +242,10 @@ fn orphans_of_orphans_run_empty_up_to_the_top() {
         let top = root();
         let outer = child(&top);
         let inner = child(&outer);
-        assert!(inner.expect());
+        assert!(inner.expect(false));
         let task = thread::spawn({
             let inner = inner.clone();
-            move || inner.gone()
+            move || inner.gone(false)
         });
         inner.orphan();
         outer.orphan();

@@ -53,6 +53,8 @@ pub(crate) mod flag {
     pub(crate) const TASK: u32 = 1 << 6;
     /// The code that runs in the node was told of a task's failure.
     pub(crate) const TOLD: u32 = 1 << 7;
+    /// The task has been polled.
+    pub(crate) const STARTED: u32 = 1 << 8;
 }
 
 /// The place of a node in its parent.
@@ -82,6 +84,10 @@ pub(crate) struct Inner {
     children: Slab<Arc<Node>>,
     pub(crate) regions: Table,
     pending: usize,
+    /// How many of those go only when the others are gone.
+    background: usize,
+    /// One of them is no task.
+    held: bool,
     orphaned: bool,
     failures: Vec<String>,
 }
@@ -518,29 +524,59 @@ impl Node {
 
     /// One more thing must be gone before the boundary returns; false when the
     /// node takes no more (closed or cancelled).
-    pub(crate) fn expect(&self) -> bool {
+    pub(crate) fn expect(&self, background: bool) -> bool {
         let mut inner = self.lock();
         if self.flags() & (flag::CLOSED | flag::CANCELLED) != 0 {
             return false;
         }
         inner.pending += 1;
+        inner.background += usize::from(background);
         true
     }
 
+    /// Expects something in the background that is no task; false when the node
+    /// is closed.
+    pub(crate) fn hold(&self) -> bool {
+        let mut inner = self.lock();
+        let open = self.flags() & flag::CLOSED == 0;
+        inner.pending += usize::from(open);
+        inner.background += usize::from(open);
+        inner.held = open;
+        open
+    }
+
+    /// How many tasks are pending.
+    pub(crate) fn tasks(&self) -> usize {
+        let inner = self.lock();
+        inner.pending.saturating_sub(usize::from(inner.held))
+    }
+
+    /// How much is pending in the background, if nothing else is.
+    pub(crate) fn only_background(&self) -> Option<usize> {
+        let inner = self.lock();
+        (inner.pending == inner.background).then_some(inner.background)
+    }
+
+    #[cfg(all(test, taskscope_loom))]
     pub(crate) fn pending(&self) -> usize {
         self.lock().pending
     }
 
     /// A child is gone (invariant 6). Walks up while orphans run empty.
-    pub(crate) fn gone(self: &Arc<Self>) {
+    pub(crate) fn gone(self: &Arc<Self>, background: bool) {
+        self.lock().background -= usize::from(background);
         let mut at = self.clone();
         loop {
             let mut inner = at.lock();
             inner.pending -= 1;
-            if inner.pending > 0 {
+            if inner.pending > inner.background {
                 return;
             }
-            let (orphaned, waker) = (inner.orphaned, inner.waker.clone());
+            let orphaned = inner.orphaned;
+            if orphaned && inner.pending > 0 {
+                return;
+            }
+            let waker = inner.waker.clone();
             drop(inner);
             if !orphaned {
                 if let Some(waker) = waker {
@@ -630,7 +666,7 @@ impl Node {
         }
         self.finish();
         if let Some(parent) = parent {
-            parent.gone();
+            parent.gone(false);
         }
     }
 }

@@ -13,6 +13,12 @@ pub(crate) use imp::atomic::{AtomicPtr, AtomicU32, Ordering};
 #[derive(Debug)]
 pub(crate) struct Mutex<T>(imp::Mutex<T>);
 
+impl<T: Default> Default for Mutex<T> {
+    fn default() -> Self {
+        Mutex::new(T::default())
+    }
+}
+
 impl<T> Mutex<T> {
     pub(crate) fn new(value: T) -> Self {
         Mutex(imp::Mutex::new(value))

@@ -1,178 +1,22 @@
-//! One task of a group, and its handle.
+//! One task of a group: what polls it, and how it ends.
 
-use std::borrow::Cow;
-use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
-use std::num::NonZeroU64;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::boundary::{Boundary, Owner};
-use crate::context::{self, Panic};
+use crate::context::{Panic, panic_message};
 use crate::error::{Cause, Failure, TaskError};
 use crate::exit::Exit;
-use crate::group::Shared;
+use crate::handle::{Core, TaskHandle};
 use crate::node::{Node, flag};
 use crate::output::{TaskOutput, TaskResult};
-use crate::reason::{Cancelled, Reason};
-use crate::sync::Mutex;
-
-/// Identifies a task in the process; never reused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct TaskId(NonZeroU64);
-
-impl TaskId {
-    pub(crate) fn next() -> TaskId {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
-        let id = NEXT.fetch_add(1, Ordering::Relaxed);
-        TaskId(NonZeroU64::new(id).unwrap_or(NonZeroU64::MIN))
-    }
-}
-
-impl fmt::Display for TaskId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-/// What the task and its handle share.
-struct Core<T> {
-    node: Arc<Node>,
-    id: TaskId,
-    slot: Mutex<Slot<T>>,
-}
-
-enum Slot<T> {
-    Running(Option<Waker>),
-    Done(Result<T, TaskError>),
-    Taken,
-}
-
-impl<T> Core<T> {
-    fn complete(&self, outcome: Result<T, TaskError>) {
-        let before = std::mem::replace(&mut *self.slot.lock(), Slot::Done(outcome));
-        if let Slot::Running(Some(waker)) = before {
-            waker.wake();
-        }
-    }
-
-    fn is_finished(&self) -> bool {
-        !matches!(*self.slot.lock(), Slot::Running(_))
-    }
-}
-
-/// The handle of a task: awaits its outcome, or cancels it.
-///
-/// Dropping it changes nothing: the group owns the task. Cancelling who awaits
-/// it does not cancel the task. It may be awaited after the group has ended.
-///
-/// # Panics
-///
-/// When it is polled again after it was ready.
-///
-/// # Cancel safety
-///
-/// Cancel safe: `(&mut handle).await` may be dropped and begun again.
-///
-/// ```
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() {
-/// use taskscope::{BoxError, TaskGroup, Value};
-///
-/// let late = TaskGroup::<BoxError>::new()
-///     .run(async |g| Ok(g.spawn_named("sum", async { Value(1 + 2) })))
-///     .await
-///     .unwrap();
-/// assert_eq!(late.name(), "sum");
-/// assert!(late.is_finished());
-/// assert_eq!(late.await.unwrap(), 3);
-/// # }
-/// ```
-pub struct TaskHandle<T> {
-    core: Arc<Core<T>>,
-}
-
-impl<T> TaskHandle<T> {
-    /// Cancels this task and what is below it, alone. False if it had finished
-    /// or was cancelled before.
-    pub fn cancel(&self) -> bool {
-        !self.is_finished() && self.core.node.cancel(Reason::Requested)
-    }
-
-    /// The task's id.
-    pub fn id(&self) -> TaskId {
-        self.core.id
-    }
-
-    /// The task's name: the one it was given, or the type of its future.
-    pub fn name(&self) -> Cow<'static, str> {
-        self.core.node.name()
-    }
-
-    /// Whether its outcome is there, its cleanup included.
-    pub fn is_finished(&self) -> bool {
-        self.core.is_finished()
-    }
-
-    /// A handle that cancels this task, and can be cloned.
-    pub fn cancel_handle(&self) -> crate::CancelHandle {
-        crate::CancelHandle::new(self.core.node.clone())
-    }
-}
-
-impl<T> fmt::Debug for TaskHandle<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TaskHandle")
-            .field("id", &self.id())
-            .field("name", &self.name())
-            .field("finished", &self.is_finished())
-            .finish()
-    }
-}
-
-impl<T> Future for TaskHandle<T> {
-    type Output = Result<T, TaskError>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut slot = self.core.slot.lock();
-        if let Slot::Running(waker) = &mut *slot {
-            if !waker
-                .as_ref()
-                .is_some_and(|waker| waker.will_wake(cx.waker()))
-            {
-                let old = waker.replace(cx.waker().clone());
-                drop(slot);
-                drop(old);
-            }
-            return Poll::Pending;
-        }
-        let taken = std::mem::replace(&mut *slot, Slot::Taken);
-        drop(slot);
-        let Slot::Done(outcome) = taken else {
-            panic!(
-                "the handle of task `{}` was polled after it was ready",
-                self.name()
-            );
-        };
-        if matches!(
-            outcome,
-            Err(TaskError::Failed | TaskError::Panicked(_) | TaskError::Aborted)
-        ) {
-            context::current(|frame| {
-                if let Some(frame) = frame {
-                    frame.node.mark_up(flag::TOLD);
-                }
-            });
-        }
-        Poll::Ready(outcome)
-    }
-}
+use crate::shared::Shared;
 
 /// How a task gets its place under the group's limit.
 pub(crate) enum Admission {
@@ -185,6 +29,8 @@ pub(crate) enum Admission {
 struct Ending<T, E: Send + 'static> {
     core: Arc<Core<T>>,
     group: Arc<Shared<E>>,
+    /// Goes only when the others are gone: a service.
+    background: bool,
     told: bool,
 }
 
@@ -211,12 +57,15 @@ impl<T, E: Send + 'static> Ending<T, E> {
             Exit::Panicked(panic) => Err(self.panicked(panic)),
             Exit::Left | Exit::Ended if overran => Err(self.aborted()),
             Exit::Left | Exit::Ended => {
-                self.group.was_cut();
+                // A service that is cancelled has done its work.
+                if !self.background {
+                    self.group.was_cut();
+                }
                 Err(TaskError::Cancelled(self.core.node.take_cancelled()))
             }
         };
         self.core.complete(outcome);
-        self.group.node().gone();
+        self.group.node().gone(self.background);
     }
 
     fn panicked(&self, panic: Panic) -> TaskError {
@@ -238,19 +87,8 @@ impl<T, E: Send + 'static> Drop for Ending<T, E> {
         if !self.told {
             self.told = true;
             self.core.complete(Err(TaskError::Aborted));
-            self.group.node().gone();
+            self.group.node().gone(self.background);
         }
-    }
-}
-
-/// The text of a panic.
-pub(crate) fn panic_message(panic: &Panic) -> String {
-    if let Some(message) = panic.downcast_ref::<&str>() {
-        (*message).to_owned()
-    } else if let Some(message) = panic.downcast_ref::<String>() {
-        message.clone()
-    } else {
-        "a payload that is no string".to_owned()
     }
 }
 
@@ -297,18 +135,16 @@ where
     pub(crate) fn new(
         group: &Arc<Shared<E>>,
         node: Arc<Node>,
+        background: bool,
         admission: Admission,
         future: F,
     ) -> (Self, TaskHandle<T>) {
         node.set(flag::TASK);
-        let core = Arc::new(Core {
-            node: node.clone(),
-            id: TaskId::next(),
-            slot: Mutex::new(Slot::Running(None)),
-        });
+        let core = Arc::new(Core::new(node.clone()));
         let ending = Ending {
             core: core.clone(),
             group: group.clone(),
+            background,
             told: false,
         };
         let boundary = Boundary::new(
@@ -324,7 +160,7 @@ where
                 admission,
                 ending,
             },
-            TaskHandle { core },
+            TaskHandle::new(core),
         )
     }
 }
@@ -352,7 +188,7 @@ where
                     *this.admission = Admission::Holding { _permit: permit };
                 }
             }
-            if node.flags_acquire() & flag::CANCELLED != 0 {
+            if node.set(flag::STARTED) & flag::CANCELLED != 0 {
                 this.boundary.as_mut().discard();
             }
         }
@@ -362,17 +198,5 @@ where
         this.ending.tell(exit);
         *this.admission = Admission::Open;
         Poll::Ready(())
-    }
-}
-
-/// The handle of a task that was refused.
-pub(crate) fn refused<T>(node: Arc<Node>, cancelled: Cancelled) -> TaskHandle<T> {
-    let slot = Mutex::new(Slot::Done(Err(TaskError::Cancelled(cancelled))));
-    TaskHandle {
-        core: Arc::new(Core {
-            node,
-            id: TaskId::next(),
-            slot,
-        }),
     }
 }

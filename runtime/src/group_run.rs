@@ -1,0 +1,300 @@
+//! The future of a group.
+
+use std::future::Future;
+use std::panic::Location;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use pin_project_lite::pin_project;
+use tokio::runtime::Handle;
+
+use crate::boundary::{Boundary, Owner};
+use crate::cleanup::parked;
+use crate::context::{self, Frame, panic_message};
+use crate::error::{Cause, GroupError};
+use crate::exit::Exit;
+use crate::reason::Reason;
+use crate::region::Region;
+use crate::report::{self, ReportKind};
+use crate::scope::Place;
+use crate::scoped::{Children, Erased, ErasedLocal, Queue};
+use crate::shared::Shared;
+
+/// Children that are not `Send`, in a group that has them.
+pub(crate) trait Locals {
+    fn poll(&mut self, cx: &mut Context<'_>);
+    fn close(&mut self);
+}
+
+/// A group that may move between threads has none.
+impl Locals for () {
+    fn poll(&mut self, _: &mut Context<'_>) {}
+
+    fn close(&mut self) {}
+}
+
+/// Those of a local group.
+pub(crate) struct LocalChildren {
+    pub(crate) queue: Rc<Queue<ErasedLocal>>,
+    pub(crate) children: Children<ErasedLocal>,
+}
+
+impl Locals for LocalChildren {
+    fn poll(&mut self, cx: &mut Context<'_>) {
+        self.children.poll(&self.queue, cx);
+    }
+
+    fn close(&mut self) {
+        drop(self.queue.close());
+        self.children.clear();
+    }
+}
+
+/// The cleanups that were deferred, run when all tasks are gone.
+struct Deferred<E> {
+    /// Held from the group's start, so that the group waits for them.
+    held: bool,
+    running: Option<Erased<Result<(), E>>>,
+    region: Region,
+}
+
+/// What a group's future owns, and has to give back however it ends.
+struct Members<E, L: Locals> {
+    shared: Arc<Shared<E>>,
+    scoped: Children<Erased>,
+    locals: L,
+    deferred: Deferred<E>,
+}
+
+impl<E, L: Locals> Members<E, L> {
+    fn new(shared: Arc<Shared<E>>, locals: L) -> Self {
+        let deferred = Deferred {
+            held: false,
+            running: None,
+            region: Region::holding(),
+        };
+        Members {
+            shared,
+            scoped: Children::new(),
+            locals,
+            deferred,
+        }
+    }
+
+    fn release(&mut self) {
+        if std::mem::take(&mut self.deferred.held) {
+            self.shared.node.gone(true);
+        }
+    }
+}
+
+impl<E, L: Locals> Drop for Members<E, L> {
+    fn drop(&mut self) {
+        drop(self.shared.scoped.close());
+        self.scoped.clear();
+        self.locals.close();
+        self.deferred.region.close();
+        let lost = self
+            .deferred
+            .running
+            .take()
+            .into_iter()
+            .chain(self.shared.deferred.close());
+        for cleanup in lost {
+            drop(cleanup);
+            report_lost(&self.shared.node.name(), self.shared.node.location());
+        }
+        // Nobody else would tell them that the others are gone.
+        self.shared.cancel_services(&Reason::Dropped);
+        self.release();
+    }
+}
+
+fn report_lost(group: &str, location: &'static Location<'static>) {
+    let message = "lost cleanup: a deferred future was dropped before it had run to its end";
+    report::report(ReportKind::LostCleanup, group, message.to_owned(), location);
+}
+
+impl<E: Send + 'static, L: Locals> Members<E, L> {
+    /// Goes on with what is to be done once the body is gone. True when the
+    /// group may have come to its end.
+    fn advance(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(background) = self.shared.node.only_background() else {
+            return false;
+        };
+        if background > usize::from(self.deferred.held) {
+            self.shared.cancel_services(&Reason::Requested);
+            return false;
+        }
+        if !self.deferred.held || !self.poll_deferred(cx) {
+            return false;
+        }
+        self.release();
+        true
+    }
+
+    /// Runs the deferred cleanups, shielded, last in first out. True when none
+    /// is left.
+    fn poll_deferred(&mut self, cx: &mut Context<'_>) -> bool {
+        let shared = self.shared.clone();
+        let waker = cx.waker().clone();
+        let frame = Frame::of(&shared.node, &waker);
+        context::enter(&frame, || {
+            while self.next_deferred() {
+                if !self.poll_running(cx) {
+                    return false;
+                }
+            }
+            self.deferred.region.close();
+            true
+        })
+    }
+
+    fn next_deferred(&mut self) -> bool {
+        if self.deferred.running.is_none() {
+            self.deferred.running = self.shared.deferred.pop();
+        }
+        self.deferred.running.is_some()
+    }
+
+    /// True when the running cleanup has ended or was cut.
+    fn poll_running(&mut self, cx: &mut Context<'_>) -> bool {
+        let Deferred {
+            running, region, ..
+        } = &mut self.deferred;
+        let Some(cleanup) = running else { return true };
+        let polled = region.enter(cx, true, |cx| context::catch(|| cleanup.as_mut().poll(cx)));
+        match polled {
+            Ok(Poll::Ready(Ok(()))) => {}
+            Ok(Poll::Ready(Err(error))) => self.shared.deferred_failed(Cause::Error(error), None),
+            Err(panic) => {
+                let message = panic_message(&panic);
+                self.shared
+                    .deferred_failed(Cause::Panic(message), Some(panic));
+            }
+            Ok(Poll::Pending) if !region.may_drop(true) => return false,
+            Ok(Poll::Pending) => {
+                let node = &self.shared.node;
+                node.overran("a deferred cleanup", node.location());
+                self.shared.deferred_failed(Cause::Aborted, None);
+            }
+        }
+        let done = self.deferred.running.take();
+        context::outside(|| drop(done));
+        true
+    }
+}
+
+pin_project! {
+    // The future of `TaskGroup::run`, which returns it as an opaque type: its
+    // `Future` impl asks for a `FnOnce` bound that the compiler cannot prove for
+    // every lifetime where the type itself is a parameter of something else.
+    pub(crate) struct GroupRun<T, E, F, Fut, L>
+    where
+        L: Locals,
+    {
+        // Dropped first: it may borrow what the body borrows, and the body's
+        // node adopts what it leaves behind.
+        members: Members<E, L>,
+        #[pin]
+        boundary: Option<Boundary<Body<Fut, E>, Option<T>>>,
+        body: Option<F>,
+        place: Place,
+    }
+}
+
+impl<T, E, F, Fut, L: Locals> GroupRun<T, E, F, Fut, L> {
+    pub(crate) fn new(shared: Arc<Shared<E>>, locals: L, body: F) -> Self {
+        GroupRun {
+            members: Members::new(shared, locals),
+            boundary: None,
+            body: Some(body),
+            place: Place::nowhere(),
+        }
+    }
+}
+
+impl<T, E, F, Fut, L> Future for GroupRun<T, E, F, Fut, L>
+where
+    E: Send + 'static,
+    F: FnOnce(Arc<Shared<E>>) -> Fut,
+    Fut: Future<Output = Result<T, E>>,
+    L: Locals,
+{
+    type Output = Result<T, GroupError<E>>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        let shared = this.members.shared.clone();
+        if this.place.is_left() {
+            return parked("a group", shared.node.location());
+        }
+        let exit = this.place.enter(&shared.node, cx, |cx| {
+            if let Some(body) = this.body.take() {
+                this.members.deferred.held = shared.node.hold();
+                shared.runtime.get_or_init(Handle::current);
+                let body = Body {
+                    future: body(shared.clone()),
+                    shared: shared.clone(),
+                };
+                this.boundary
+                    .set(Some(Boundary::new(Owner::new(shared.node.clone()), body)));
+            }
+            let Some(mut boundary) = this.boundary.as_mut().as_pin_mut() else {
+                return Poll::Pending;
+            };
+            if let Poll::Ready(exit) = boundary.as_mut().poll_exit(cx) {
+                return Poll::Ready(exit);
+            }
+            this.members.scoped.poll(&shared.scoped, cx);
+            this.members.locals.poll(cx);
+            if boundary.is_body_gone() && this.members.advance(cx) {
+                return boundary.as_mut().poll_exit(cx);
+            }
+            Poll::Pending
+        });
+        let Poll::Ready(exit) = exit else {
+            return Poll::Pending;
+        };
+        let value = match exit {
+            Exit::Value(value) => value,
+            Exit::Left | Exit::Ended => None,
+            Exit::Panicked(panic) => {
+                shared.body_panicked(panic);
+                None
+            }
+        };
+        shared.outcome(value, this.place)
+    }
+}
+
+pin_project! {
+    /// The body: its failure is the group's as soon as it happens.
+    struct Body<Fut, E> {
+        #[pin]
+        future: Fut,
+        shared: Arc<Shared<E>>,
+    }
+}
+
+impl<T, E: Send + 'static, Fut: Future<Output = Result<T, E>>> Future for Body<Fut, E> {
+    type Output = Option<T>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        let this = self.project();
+        match context::catch(|| this.future.poll(cx)) {
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(Ok(value))) => Poll::Ready(Some(value)),
+            Ok(Poll::Ready(Err(error))) => {
+                this.shared.body_failed(error);
+                Poll::Ready(None)
+            }
+            Err(panic) => {
+                this.shared.body_panicked(panic);
+                Poll::Ready(None)
+            }
+        }
+    }
+}

@@ -1,0 +1,352 @@
+//! The handle of a task, and what it shares with the task.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::future::Future;
+use std::num::NonZeroU64;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, Waker};
+
+use crate::context;
+use crate::error::TaskError;
+use crate::node::{Node, flag};
+use crate::reason::{Cancelled, Reason};
+use crate::report::{self, ReportKind};
+use crate::scope::CancelHandle;
+use crate::sync::Mutex;
+
+/// Identifies a task in the process; never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TaskId(NonZeroU64);
+
+impl TaskId {
+    pub(crate) fn next() -> TaskId {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        TaskId(NonZeroU64::new(id).unwrap_or(NonZeroU64::MIN))
+    }
+}
+
+impl fmt::Display for TaskId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// How a task ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// It returned a value.
+    Completed,
+    /// It was cancelled and left in order, or never started.
+    Cancelled,
+    /// It returned an error.
+    Failed,
+    /// It panicked.
+    Panicked,
+    /// It overran its grace period, or its runtime was shut down.
+    Aborted,
+}
+
+impl Outcome {
+    fn of<T>(result: &Result<T, TaskError>) -> Outcome {
+        match result {
+            Ok(_) => Outcome::Completed,
+            Err(TaskError::Cancelled(_)) => Outcome::Cancelled,
+            Err(TaskError::Failed) => Outcome::Failed,
+            Err(TaskError::Panicked(_)) => Outcome::Panicked,
+            Err(TaskError::Aborted) => Outcome::Aborted,
+        }
+    }
+}
+
+/// How far a task is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TaskState {
+    /// Not polled yet: it waits for the scheduler, or for a place under the
+    /// group's limit.
+    Pending,
+    /// Running.
+    Running,
+    /// Cancelled, and not yet gone.
+    Cancelling,
+    /// Gone, its cleanup included.
+    Done(Outcome),
+}
+
+type Callback = Box<dyn FnOnce(Outcome) + Send>;
+
+/// Identifies a callback of [`TaskHandle::on_done`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct DoneId(u64);
+
+/// What the task and its handle share.
+pub(crate) struct Core<T> {
+    pub(crate) node: Arc<Node>,
+    pub(crate) id: TaskId,
+    slot: Mutex<Slot<T>>,
+}
+
+/// The outcome of a task, or who waits for it.
+struct Slot<T> {
+    /// Until it is taken by who awaits the handle.
+    result: Option<Result<T, TaskError>>,
+    outcome: Option<Outcome>,
+    waker: Option<Waker>,
+    callbacks: Vec<(DoneId, Callback)>,
+}
+
+impl<T> Core<T> {
+    pub(crate) fn new(node: Arc<Node>) -> Core<T> {
+        let slot = Slot {
+            result: None,
+            outcome: None,
+            waker: None,
+            callbacks: Vec::new(),
+        };
+        Core {
+            node,
+            id: TaskId::next(),
+            slot: Mutex::new(slot),
+        }
+    }
+
+    pub(crate) fn complete(&self, result: Result<T, TaskError>) {
+        let outcome = Outcome::of(&result);
+        let mut slot = self.slot.lock();
+        slot.result = Some(result);
+        slot.outcome = Some(outcome);
+        let (waker, callbacks) = (slot.waker.take(), std::mem::take(&mut slot.callbacks));
+        drop(slot);
+        for (_, callback) in callbacks {
+            self.call(callback, outcome);
+        }
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// A callback that panics harms neither the task nor the other callbacks.
+    fn call(&self, callback: Callback, outcome: Outcome) {
+        let Err(panic) = context::outside(|| context::catch(|| callback(outcome))) else {
+            return;
+        };
+        let message = format!(
+            "a callback of `on_done` panicked: {}",
+            context::panic_message(&panic)
+        );
+        report::report(
+            ReportKind::Unreported,
+            &self.node.name(),
+            message,
+            self.node.location(),
+        );
+    }
+
+    fn outcome(&self) -> Option<Outcome> {
+        self.slot.lock().outcome
+    }
+}
+
+/// The handle of a task: awaits its outcome, or cancels it.
+///
+/// Dropping it changes nothing: the group owns the task. Cancelling who awaits
+/// it does not cancel the task. It may be awaited after the group has ended.
+///
+/// # Panics
+///
+/// When it is polled again after it was ready.
+///
+/// # Cancel safety
+///
+/// Cancel safe: `(&mut handle).await` may be dropped and begun again.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// use taskscope::{BoxError, TaskGroup, Value};
+///
+/// let late = TaskGroup::<BoxError>::new()
+///     .run(async |g| Ok(g.spawn_named("sum", async { Value(1 + 2) })))
+///     .await
+///     .unwrap();
+/// assert_eq!(late.name(), "sum");
+/// assert!(late.is_finished());
+/// assert_eq!(late.await.unwrap(), 3);
+/// # }
+/// ```
+pub struct TaskHandle<T> {
+    core: Arc<Core<T>>,
+}
+
+impl<T> TaskHandle<T> {
+    pub(crate) fn new(core: Arc<Core<T>>) -> TaskHandle<T> {
+        TaskHandle { core }
+    }
+
+    /// The handle of a task that was refused.
+    pub(crate) fn refused(node: Arc<Node>, cancelled: Cancelled) -> TaskHandle<T> {
+        let core = Core::new(node);
+        core.complete(Err(TaskError::Cancelled(cancelled)));
+        TaskHandle {
+            core: Arc::new(core),
+        }
+    }
+
+    /// Cancels this task and what is below it, alone. False if it had finished
+    /// or was cancelled before.
+    pub fn cancel(&self) -> bool {
+        self.core.outcome().is_none() && self.core.node.cancel(Reason::Requested)
+    }
+
+    /// Asks this task and what is below it to finish, without interrupting it.
+    pub fn stop(&self) {
+        self.core.node.stop();
+    }
+
+    /// The task's id.
+    pub fn id(&self) -> TaskId {
+        self.core.id
+    }
+
+    /// The task's name: the one it was given, or the type of its future.
+    pub fn name(&self) -> Cow<'static, str> {
+        self.core.node.name()
+    }
+
+    /// Whether its outcome is there, its cleanup included.
+    pub fn is_finished(&self) -> bool {
+        self.core.outcome().is_some()
+    }
+
+    /// How far the task is.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// use taskscope::{BoxError, Outcome, TaskGroup, TaskState};
+    /// let group = TaskGroup::<BoxError>::new().run(async |g| {
+    ///     let task = g.spawn(std::future::pending::<()>());
+    ///     assert_eq!(task.state(), TaskState::Pending);
+    ///     task.cancel();
+    ///     assert_eq!(task.state(), TaskState::Cancelling);
+    ///     Ok(task)
+    /// });
+    /// assert_eq!(group.await.unwrap().state(), TaskState::Done(Outcome::Cancelled));
+    /// # }
+    /// ```
+    pub fn state(&self) -> TaskState {
+        if let Some(outcome) = self.core.outcome() {
+            return TaskState::Done(outcome);
+        }
+        let flags = self.core.node.flags_acquire();
+        if flags & flag::CANCELLED != 0 {
+            TaskState::Cancelling
+        } else if flags & flag::STARTED != 0 {
+            TaskState::Running
+        } else {
+            TaskState::Pending
+        }
+    }
+
+    /// Calls `callback` once the task is gone: in order of registration, on the
+    /// thread that ended the task; at once if it is gone already.
+    ///
+    /// The task keeps the callback, and nothing else is kept alive by it. A
+    /// panic in it is caught and reported.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// use taskscope::{BoxError, Outcome, TaskGroup};
+    /// let (tell, told) = std::sync::mpsc::channel();
+    /// let group = TaskGroup::<BoxError>::new().run(async |g| {
+    ///     g.spawn(async {}).on_done(move |outcome| tell.send(outcome).unwrap());
+    ///     Ok(())
+    /// });
+    /// group.await.unwrap();
+    /// assert_eq!(told.recv().unwrap(), Outcome::Completed);
+    /// # }
+    /// ```
+    pub fn on_done(&self, callback: impl FnOnce(Outcome) + Send + 'static) -> DoneId {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let id = DoneId(NEXT.fetch_add(1, Ordering::Relaxed));
+        let mut slot = self.core.slot.lock();
+        let Some(outcome) = slot.outcome else {
+            slot.callbacks.push((id, Box::new(callback)));
+            return id;
+        };
+        drop(slot);
+        self.core.call(Box::new(callback), outcome);
+        id
+    }
+
+    /// Takes back a callback; false if it was called or taken back before.
+    pub fn remove_on_done(&self, id: DoneId) -> bool {
+        let mut slot = self.core.slot.lock();
+        let at = slot.callbacks.iter().position(|(other, _)| *other == id);
+        let removed = at.map(|at| slot.callbacks.remove(at));
+        drop(slot);
+        removed.is_some()
+    }
+
+    /// A handle that cancels this task, and can be cloned.
+    pub fn cancel_handle(&self) -> CancelHandle {
+        CancelHandle::new(self.core.node.clone())
+    }
+}
+
+impl<T> fmt::Debug for TaskHandle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TaskHandle")
+            .field("id", &self.id())
+            .field("name", &self.name())
+            .field("state", &self.state())
+            .finish()
+    }
+}
+
+impl<T> Future for TaskHandle<T> {
+    type Output = Result<T, TaskError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut slot = self.core.slot.lock();
+        if slot.outcome.is_none() {
+            if !slot
+                .waker
+                .as_ref()
+                .is_some_and(|waker| waker.will_wake(cx.waker()))
+            {
+                let old = slot.waker.replace(cx.waker().clone());
+                drop(slot);
+                drop(old);
+            }
+            return Poll::Pending;
+        }
+        let result = slot.result.take();
+        drop(slot);
+        let Some(result) = result else {
+            panic!(
+                "the handle of task `{}` was polled after it was ready",
+                self.name()
+            );
+        };
+        if matches!(&result, Err(error) if !matches!(error, TaskError::Cancelled(_))) {
+            note_told();
+        }
+        Poll::Ready(result)
+    }
+}
+
+/// The current code was told of a failure that its group knows already.
+fn note_told() {
+    context::current(|frame| {
+        if let Some(frame) = frame {
+            frame.node.mark_up(flag::TOLD);
+        }
+    });
+}

@@ -1,0 +1,131 @@
+//! `TaskSet`: handles of one type, awaited in order of completion.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use slab::Slab;
+
+use crate::error::TaskError;
+use crate::handle::TaskHandle;
+use crate::wakeset::{Member, WakeSet};
+
+/// A set of task handles of one type, which gives results in order of
+/// completion.
+///
+/// It is apart from the group, so that a group may hold tasks of many types and
+/// stores no unread result. Dropping the set changes nothing for the tasks.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// use std::time::Duration;
+/// use taskscope::{BoxError, TaskGroup, TaskSet, Value};
+///
+/// let order = TaskGroup::<BoxError>::new().run(async |g| {
+///     let mut tasks: TaskSet<u64> = [3, 1, 2]
+///         .into_iter()
+///         .map(|n| g.spawn(async move {
+///             tokio::time::sleep(Duration::from_secs(n)).await;
+///             Value(n)
+///         }))
+///         .collect();
+///     let mut order = Vec::new();
+///     while let Some(n) = tasks.next().await.transpose()? {
+///         order.push(n);
+///     }
+///     Ok(order)
+/// });
+/// assert_eq!(order.await.unwrap(), [1, 2, 3]);
+/// # }
+/// ```
+pub struct TaskSet<T> {
+    slots: Slab<(TaskHandle<T>, Member)>,
+    set: WakeSet,
+}
+
+impl<T> TaskSet<T> {
+    /// An empty set.
+    pub fn new() -> TaskSet<T> {
+        TaskSet {
+            slots: Slab::new(),
+            set: WakeSet::default(),
+        }
+    }
+
+    /// Adds a handle.
+    pub fn push(&mut self, handle: TaskHandle<T>) {
+        let entry = self.slots.vacant_entry();
+        let member = self.set.member(entry.key());
+        entry.insert((handle, member));
+    }
+
+    /// How many handles are left in the set.
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether no handle is left.
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// Waits for the next task to end, and takes it out; `None` when the set is
+    /// empty.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: dropped, it has taken nothing out.
+    pub async fn next(&mut self) -> Option<Result<T, TaskError>> {
+        std::future::poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T, TaskError>>> {
+        if self.slots.is_empty() {
+            return Poll::Ready(None);
+        }
+        let mut woken = self.set.take(cx).into_iter();
+        while let Some(index) = woken.next() {
+            let Some((handle, member)) = self.slots.get_mut(index) else {
+                continue;
+            };
+            if let Poll::Ready(outcome) = member.poll(|cx| Pin::new(handle).poll(cx)) {
+                self.slots.remove(index);
+                self.set.put_back(woken);
+                return Poll::Ready(Some(outcome));
+            }
+        }
+        Poll::Pending
+    }
+}
+
+impl<T> Default for TaskSet<T> {
+    fn default() -> Self {
+        TaskSet::new()
+    }
+}
+
+impl<T> fmt::Debug for TaskSet<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list()
+            .entries(self.slots.iter().map(|(_, (handle, _))| handle))
+            .finish()
+    }
+}
+
+impl<T> Extend<TaskHandle<T>> for TaskSet<T> {
+    fn extend<I: IntoIterator<Item = TaskHandle<T>>>(&mut self, handles: I) {
+        for handle in handles {
+            self.push(handle);
+        }
+    }
+}
+
+impl<T> FromIterator<TaskHandle<T>> for TaskSet<T> {
+    fn from_iter<I: IntoIterator<Item = TaskHandle<T>>>(handles: I) -> Self {
+        let mut set = TaskSet::new();
+        set.extend(handles);
+        set
+    }
+}

@@ -1,0 +1,306 @@
+//! What a group's future, its handles and its tasks share.
+
+use std::borrow::Cow;
+use std::future::Future;
+use std::panic::{Location, resume_unwind};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
+
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+
+use crate::context::Panic;
+use crate::error::{BoxError, Cause, Failure, GroupError};
+use crate::group::OnFailure;
+use crate::handle::{TaskHandle, TaskId};
+use crate::node::{Node, flag};
+use crate::output::{TaskResult, ValueOf};
+use crate::reason::{Cancelled, Origin, Reason};
+use crate::report::{self, ReportKind};
+use crate::scope::Place;
+use crate::scoped::{Erased, Queue};
+use crate::sync::Mutex;
+use crate::task::{Admission, Task};
+
+/// How a task stands to its group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Cancelled with the group.
+    Plain,
+    /// Not reached by the group's cancellation: runs to its end.
+    Shielded,
+    /// Cancelled when body and other tasks are gone, and only then.
+    Service,
+}
+
+/// What a group's future, its handles and its tasks share.
+pub(crate) struct Shared<E> {
+    pub(crate) node: Arc<Node>,
+    pub(crate) on_failure: OnFailure,
+    pub(crate) limit: Option<Arc<Semaphore>>,
+    /// Where tasks are spawned: the runtime that polls the group.
+    pub(crate) runtime: OnceLock<Handle>,
+    failures: Mutex<Vec<Failure<E>>>,
+    panic: Mutex<Option<Panic>>,
+    /// Whether a task was left by cancellation.
+    cut: AtomicBool,
+    /// Scoped tasks on their way to the group's future.
+    pub(crate) scoped: Queue<Erased>,
+    /// Deferred cleanups, the last one to run first.
+    pub(crate) deferred: Queue<Erased<Result<(), E>>>,
+    services: Mutex<Vec<Arc<Node>>>,
+}
+
+impl<E> Shared<E> {
+    pub(crate) fn new(node: Arc<Node>, on_failure: OnFailure, limit: Option<usize>) -> Shared<E> {
+        Shared {
+            node,
+            on_failure,
+            limit: limit.map(|limit| Arc::new(Semaphore::new(limit))),
+            runtime: OnceLock::new(),
+            failures: Mutex::new(Vec::new()),
+            panic: Mutex::new(None),
+            cut: AtomicBool::new(false),
+            scoped: Queue::new(),
+            deferred: Queue::new(),
+            services: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// Body and other tasks are gone: the services have done their work.
+    pub(crate) fn cancel_services(&self, reason: &Reason) {
+        for service in std::mem::take(&mut *self.services.lock()) {
+            service.cancel(reason.clone());
+        }
+    }
+}
+
+impl<E: Send + 'static> Shared<E> {
+    pub(crate) fn node(&self) -> &Arc<Node> {
+        &self.node
+    }
+
+    pub(crate) fn was_cut(&self) {
+        // Release: pairs with the Acquire of the group that ends.
+        self.cut.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn fail(&self, failure: Failure<E>) {
+        self.failures.lock().push(failure);
+        if self.on_failure == OnFailure::Cancel {
+            self.node.cancel(Reason::SiblingFailed);
+        }
+    }
+
+    /// The first panic is resumed at the end, unless it is a task's own affair.
+    pub(crate) fn panicked(&self, panic: Panic, failure: Failure<E>) {
+        if self.on_failure == OnFailure::Continue {
+            return self.fail(failure);
+        }
+        self.panic.lock().get_or_insert(panic);
+        self.node.cancel(Reason::SiblingFailed);
+    }
+
+    fn body_failure(&self, cause: Cause<E>) -> Failure<E> {
+        Failure {
+            name: "body".to_owned(),
+            id: TaskId::next(),
+            location: self.node.location(),
+            cause,
+        }
+    }
+
+    pub(crate) fn body_failed(&self, error: E) {
+        // A body that passes on what a handle told it is not a second failure.
+        let told = self.node.flags_acquire() & flag::TOLD != 0;
+        let known =
+            told && self.on_failure == OnFailure::Cancel && !self.failures.lock().is_empty();
+        if !known {
+            self.failures
+                .lock()
+                .push(self.body_failure(Cause::Error(error)));
+        }
+        self.node.cancel(Reason::SiblingFailed);
+    }
+
+    pub(crate) fn body_panicked(&self, panic: Panic) {
+        self.panic.lock().get_or_insert(panic);
+        self.node.cancel(Reason::SiblingFailed);
+    }
+
+    /// Expects a new task; gives its node, or one for its handle alone when the
+    /// group takes no more.
+    pub(crate) fn expect(
+        &self,
+        kind: Kind,
+        name: Cow<'static, str>,
+        location: &'static Location<'static>,
+    ) -> Result<Arc<Node>, Arc<Node>> {
+        if !self.node.expect(kind == Kind::Service) {
+            return Err(Node::root(name, location));
+        }
+        let shielded = kind != Kind::Plain;
+        let node = Node::child(Some((&self.node, shielded)), name, location);
+        if kind == Kind::Service {
+            self.services.lock().push(node.clone());
+        }
+        Ok(node)
+    }
+
+    pub(crate) fn refusal(&self) -> Cancelled {
+        let origin = self.node.origin().unwrap_or_else(|| {
+            Arc::new(Origin {
+                reason: Reason::Requested,
+                scope: self.node.name(),
+            })
+        });
+        Cancelled::new(origin, Vec::new())
+    }
+
+    fn admission(&self) -> Admission {
+        let Some(limit) = &self.limit else {
+            return Admission::Open;
+        };
+        if let Ok(permit) = limit.clone().try_acquire_owned() {
+            return Admission::Holding { _permit: permit };
+        }
+        let limit = limit.clone();
+        let mut place: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(async move {
+            match limit.acquire_owned().await {
+                Ok(permit) => permit,
+                // The semaphore is never closed.
+                Err(_) => std::future::pending().await,
+            }
+        });
+        // Polled here once to take its place in the queue in order of spawning.
+        match place
+            .as_mut()
+            .poll(&mut Context::from_waker(std::task::Waker::noop()))
+        {
+            Poll::Ready(permit) => Admission::Holding { _permit: permit },
+            Poll::Pending => Admission::Waiting(place),
+        }
+    }
+
+    pub(crate) fn spawn<F>(
+        self: &Arc<Self>,
+        kind: Kind,
+        name: Cow<'static, str>,
+        location: &'static Location<'static>,
+        admission: Option<Admission>,
+        future: F,
+    ) -> TaskHandle<ValueOf<F>>
+    where
+        F: Future + Send + 'static,
+        F::Output: TaskResult<E>,
+        ValueOf<F>: Send,
+    {
+        let node = match self.expect(kind, name, location) {
+            Ok(node) => node,
+            Err(node) => return TaskHandle::refused(node, self.refusal()),
+        };
+        let admission = admission.unwrap_or_else(|| match kind {
+            // A service would hold its place until the others are gone.
+            Kind::Service => Admission::Open,
+            Kind::Plain | Kind::Shielded => self.admission(),
+        });
+        let (task, handle) = Task::new(self, node, kind == Kind::Service, admission, future);
+        self.runtime.get_or_init(Handle::current).spawn(task);
+        handle
+    }
+
+    pub(crate) fn deferred_failed(&self, cause: Cause<E>, panic: Option<Panic>) {
+        if let Some(panic) = panic
+            && self.on_failure == OnFailure::Cancel
+        {
+            self.panic.lock().get_or_insert(panic);
+            return;
+        }
+        let failure = Failure {
+            name: "deferred".to_owned(),
+            ..self.body_failure(cause)
+        };
+        self.failures.lock().push(failure);
+    }
+}
+
+impl<E: Send + 'static> Shared<E> {
+    /// What the group returns, once all is gone.
+    pub(crate) fn outcome<T>(
+        &self,
+        value: Option<T>,
+        place: &mut Place,
+    ) -> Poll<Result<T, GroupError<E>>> {
+        let outer = place.close();
+        let failures = std::mem::take(&mut *self.failures.lock());
+        if let Some(panic) = self.panic.lock().take() {
+            self.report(&failures);
+            resume_unwind(panic);
+        }
+        // Acquire: pairs with `was_cut`.
+        let cut = self.cut.load(Ordering::Acquire);
+        let complete = failures.is_empty() && (!cut || (outer.is_none() && !self.timed_out()));
+        match (value, outer) {
+            (Some(value), _) if complete => Poll::Ready(Ok(value)),
+            (_, None) => Poll::Ready(Err(self.error(failures))),
+            (_, Some(outer)) => {
+                let earlier = self.node.take_failures();
+                for text in earlier.into_iter().chain(self.report(&failures)) {
+                    outer.attach_failure(text);
+                }
+                place.leave();
+                Poll::Pending
+            }
+        }
+    }
+
+    fn timed_out(&self) -> bool {
+        self.node
+            .origin()
+            .is_some_and(|origin| matches!(origin.reason, Reason::Deadline))
+    }
+
+    fn error(&self, failures: Vec<Failure<E>>) -> GroupError<E> {
+        let own = self
+            .node
+            .origin()
+            .is_none_or(|origin| matches!(origin.reason, Reason::SiblingFailed));
+        let cancelled = (!own).then(|| self.node.take_cancelled());
+        GroupError::new(self.node.name().into_owned(), failures, cancelled)
+    }
+
+    /// Failures that cannot be returned. Their errors need not be `Display`.
+    fn report(&self, failures: &[Failure<E>]) -> Vec<String> {
+        let group = self.node.name();
+        let text = |failure: &Failure<E>| {
+            let how = match &failure.cause {
+                Cause::Error(error) => error_text(error),
+                Cause::Panic(message) => format!("panicked: {message}"),
+                Cause::Aborted => "was aborted".to_owned(),
+            };
+            format!("task `{}` {how}", failure.name)
+        };
+        failures
+            .iter()
+            .map(|failure| {
+                report::report(
+                    ReportKind::Unreported,
+                    &group,
+                    text(failure),
+                    failure.location,
+                )
+            })
+            .collect()
+    }
+}
+
+/// The text of an error of any type, as far as one can know it.
+fn error_text<E: 'static>(error: &E) -> String {
+    let any: &dyn std::any::Any = error;
+    match any.downcast_ref::<BoxError>() {
+        Some(error) => format!("failed: {error}"),
+        None => format!("failed with a `{}`", std::any::type_name::<E>()),
+    }
+}

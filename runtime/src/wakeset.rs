@@ -1,0 +1,95 @@
+//! Which of many futures that one task polls were woken.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Wake, Waker};
+
+use crate::sync::Mutex;
+
+/// The futures that were woken since they were polled last, by index.
+#[derive(Debug, Default)]
+pub(crate) struct WakeSet {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    woken: Mutex<Vec<usize>>,
+    owner: Mutex<Option<Waker>>,
+}
+
+/// The waker of one future of the set.
+#[derive(Debug)]
+pub(crate) struct Member {
+    flag: Arc<Flag>,
+    waker: Waker,
+}
+
+#[derive(Debug)]
+struct Flag {
+    index: usize,
+    queued: AtomicBool,
+    shared: Arc<Shared>,
+}
+
+impl Wake for Flag {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        // AcqRel: pairs with the store in `Member::poll`, so that what was done
+        // before a wake is seen by the poll that it leads to.
+        if self.queued.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        self.shared.woken.lock().push(self.index);
+        let owner = self.shared.owner.lock().clone();
+        if let Some(owner) = owner {
+            owner.wake();
+        }
+    }
+}
+
+impl WakeSet {
+    /// A new member, woken from the start.
+    pub(crate) fn member(&self, index: usize) -> Member {
+        let queued = AtomicBool::new(true);
+        let flag = Arc::new(Flag {
+            index,
+            queued,
+            shared: self.shared.clone(),
+        });
+        self.shared.woken.lock().push(index);
+        Member {
+            waker: Waker::from(flag.clone()),
+            flag,
+        }
+    }
+
+    /// Takes the woken ones; later wakes go to this context's task.
+    pub(crate) fn take(&self, cx: &mut Context<'_>) -> Vec<usize> {
+        let mut owner = self.shared.owner.lock();
+        if !owner
+            .as_ref()
+            .is_some_and(|owner| owner.will_wake(cx.waker()))
+        {
+            *owner = Some(cx.waker().clone());
+        }
+        drop(owner);
+        std::mem::take(&mut *self.shared.woken.lock())
+    }
+
+    /// Gives back those that were taken and not polled.
+    pub(crate) fn put_back(&self, indices: impl IntoIterator<Item = usize>) {
+        self.shared.woken.lock().extend(indices);
+    }
+}
+
+impl Member {
+    /// Polls with the member's waker; from before on, a wake queues it again.
+    pub(crate) fn poll<R>(&self, poll: impl FnOnce(&mut Context<'_>) -> R) -> R {
+        self.flag.queued.store(false, Ordering::Release);
+        poll(&mut Context::from_waker(&self.waker))
+    }
+}
