@@ -23,7 +23,7 @@ mod unix {
     use tokio::signal::unix::{Signal, SignalKind, signal};
 
     use taskscope_examples::treehash::args::Args;
-    use taskscope_examples::treehash::error::Failed;
+    use taskscope_examples::treehash::error::{Failed, say};
     use taskscope_examples::treehash::progress::Progress;
     use taskscope_examples::treehash::treehash;
 
@@ -41,7 +41,7 @@ mod unix {
         match run(&args, &progress) {
             Ok(outcome) => report(&outcome, &progress),
             Err(error) => {
-                eprintln!("treehash: {error}");
+                say(error);
                 ExitCode::FAILURE
             }
         }
@@ -92,7 +92,7 @@ mod unix {
             Outcome::Failed(failed) => {
                 let errors = failed.errors();
                 for error in &errors {
-                    eprintln!("treehash: {error}");
+                    say(error);
                 }
                 ("failed", errors.len() as u64, 1)
             }
@@ -102,7 +102,7 @@ mod unix {
             }
             Outcome::Interrupted(_) => ("interrupted", 0, 130),
         };
-        eprintln!("treehash: {what}: {}", progress.summary(failed));
+        say(format_args!("{what}: {}", progress.summary(failed)));
         ExitCode::from(code)
     }
 

@@ -1,7 +1,7 @@
 //! What went wrong, with the path it went wrong at.
 
 use std::fmt;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use taskscope::GroupError;
@@ -84,6 +84,11 @@ fn shown(path: &Path) -> String {
         text.extend(chunk.invalid().iter().map(|byte| format!(r"\x{byte:02X}")));
     }
     text
+}
+
+/// Writes a line to standard error. Nobody may be reading there any more, which is no reason to panic.
+pub fn say(message: impl fmt::Display) {
+    let _ = writeln!(io::stderr(), "treehash: {message}");
 }
 
 /// Why there is no manifest.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use taskscope::cancellable;
 
-use super::error::{Cause, PathError};
+use super::error::{Cause, PathError, say};
 use super::off_thread;
 use super::walk::FileId;
 
@@ -207,7 +207,7 @@ impl Replacement {
         if let Some(temporary) = self.temporary.take()
             && let Err(error) = tokio::fs::remove_file(&temporary).await
         {
-            eprintln!("treehash: {}", PathError::new(temporary, error));
+            say(PathError::new(temporary, error));
         }
     }
 }

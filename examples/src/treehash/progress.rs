@@ -19,10 +19,9 @@ pub struct Progress {
 impl Progress {
     /// Nothing done yet. The bar is on standard error, and not there where that is no terminal.
     pub fn new() -> Self {
-        let style = ProgressStyle::with_template(
-            "{bar:30} {human_pos}/{human_len} files {elapsed} ({per_sec})",
-        )
-        .expect("the template is a constant and valid");
+        let style =
+            ProgressStyle::with_template("{bar:30} {human_pos}/{human_len} files {elapsed}")
+                .expect("the template is a constant and valid");
         Self {
             found: AtomicU64::new(0),
             done: AtomicU64::new(0),
