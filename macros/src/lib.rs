@@ -124,6 +124,8 @@ pub fn no_checkpoint(_: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// `return`, `?` and jumps cannot leave the cleanup itself.
 ///
+/// `#[cancellable]` knows it by name, so that it needs no import; rustc would call one unused.
+///
 /// ```ignore
 /// #[cancellable]
 /// async fn session(pool: &Pool) -> Result<u64, Error> {

@@ -407,6 +407,16 @@ impl<'a> Rewriter<'a> {
         !plain && (marked.is_some() || self.loops) && unmarked.is_none()
     }
 
+    // From an argument of another crate's `join!` into a branch, which leaves in
+    // order for itself.
+    fn branch(&self, expr: &Expr) -> TokenStream {
+        let (start, end) = ends(&expr.to_token_stream());
+        let private = self.krate.private(mixed(start));
+        let mut argument = Group::new(Delimiter::Parenthesis, expr.to_token_stream());
+        argument.set_span(mixed(end));
+        quote_spanned!(mixed(start)=> #private::branch #argument)
+    }
+
     fn visit_labelled(&mut self, label: Lifetime, block: &mut Block) {
         self.below(Level::Block(label), |this| this.visit_block_mut(block));
     }
@@ -423,10 +433,15 @@ impl<'a> Rewriter<'a> {
         let Ok((mut parts, rest)) = mac.parse_body_with(parser) else {
             return;
         };
+        let branches = joins_foreign_futures(&mac.path);
         let mut tokens = TokenStream::new();
         for (expr, separator) in &mut parts {
             self.visit_expr_mut(expr);
-            expr.to_tokens(&mut tokens);
+            if branches {
+                tokens.extend(self.branch(expr));
+            } else {
+                expr.to_tokens(&mut tokens);
+            }
             separator.to_tokens(&mut tokens);
         }
         tokens.extend(rest);
@@ -484,7 +499,8 @@ impl VisitMut for Rewriter<'_> {
             return;
         };
         let name = last.ident.to_string();
-        if TRANSPARENT.contains(&name.as_str()) && is_telling(&mac.tokens) {
+        let read = is_telling(&mac.tokens) || joins_foreign_futures(&mac.path);
+        if TRANSPARENT.contains(&name.as_str()) && read {
             self.visit_arguments(mac);
         }
     }
@@ -496,6 +512,20 @@ impl VisitMut for Rewriter<'_> {
     fn visit_path_mut(&mut self, _: &mut syn::Path) {}
     fn visit_generic_argument_mut(&mut self, _: &mut syn::GenericArgument) {}
     fn visit_expr_const_mut(&mut self, _: &mut syn::ExprConst) {}
+}
+
+/// Whether a macro is known by its path to join the futures it is given.
+fn joins_foreign_futures(path: &syn::Path) -> bool {
+    let names: Vec<_> = path
+        .segments
+        .iter()
+        .map(|segment| segment.ident.to_string())
+        .collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    matches!(
+        names[..],
+        ["tokio" | "futures" | "futures_util", "join" | "try_join"]
+    )
 }
 
 /// What the three kinds of loops have in common.

@@ -6,11 +6,6 @@ pub use crate::context::{Done, Gate, done, gate};
 pub use crate::exit::Exit;
 pub use crate::join::{Flatten, branch, cons, join, try_join};
 
-/// Tells the compiler what an async block returns.
-pub fn typed<T, F: Future<Output = T>>(future: F) -> F {
-    future
-}
-
 /// What is awaited, once the gate before it was passed.
 #[inline(always)]
 pub fn after<T>((): (), awaited: T) -> T {

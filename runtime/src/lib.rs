@@ -40,4 +40,4 @@ pub use report::{Report, ReportKind, Stats, set_report_hook, stats};
 pub use scope::{CancelHandle, Scope, ScopeRun, timeout, timeout_at};
 pub use set::TaskSet;
 pub use shield::{Shield, shield};
-pub use taskscope_macros::{cancellable, checkpoint, defer, on_cancel, task_group};
+pub use taskscope_macros::{cancellable, checkpoint, defer, no_checkpoint, on_cancel, task_group};
