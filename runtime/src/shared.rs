@@ -1,7 +1,10 @@
 //! What a group's future, its handles and its tasks share.
 
+use std::any::Any;
 use std::borrow::Cow;
+use std::error::Error;
 use std::future::Future;
+use std::io;
 use std::panic::{Location, resume_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +15,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use crate::context::Panic;
-use crate::error::{BoxError, Cause, Failure, GroupError};
+use crate::error::{BoxError, Cause, Failure, GroupError, TaskError};
 use crate::group::OnFailure;
 use crate::handle::{TaskHandle, TaskId};
 use crate::node::{Node, flag};
@@ -89,6 +92,10 @@ impl<E: Send + 'static> Shared<E> {
 
     pub(crate) fn fail(&self, failure: Failure<E>) {
         self.failures.lock().push(failure);
+        self.cancel_rest();
+    }
+
+    fn cancel_rest(&self) {
         if self.on_failure == OnFailure::Cancel {
             self.node.cancel(Reason::SiblingFailed);
         }
@@ -113,16 +120,38 @@ impl<E: Send + 'static> Shared<E> {
     }
 
     pub(crate) fn body_failed(&self, error: E) {
-        // A body that passes on what a handle told it is not a second failure.
-        let told = self.node.flags_acquire() & flag::TOLD != 0;
-        let known =
-            told && self.on_failure == OnFailure::Cancel && !self.failures.lock().is_empty();
-        if !known {
-            self.failures
-                .lock()
-                .push(self.body_failure(Cause::Error(error)));
+        if !self.is_echo(&error, &self.node) {
+            let failure = self.body_failure(Cause::Error(error));
+            self.failures.lock().push(failure);
         }
         self.node.cancel(Reason::SiblingFailed);
+    }
+
+    pub(crate) fn task_failed(
+        &self,
+        node: &Node,
+        failure: impl FnOnce(Cause<E>) -> Failure<E>,
+        error: E,
+    ) {
+        if self.is_echo(&error, node) {
+            self.cancel_rest();
+        } else {
+            self.fail(failure(Cause::Error(error)));
+        }
+    }
+
+    /// Whether an error only passes on what the handle of a failed task said:
+    /// that failure is listed already.
+    ///
+    /// Errors of some types can be asked. For the others it is inferred: the
+    /// code was told of a failure, and the group is being left for one.
+    fn is_echo(&self, error: &E, node: &Node) -> bool {
+        if self.failures.lock().is_empty() {
+            return false;
+        }
+        passes_on(error).unwrap_or_else(|| {
+            self.on_failure == OnFailure::Cancel && node.flags_acquire() & flag::TOLD != 0
+        })
     }
 
     pub(crate) fn body_panicked(&self, panic: Panic) {
@@ -296,9 +325,41 @@ impl<E: Send + 'static> Shared<E> {
     }
 }
 
+/// Whether an error comes from a failed task's handle, if it can be asked.
+fn passes_on<E: 'static>(error: &E) -> Option<bool> {
+    let any: &dyn Any = error;
+    if let Some(error) = any.downcast_ref::<BoxError>() {
+        return Some(chain_passes_on(&**error));
+    }
+    if let Some(error) = any.downcast_ref::<io::Error>() {
+        return Some(chain_passes_on(error));
+    }
+    any.downcast_ref::<TaskError>().map(tells_of_failure)
+}
+
+fn chain_passes_on(error: &(dyn Error + 'static)) -> bool {
+    let mut at = Some(error);
+    while let Some(error) = at {
+        // An `io::Error` made from another error is transparent to `source`.
+        let inner = error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref);
+        let inner = inner.map_or(error, |inner| inner);
+        if let Some(error) = inner.downcast_ref::<TaskError>() {
+            return tells_of_failure(error);
+        }
+        at = inner.source();
+    }
+    false
+}
+
+fn tells_of_failure(error: &TaskError) -> bool {
+    !matches!(error, TaskError::Cancelled(_))
+}
+
 /// The text of an error of any type, as far as one can know it.
 fn error_text<E: 'static>(error: &E) -> String {
-    let any: &dyn std::any::Any = error;
+    let any: &dyn Any = error;
     match any.downcast_ref::<BoxError>() {
         Some(error) => format!("failed: {error}"),
         None => format!("failed with a `{}`", std::any::type_name::<E>()),

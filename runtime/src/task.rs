@@ -51,7 +51,8 @@ impl<T, E: Send + 'static> Ending<T, E> {
         let outcome = match exit {
             Exit::Value(Ok(value)) => Ok(value),
             Exit::Value(Err(error)) => {
-                self.group.fail(self.failure(Cause::Error(error)));
+                self.group
+                    .task_failed(&self.core.node, |cause| self.failure(cause), error);
                 Err(TaskError::Failed)
             }
             Exit::Panicked(panic) => Err(self.panicked(panic)),
