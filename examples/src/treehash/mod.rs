@@ -65,10 +65,10 @@ async fn hash_tree(
     let mut lines = Vec::new();
     let (sender, mut hashed) = mpsc::unbounded_channel();
     task_group!(name = "hash", limit = limit, error = PathError, |g| {
-        // For the bar only. It stands still while this task walks, and both wait most of the time.
-        let counting = progress
-            .is_visible()
-            .then(|| g.spawn_scoped(walk::count(dir, progress)));
+        if progress.is_visible() {
+            // A service: when all files are hashed, nobody waits for the rest of the counting.
+            g.service(walk::count(dir.to_owned(), Arc::clone(progress)));
+        }
         let mut walk = Walk::new(dir, excluded)?;
         loop {
             let batch;
@@ -83,9 +83,6 @@ async fn hash_tree(
                 Arc::clone(progress),
             ));
             receive(&mut hashed, &mut lines);
-        }
-        if let Some(counting) = counting {
-            counting.cancel();
         }
         Ok(())
     })

@@ -187,8 +187,8 @@ fn utf8(path: PathBuf) -> Result<String, PathError> {
 ///
 /// What it cannot read it leaves out: the other walk comes there too, and reports it.
 #[cancellable]
-pub async fn count(dir: &Path, progress: &Progress) {
-    let mut next = Walk::new(dir, Vec::new());
+pub async fn count(dir: PathBuf, progress: Arc<Progress>) {
+    let mut next = Walk::new(&dir, Vec::new());
     while let Ok(walk) = next {
         next = match walk.next_batch().await {
             Ok((walk, Some(batch))) => {
