@@ -414,7 +414,7 @@ impl<'a> Rewriter<'a> {
         let private = self.krate.private(mixed(start));
         let mut argument = Group::new(Delimiter::Parenthesis, expr.to_token_stream());
         argument.set_span(mixed(end));
-        quote_spanned!(mixed(start)=> #private::branch #argument)
+        quote_spanned!(mixed(start)=> #private::solo #argument)
     }
 
     fn visit_labelled(&mut self, label: Lifetime, block: &mut Block) {

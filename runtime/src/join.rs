@@ -47,25 +47,10 @@ pub fn branch<F: IntoFuture>(future: F) -> Branch<F::IntoFuture, F::Output> {
 impl<T, F: Future<Output = T>> Branch<F, T> {
     /// Polls the branch unless it has ended.
     fn advance(self: Pin<&mut Self>, cx: &mut Context<'_>) {
-        let mut this = self.project();
-        let Some(future) = this.future.as_mut().as_pin_mut() else {
-            return;
-        };
-        let polled = this
-            .region
-            .enter(cx, false, |cx| context::catch(|| future.poll(cx)));
-        let mut exit = match polled {
-            Ok(Poll::Ready(value)) => Exit::Value(value),
-            Err(panic) => Exit::Panicked(panic),
-            Ok(Poll::Pending) if !this.region.may_drop(false) => return,
-            Ok(Poll::Pending) if out_of_budget(this.tries, cx) => return,
-            Ok(Poll::Pending) => Exit::Left,
-        };
-        if let Err(panic) = context::drop_outside(this.future) {
-            exit.add_panic(panic);
+        let this = self.project();
+        if let Poll::Ready(exit) = poll_branch(this.future, this.region, this.tries, cx) {
+            *this.exit = Some(exit);
         }
-        this.region.close();
-        *this.exit = Some(exit);
     }
 
     fn take_exit(self: Pin<&mut Self>) -> Option<Exit<T>> {
@@ -73,19 +58,65 @@ impl<T, F: Future<Output = T>> Branch<F, T> {
     }
 }
 
-/// A branch of a combinator that is not ours, as a future of its own: an argument
-/// of `tokio::join!`. Left, it is dropped and stays pending.
-impl<T, F: Future<Output = T>> Future for Branch<F, T> {
-    type Output = T;
+/// Polls a branch; dropped when it has ended, it is pending from then on.
+fn poll_branch<F: Future>(
+    mut slot: Pin<&mut Option<F>>,
+    region: &mut Region,
+    tries: &mut u8,
+    cx: &mut Context<'_>,
+) -> Poll<Exit<F::Output>> {
+    let Some(future) = slot.as_mut().as_pin_mut() else {
+        return Poll::Pending;
+    };
+    let polled = region.enter(cx, false, |cx| context::catch(|| future.poll(cx)));
+    let mut exit = match polled {
+        Ok(Poll::Ready(value)) => Exit::Value(value),
+        Err(panic) => Exit::Panicked(panic),
+        Ok(Poll::Pending) if !region.may_drop(false) => return Poll::Pending,
+        Ok(Poll::Pending) if out_of_budget(tries, cx) => return Poll::Pending,
+        Ok(Poll::Pending) => Exit::Left,
+    };
+    if let Err(panic) = context::drop_outside(slot) {
+        exit.add_panic(panic);
+    }
+    region.close();
+    Poll::Ready(exit)
+}
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
-        self.as_mut().advance(cx);
-        match self.as_mut().take_exit() {
-            Some(Exit::Value(value)) => Poll::Ready(value),
-            Some(Exit::Panicked(panic)) => resume_unwind(panic),
-            Some(Exit::Left | Exit::Ended) => Poll::Pending,
-            None if self.future.is_some() => Poll::Pending,
-            None => parked("a branch", Location::caller()),
+pin_project! {
+    /// A branch of a combinator that is not ours, as a future of its own: an
+    /// argument of `tokio::join!`. Left, it is dropped and stays pending.
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless awaited"]
+    pub struct Solo<F> {
+        #[pin]
+        future: Option<F>,
+        region: Region,
+        tries: u8,
+    }
+}
+
+/// A branch of a combinator that is not ours.
+pub fn solo<F: IntoFuture>(future: F) -> Solo<F::IntoFuture> {
+    Solo {
+        future: Some(future.into_future()),
+        region: Region::branch(),
+        tries: 0,
+    }
+}
+
+impl<F: Future> Future for Solo<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        if this.future.is_none() {
+            return parked("a branch", Location::caller());
+        }
+        match poll_branch(this.future, this.region, this.tries, cx) {
+            Poll::Ready(Exit::Value(value)) => Poll::Ready(value),
+            Poll::Ready(Exit::Panicked(panic)) => resume_unwind(panic),
+            Poll::Ready(Exit::Left | Exit::Ended) | Poll::Pending => Poll::Pending,
         }
     }
 }

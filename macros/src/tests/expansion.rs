@@ -79,7 +79,7 @@ fn arguments_of_known_macros_are_read() {
             n = P::after(P::gate().await, g()).await);
         vec![P::after(P::gate().await, f()).await; 3];
         matches!(P::after(P::gate().await, f()).await, Some(1..=2) | None if true);
-        tokio::join!(P::branch(f()), P::branch(g(P::after(P::gate().await, h()).await)),);"#,
+        tokio::join!(P::solo(f()), P::solo(g(P::after(P::gate().await, h()).await)),);"#,
     );
 }
 
