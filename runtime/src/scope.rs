@@ -66,18 +66,18 @@ impl Default for Scope<'_> {
 }
 
 impl<'a> Scope<'a> {
-    /// A scope below the current one, named after the caller's source line.
+    /// A scope, located at the caller's line.
     ///
-    /// A scope made under a cancelled one is cancelled from the start.
+    /// It belongs to the scope it runs in; until it runs, to the one in which
+    /// [`handle`](Self::handle) is called. Under a cancelled one it is cancelled
+    /// from the start.
     #[track_caller]
     pub fn new() -> Scope<'a> {
         Scope::at("scope", Location::caller())
     }
 
     fn at(what: &'static str, location: &'static Location<'static>) -> Scope<'a> {
-        let parent = context::ambient();
-        let parent = parent.as_ref().map(|(node, shielded)| (node, *shielded));
-        let owner = Owner::new(Node::child(parent, Cow::Borrowed(what), location));
+        let owner = Owner::new(Node::root(Cow::Borrowed(what), location));
         Scope {
             owner,
             timeout: None,
@@ -140,7 +140,13 @@ impl<'a> Scope<'a> {
 
     /// A handle that cancels this scope, from anywhere.
     pub fn handle(&self) -> CancelHandle {
-        CancelHandle::new(self.owner.node().clone())
+        let node = self.owner.node();
+        if node.parent().is_none()
+            && let Some((parent, shielded)) = context::ambient()
+        {
+            node.attach(&parent, shielded);
+        }
+        CancelHandle::new(node.clone())
     }
 
     /// Runs `future` in the scope, in the current task.
