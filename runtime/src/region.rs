@@ -102,9 +102,9 @@ impl Region {
             None => frame.waker.will_wake(waker),
         };
         if !known {
-            let old = place.noted.replace(waker.clone());
-            place.node.lock().regions.set_waker(place.id, waker);
-            drop(old);
+            let former = place.node.lock().regions.set_waker(place.id, waker);
+            drop(former);
+            place.noted = Some(waker.clone());
         }
     }
 
@@ -135,7 +135,8 @@ impl Region {
         let Some(place) = self.place.take() else {
             return;
         };
-        place.node.lock().regions.close(place.id);
+        let waker = place.node.lock().regions.close(place.id);
+        drop(waker);
         // Whoever waits for this region polls it, as a rule, and sees it gone.
         // Closed elsewhere, it has to wake the owner.
         let leaving = place.node.flags() & (flag::CANCELLED | flag::ABORTED) != 0;

@@ -115,16 +115,16 @@ impl Table {
         }
     }
 
-    pub(crate) fn close(&mut self, id: RegionId) {
-        let Some(region) = self.remove(id) else {
-            return;
-        };
+    /// Gives back the region's waker, to be dropped outside of the lock.
+    pub(crate) fn close(&mut self, id: RegionId) -> Option<Waker> {
+        let region = self.remove(id)?;
         if region.counts() {
             self.uncount(region.parent);
         }
         if region.live > 0 {
             self.hand_over(id.index, region.parent);
         }
+        region.waker
     }
 
     /// Invariant 3. Only for a future that was moved out of the one that was
@@ -168,10 +168,9 @@ impl Table {
         }
     }
 
-    pub(crate) fn set_waker(&mut self, id: RegionId, waker: &Waker) {
-        if let Some(region) = self.get_mut(id) {
-            region.waker = Some(waker.clone());
-        }
+    /// Gives back the former waker, to be dropped outside of the lock.
+    pub(crate) fn set_waker(&mut self, id: RegionId, waker: &Waker) -> Option<Waker> {
+        self.get_mut(id)?.waker.replace(waker.clone())
     }
 
     pub(crate) fn wakers(&self) -> impl Iterator<Item = &Waker> {

@@ -70,13 +70,17 @@ impl WakeSet {
     /// Takes the woken ones; later wakes go to this context's task.
     pub(crate) fn take(&self, cx: &mut Context<'_>) -> Vec<usize> {
         let mut owner = self.shared.owner.lock();
-        if !owner
+        let known = owner
             .as_ref()
-            .is_some_and(|owner| owner.will_wake(cx.waker()))
-        {
-            *owner = Some(cx.waker().clone());
-        }
+            .is_some_and(|owner| owner.will_wake(cx.waker()));
+        let former = if known {
+            None
+        } else {
+            owner.replace(cx.waker().clone())
+        };
         drop(owner);
+        // Dropping a waker may run any code, so it is done outside of the lock.
+        drop(former);
         std::mem::take(&mut *self.shared.woken.lock())
     }
 
