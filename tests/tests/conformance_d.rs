@@ -153,6 +153,20 @@ fn d07_child_first_then_the_body() {
     });
 }
 
+/// The child first, and the body is told; what it returns is its own error.
+#[test]
+fn d07_body_fails_in_its_own_way_after_a_childs_failure() {
+    both(|| async {
+        let group = TaskGroup::<BoxError>::new().run(async |g| {
+            let child = g.spawn_named("child", async { Err::<(), _>("child error") });
+            assert!(shield(child).await.is_err());
+            Err::<(), _>("body error".into())
+        });
+        let failed = group.await.unwrap_err();
+        assert_eq!(texts(&failed), ["child error", "body error"]);
+    });
+}
+
 #[test]
 fn d08_two_failing_children_are_both_listed() {
     both(|| async {
