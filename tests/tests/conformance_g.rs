@@ -272,7 +272,7 @@ fn g10_both_deadlines_passed_while_the_thread_was_busy() {
                     pending::<()>().await;
                 });
                 let inner = inner.await;
-                seen.add(format!("{}", inner.unwrap_err().scope()));
+                seen.add(inner.unwrap_err().scope());
                 sleep(HOUR).await;
                 seen.add("never");
             });
@@ -602,6 +602,28 @@ fn g21_limit_inside_a_shield_works_under_a_cancelled_scope() {
             left.await.unwrap_err().reason(),
             Reason::Requested
         ));
+        log.is(&["timeout"]);
+        assert_eq!(start.elapsed(), 5 * SECOND);
+    });
+}
+
+/// Made outside of the shield and run inside it: where it runs is what counts.
+#[test]
+fn g21_limit_made_just_outside_the_shield() {
+    paused(|| async {
+        let start = Instant::now();
+        let log = Log::new();
+        let scope = Scope::new();
+        let handle = scope.handle();
+        let seen = log.clone();
+        let left = scope.run(async move {
+            handle.cancel();
+            let cut = shield(timeout(5 * SECOND, sleep(HOUR))).await;
+            seen.add(expired(cut).scope());
+            taskscope::checkpoint().await;
+            seen.add("never");
+        });
+        assert!(left.await.is_err());
         log.is(&["timeout"]);
         assert_eq!(start.elapsed(), 5 * SECOND);
     });
