@@ -255,3 +255,18 @@ fn i06_awaiting_a_failed_child_tells_so_and_the_group_still_fails() {
         assert_eq!(failed.failures().len(), 1, "{failed}");
     });
 }
+
+/// Nor is a sibling that passes it on.
+#[test]
+fn i06_a_sibling_that_passes_the_failure_on_is_no_second_one() {
+    both(|| async {
+        let group = TaskGroup::<BoxError>::new().run(async |g| {
+            let child = g.spawn_named("child", async { Err::<(), _>("the cause") });
+            g.spawn_named("passes on", taskscope::shield(child));
+            Ok(())
+        });
+        let failed = group.await.unwrap_err();
+        assert_eq!(failed.first().unwrap().name(), "child");
+        assert_eq!(failed.failures().len(), 1, "{failed}");
+    });
+}
