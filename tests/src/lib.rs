@@ -25,4 +25,4 @@ mod run;
 pub use drive::{Counted, Counts, Driven, counted};
 pub use log::{DropMark, Log};
 pub use reports::{Seen, reports_of, watch_reports};
-pub use run::{both, cancel_at, caught, one_worker, paused, paused_once, text_of};
+pub use run::{both, cancel_at, caught, one_worker, paused, paused_once, text_of, watched};

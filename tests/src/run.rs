@@ -47,6 +47,13 @@ where
     }
 }
 
+/// Runs a test that makes its own threads or runtimes.
+#[track_caller]
+pub fn watched(test: impl FnOnce()) {
+    let _watchdog = Watchdog::start("threads of its own", Location::caller());
+    test();
+}
+
 /// Runs the test on `current_thread`, then as a task on `multi_thread`.
 #[track_caller]
 pub fn both<F, Fut>(test: F)
