@@ -8,6 +8,9 @@
 //! the same way. Every task leaves, the unfinished manifest is removed, then the program says what was done
 //! and exits. None of the code that hashes knows about any of it.
 //!
+//! Standard output, where there is no `-o`, gets nothing before all of it is known. What is written there
+//! cannot be taken back, so that a signal at the very end may cut it; the exit code says so.
+//!
 //! This file is the spine: the scope, what cancels it, and the exit code. The parts are in
 //! `src/treehash`.
 
@@ -87,22 +90,19 @@ mod unix {
     /// Says how it ended, and how far it was.
     fn report(outcome: &Outcome, progress: &Progress) -> ExitCode {
         progress.clear();
-        let (what, failed, code) = match outcome {
+        let (what, code) = match outcome {
             Outcome::Written => return ExitCode::SUCCESS,
             Outcome::Failed(failed) => {
-                let errors = failed.errors();
-                for error in &errors {
+                for error in failed.errors() {
                     say(error);
                 }
-                ("failed", errors.len() as u64, 1)
+                ("failed", 1)
             }
-            Outcome::TimedOut => ("timed out", 0, 124),
-            Outcome::Interrupted(kind) if *kind == SignalKind::terminate() => {
-                ("terminated", 0, 143)
-            }
-            Outcome::Interrupted(_) => ("interrupted", 0, 130),
+            Outcome::TimedOut => ("timed out", 124),
+            Outcome::Interrupted(kind) if *kind == SignalKind::terminate() => ("terminated", 143),
+            Outcome::Interrupted(_) => ("interrupted", 130),
         };
-        say(format_args!("{what}: {}", progress.summary(failed)));
+        say(format_args!("{what}: {}", progress.summary()));
         ExitCode::from(code)
     }
 

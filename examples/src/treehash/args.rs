@@ -34,7 +34,7 @@ pub struct Args {
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 the manifest is written, 1 something could not be read or written, 2 wrong usage,
-124 timed out, 130 interrupted (Ctrl-C), 143 terminated. With any but 0 there is no manifest.";
+124 timed out, 130 interrupted (Ctrl-C), 143 terminated. With any but 0 there is no new MANIFEST.";
 
 fn available_jobs() -> usize {
     thread::available_parallelism().map_or(1, |n| n.get().min(MOST_JOBS as usize))

@@ -34,9 +34,10 @@ pub async fn hash_batch(
     hashed: UnboundedSender<Vec<Line>>,
     progress: Arc<Progress>,
 ) -> Result<(), PathError> {
-    let mut work = Work::new(batch, progress);
+    let mut work = Work::new(batch, Arc::clone(&progress));
     while !work.is_done() {
-        work = off_thread(move || work.step()).await?;
+        let step = off_thread(move || work.step()).await;
+        work = step.inspect_err(|_| progress.failed())?;
     }
     // Nobody receives when the group's caller is leaving; then nobody wants the lines either.
     let _ = hashed.send(work.lines);
@@ -76,14 +77,16 @@ impl Work {
 
     /// Goes on until enough has been read or nothing is left.
     fn step(mut self) -> Result<Self, PathError> {
-        let before = self.lines.len();
         let mut left = STEP_BYTES;
         while left > 0 {
             let Some(mut current) = self.take_current()? else {
                 break;
             };
             match current.advance(&mut self.buffer) {
-                Ok(0) => self.lines.push(current.finish()),
+                Ok(0) => {
+                    self.lines.push(current.finish());
+                    self.progress.done();
+                }
                 Ok(count) => {
                     left = left.saturating_sub(count);
                     self.current = Some(current);
@@ -91,7 +94,6 @@ impl Work {
                 Err(error) => return Err(PathError::new(&*current.path, error)),
             }
         }
-        self.progress.done((self.lines.len() - before) as u64);
         Ok(self)
     }
 

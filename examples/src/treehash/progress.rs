@@ -13,6 +13,7 @@ use super::walk::Batch;
 pub struct Progress {
     found: AtomicU64,
     done: AtomicU64,
+    failed: AtomicU64,
     bar: ProgressBar,
 }
 
@@ -25,6 +26,7 @@ impl Progress {
         Self {
             found: AtomicU64::new(0),
             done: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
             bar: ProgressBar::new(0).with_style(style),
         }
     }
@@ -44,10 +46,15 @@ impl Progress {
         self.found.fetch_add(batch.len() as u64, Ordering::Relaxed);
     }
 
-    /// `files` more are hashed.
-    pub fn done(&self, files: u64) {
-        self.done.fetch_add(files, Ordering::Relaxed);
-        self.bar.inc(files);
+    /// One more is hashed.
+    pub fn done(&self) {
+        self.done.fetch_add(1, Ordering::Relaxed);
+        self.bar.inc(1);
+    }
+
+    /// One that was found cannot be hashed.
+    pub fn failed(&self) {
+        self.failed.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Takes the bar off the screen, so that a message can be written.
@@ -55,15 +62,13 @@ impl Progress {
         self.bar.finish_and_clear();
     }
 
-    /// What became of the files: how many are done, and how many of those already found are not, less
-    /// those that `failed`.
-    pub fn summary(&self, failed: u64) -> String {
-        let done = self.done.load(Ordering::Relaxed);
-        let left = self.found.load(Ordering::Relaxed).saturating_sub(done);
-        format!(
-            "{done} files done, {} cancelled",
-            left.saturating_sub(failed)
-        )
+    /// What became of the files found: how many are hashed, how many were not because something else ended
+    /// the work.
+    pub fn summary(&self) -> String {
+        let [found, done, failed] =
+            [&self.found, &self.done, &self.failed].map(|count| count.load(Ordering::Relaxed));
+        let cancelled = found.saturating_sub(done + failed);
+        format!("{done} files done, {cancelled} cancelled")
     }
 }
 
