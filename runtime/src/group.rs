@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use crate::boundary::after;
@@ -487,23 +487,20 @@ impl<'env, E: Send + 'static> Group<'env, E> {
             let Some(limit) = shared.limit.clone() else {
                 return Permit {
                     shared,
-                    admission: Some(Admission::Open),
+                    place: None,
                 };
             };
             let mut acquire = Box::pin(limit.acquire_owned());
             let mut cancelled =
                 crate::scope::Watch::new(Some(shared.node.clone()), flag::CANCELLED);
-            let admission = std::future::poll_fn(|cx| {
+            let place = std::future::poll_fn(|cx| {
                 if let Poll::Ready(Ok(permit)) = acquire.as_mut().poll(cx) {
-                    return Poll::Ready(Admission::Holding { _permit: permit });
+                    return Poll::Ready(Some(permit));
                 }
-                Pin::new(&mut cancelled).poll(cx).map(|()| Admission::Open)
+                Pin::new(&mut cancelled).poll(cx).map(|()| None)
             })
             .await;
-            Permit {
-                shared,
-                admission: Some(admission),
-            }
+            Permit { shared, place }
         }
     }
 
@@ -599,7 +596,8 @@ impl<'env, E: Send + 'static> LocalGroup<'env, E> {
 #[must_use = "a permit does nothing until a task is spawned with it"]
 pub struct Permit<E = BoxError> {
     shared: Arc<Shared<E>>,
-    admission: Option<Admission>,
+    /// `None` in a group without a limit, or in a cancelled one.
+    place: Option<OwnedSemaphorePermit>,
 }
 
 impl<E> fmt::Debug for Permit<E> {
@@ -623,7 +621,8 @@ impl<E: Send + 'static> Permit<E> {
             Kind::Plain,
             type_name::<F>(),
             Location::caller(),
-            self.admission,
+            self.place
+                .map(|place| Admission::Holding { _permit: place }),
             future,
         )
     }
@@ -644,7 +643,8 @@ impl<E: Send + 'static> Permit<E> {
             Kind::Plain,
             name.into(),
             Location::caller(),
-            self.admission,
+            self.place
+                .map(|place| Admission::Holding { _permit: place }),
             future,
         )
     }
