@@ -527,7 +527,8 @@ impl<'env, E: Send + 'static> Group<'env, E> {
         CancelHandle::new(self.shared.node.clone())
     }
 
-    /// How many tasks are not yet gone, the waiting ones included.
+    /// How many tasks are not yet gone, the waiting ones included. A task whose
+    /// handle was ready just now may still be counted.
     pub fn len(&self) -> usize {
         self.shared.node.tasks()
     }

@@ -106,6 +106,8 @@ impl<E: Send + 'static> Shared<E> {
         if self.on_failure == OnFailure::Continue {
             return self.fail(failure);
         }
+        // What is resumed is the payload, which does not say whose it was.
+        self.report(&[failure]);
         self.panic.lock().get_or_insert(panic);
         self.node.cancel(Reason::SiblingFailed);
     }

@@ -196,8 +196,9 @@ where
         let Poll::Ready(exit) = this.boundary.poll_exit(cx) else {
             return Poll::Pending;
         };
-        this.ending.tell(exit);
+        // Free for the next task before anyone can learn that this one is gone.
         *this.admission = Admission::Open;
+        this.ending.tell(exit);
         Poll::Ready(())
     }
 }
