@@ -1,0 +1,323 @@
+//! Runs a tree for real, on the paused clock.
+
+use std::any::Any;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures::FutureExt;
+use taskscope::{
+    BoxError, CancelHandle, Cancelled, Cause, Group, GroupError, Reason, Scope, TaskGroup,
+    TaskHandle, cancellable, join, shield, try_join,
+};
+use taskscope_tests::{caught, text_of};
+use tokio::task::yield_now;
+use tokio::time::sleep;
+
+use crate::trace::{CutBy, Event, Fault, Outcome, Recorder, What};
+use crate::tree::{Body, Cut, DeferredWork, GroupWork, How, Kind, Work};
+
+type Done = Result<(), BoxError>;
+type Boxed<T = ()> = Pin<Box<dyn Future<Output = Result<T, BoxError>> + Send>>;
+
+#[derive(Debug)]
+struct Failed(usize);
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "fault-{}", self.0)
+    }
+}
+
+impl std::error::Error for Failed {}
+
+/// What was seen of one run.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    pub(crate) events: Vec<Event>,
+    pub(crate) outcomes: Vec<(usize, Outcome)>,
+    /// The panic that came out at the top.
+    pub(crate) panic: Option<usize>,
+    pub(crate) end: u64,
+}
+
+struct World {
+    log: Recorder,
+    handles: Mutex<Vec<(usize, TaskHandle<usize>)>>,
+}
+
+/// What a piece of work runs in: its enclosing scopes, the innermost last.
+#[derive(Clone)]
+struct Place {
+    world: Arc<World>,
+    scopes: Arc<[CancelHandle]>,
+}
+
+impl Place {
+    fn inside(&self, handle: CancelHandle) -> Place {
+        Place {
+            world: self.world.clone(),
+            scopes: self.scopes.iter().cloned().chain([handle]).collect(),
+        }
+    }
+
+    fn log(&self, id: usize, what: What) {
+        self.world.log.add(id, what);
+    }
+}
+
+/// Tells when the future of a piece of work is gone.
+struct Mark(Place, usize);
+
+impl Mark {
+    fn begin(place: &Place, id: usize) -> Mark {
+        place.log(id, What::Begins);
+        Mark(place.clone(), id)
+    }
+}
+
+impl Drop for Mark {
+    fn drop(&mut self) {
+        self.0.log(self.1, What::Gone);
+    }
+}
+
+/// Runs the root.
+pub(crate) async fn run_root(root: Work) -> Seen {
+    let world = Arc::new(World {
+        log: Recorder::new(),
+        handles: Mutex::default(),
+    });
+    let place = Place {
+        world: world.clone(),
+        scopes: [].into(),
+    };
+    let outcome = caught(run(place, Arc::new([root]), 0)).await;
+    let end = world.log.now();
+    let handles = std::mem::take(&mut *world.handles.lock().unwrap());
+    Seen {
+        events: world.log.take(),
+        outcomes: handles
+            .into_iter()
+            .map(|(id, handle)| (id, Outcome::of(id, handle.now_or_never())))
+            .collect(),
+        panic: outcome.err().map(|panic| panicked(&*panic)),
+        end,
+    }
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> usize {
+    match Fault::of_text(&text_of(panic)) {
+        Fault::Panic(id) => id,
+        Fault::Error(id) => panic!("an error that panicked: {id}"),
+    }
+}
+
+/// The piece of work at `index`, boxed to be recursive.
+fn run(place: Place, body: Body, index: usize) -> Boxed {
+    Box::pin(work(place, body, index))
+}
+
+#[cancellable]
+async fn sequence(place: Place, body: Body) -> Done {
+    for index in 0..body.len() {
+        run(place.clone(), body.clone(), index).await?;
+    }
+    Ok(())
+}
+
+#[cancellable]
+async fn work(place: Place, body: Body, index: usize) -> Done {
+    let Work { id, kind } = &body[index];
+    let _mark = Mark::begin(&place, *id);
+    let done = match kind {
+        Kind::Sleep(takes) => pause(*takes).await,
+        Kind::Fail(takes) => fail(*takes, *id).await,
+        Kind::Panic(takes) => {
+            pause(*takes).await?;
+            std::panic::resume_unwind(Box::new(format!("panic-{id}")));
+        }
+        Kind::Cancel { after, up } => cancel(&place, *after, *id, *up).await,
+        Kind::Defer {
+            only_cancelled,
+            body,
+            cleanup,
+        } => match only_cancelled {
+            true => on_cancel(&place, *id, body, cleanup).await,
+            false => defer(&place, *id, body, cleanup).await,
+        },
+        Kind::Shield(body) => shield(sequence(place.clone(), body.clone())).await,
+        Kind::Catch(body) => match caught(sequence(place.clone(), body.clone())).await {
+            Ok(done) => done,
+            Err(panic) => {
+                place.log(*id, What::Caught(panicked(&*panic)));
+                Ok(())
+            }
+        },
+        Kind::Scope { cut, after, body } => scope(&place, *id, *cut, *after, body).await,
+        Kind::Join { fallible, branches } => branch_out(&place, *fallible, branches).await,
+        Kind::Group(group) => match run_group(&place, group).await {
+            Ok(()) => Ok(()),
+            Err(error) => group_failed(&place, *id, group.pass_on, &error),
+        },
+    };
+    place.log(*id, What::Ends(done.is_ok()));
+    done
+}
+
+#[cancellable]
+async fn pause(takes: u64) -> Done {
+    sleep(Duration::from_millis(takes)).await;
+    Ok(())
+}
+
+#[cancellable]
+async fn fail(takes: u64, id: usize) -> Done {
+    sleep(Duration::from_millis(takes)).await;
+    Err(Failed(id))?
+}
+
+#[cancellable]
+async fn cancel(place: &Place, after: u64, id: usize, up: usize) -> Done {
+    sleep(Duration::from_millis(after)).await;
+    let index = place.scopes.len().saturating_sub(up + 1);
+    place.scopes[index].cancel_with(Reason::other(id.to_string()));
+    Ok(())
+}
+
+/// Fails as work fails; what a cleanup returns is nobody's.
+#[cancellable]
+async fn clean(place: &Place, id: usize, cleanup: &Body) {
+    place.log(id, What::CleanupBegins);
+    for _ in 0..id % 3 {
+        yield_now().await;
+    }
+    drop(sequence(place.clone(), cleanup.clone()).await);
+    place.log(id, What::CleanupEnds);
+}
+
+#[cancellable]
+async fn defer(place: &Place, id: usize, body: &Body, cleanup: &Body) -> Done {
+    defer! { clean(place, id, cleanup).await; }
+    sequence(place.clone(), body.clone()).await
+}
+
+#[cancellable]
+async fn on_cancel(place: &Place, id: usize, body: &Body, cleanup: &Body) -> Done {
+    on_cancel! { clean(place, id, cleanup).await; }
+    sequence(place.clone(), body.clone()).await
+}
+
+#[cancellable]
+async fn scope(place: &Place, id: usize, cut: Cut, after: u64, body: &Body) -> Done {
+    let after = Duration::from_millis(after);
+    let scope = match cut {
+        Cut::Never => Scope::new(),
+        Cut::Timeout(_) => Scope::new().timeout(after),
+        Cut::When(_) => Scope::new().cancel_when(sleep(after)),
+    };
+    let inside = place.inside(scope.handle());
+    let outcome: Result<Done, Cancelled> = scope.run(sequence(inside, body.clone())).await;
+    outcome.unwrap_or_else(|cancelled| {
+        place.log(id, What::Cut(CutBy::of(&cancelled)));
+        Ok(())
+    })
+}
+
+#[cancellable]
+async fn branch_out(place: &Place, fallible: bool, branches: &[Body]) -> Done {
+    let at = |index: usize| sequence(place.clone(), branches[index].clone());
+    match (fallible, branches.len()) {
+        (false, 2) => {
+            let (a, b) = join!(at(0), at(1));
+            a.and(b)
+        }
+        (false, _) => {
+            let (a, b, c) = join!(at(0), at(1), at(2));
+            a.and(b).and(c)
+        }
+        (true, 2) => try_join!(at(0), at(1)).map(drop),
+        (true, _) => try_join!(at(0), at(1), at(2)).map(drop),
+    }
+}
+
+#[cancellable]
+async fn run_group(place: &Place, group: &GroupWork) -> Result<(), GroupError> {
+    let mut builder = TaskGroup::<BoxError>::new().on_failure(group.on_failure);
+    if let Some(limit) = group.limit {
+        builder = builder.limit(limit);
+    }
+    if let Some(timeout) = group.timeout {
+        builder = builder.timeout(Duration::from_millis(timeout));
+    }
+    builder
+        .run(async |g| {
+            let inside = place.inside(g.handle());
+            start(&inside, &g, group);
+            sequence(inside, group.body.clone()).await
+        })
+        .await
+}
+
+fn start(inside: &Place, g: &Group<'_>, group: &GroupWork) {
+    for deferred in &group.deferred {
+        g.defer(late_cleanup(inside.clone(), *deferred));
+    }
+    for task in &group.tasks {
+        let work = run_task(inside.clone(), task.id, task.how, task.body.clone());
+        let handle = match task.how {
+            How::Spawn => g.spawn(work),
+            How::SpawnScoped => g.spawn_scoped(work),
+            How::SpawnShielded => g.spawn_shielded(work),
+            How::Service | How::EndlessService => g.service(work),
+        };
+        inside.world.handles.lock().unwrap().push((task.id, handle));
+    }
+}
+
+#[cancellable]
+async fn run_task(place: Place, id: usize, how: How, body: Body) -> Result<usize, BoxError> {
+    let _mark = Mark::begin(&place, id);
+    let done = sequence(place.clone(), body).await;
+    if how == How::EndlessService && done.is_ok() {
+        std::future::pending::<()>().await;
+    }
+    place.log(id, What::Ends(done.is_ok()));
+    done.map(|()| id)
+}
+
+async fn late_cleanup(place: Place, deferred: DeferredWork) -> Done {
+    let DeferredWork { id, takes, fails } = deferred;
+    let _mark = Mark::begin(&place, id);
+    sleep(Duration::from_millis(takes)).await;
+    place.log(id, What::Ends(!fails));
+    if fails {
+        Err(Failed(id))?;
+    }
+    Ok(())
+}
+
+fn group_failed(place: &Place, id: usize, pass_on: bool, error: &GroupError) -> Done {
+    let causes = error
+        .failures()
+        .iter()
+        .map(|failure| match failure.cause() {
+            Cause::Error(error) => Fault::of_text(&error.to_string()),
+            Cause::Panic(text) => Fault::of_text(text),
+            other => panic!("{other}"),
+        });
+    let failures: Vec<_> = causes.collect();
+    let fails = pass_on && !failures.is_empty();
+    place.log(
+        id,
+        What::GroupFailed {
+            failures,
+            cancelled: error.cancelled().map(CutBy::of),
+        },
+    );
+    if fails {
+        Err(Failed(id))?;
+    }
+    Ok(())
+}

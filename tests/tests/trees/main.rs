@@ -1,0 +1,57 @@
+//! Random trees of groups, tasks, scopes, shields, cleanups and joins, with
+//! failures, panics and cancellations, are run on the paused clock and compared
+//! with a model: every strand of work must do exactly what the model says, at
+//! the same virtual time.
+//!
+//! `PROPTEST_CASES` sets how many trees are tried. A tree that fails is printed
+//! in a form that can be pasted into a test.
+
+mod check;
+mod interpret;
+mod model;
+mod trace;
+mod tree;
+
+use proptest::test_runner::{Config, TestCaseError, TestRunner};
+
+use crate::check::try_check;
+use crate::tree::{Weather, case};
+
+fn cases() -> u32 {
+    let cases = std::env::var("PROPTEST_CASES").ok();
+    cases.and_then(|cases| cases.parse().ok()).unwrap_or(300)
+}
+
+#[track_caller]
+fn trees(weather: Weather) {
+    let config = Config {
+        cases: cases(),
+        failure_persistence: None,
+        max_shrink_iters: 20_000,
+        ..Config::default()
+    };
+    let outcome = TestRunner::new(config).run(&case(weather), |case| {
+        try_check(&case).map_err(TestCaseError::fail)
+    });
+    if let Err(error) = outcome {
+        panic!("{error}");
+    }
+}
+
+/// Neither failures nor cancellations.
+#[test]
+fn trees_in_fair_weather() {
+    trees(Weather::Fair);
+}
+
+/// Deadlines and cancellations, no failures.
+#[test]
+fn trees_that_are_cancelled() {
+    trees(Weather::Cancelling);
+}
+
+/// Everything at once.
+#[test]
+fn trees_in_foul_weather() {
+    trees(Weather::Foul);
+}
