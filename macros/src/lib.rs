@@ -12,6 +12,7 @@ mod diag;
 mod group;
 mod item;
 mod path;
+mod race;
 mod rewrite;
 #[cfg(test)]
 mod tests;
@@ -184,4 +185,23 @@ pub fn on_cancel(_: TokenStream) -> TokenStream {
 #[proc_macro]
 pub fn task_group(input: TokenStream) -> TokenStream {
     group::task_group(input.into()).into()
+}
+
+/// Runs futures until the first one completes, and lets the others leave in order.
+///
+/// It takes what `tokio::select!` takes. In a [`macro@cancellable`] function, the awaits
+/// in its futures and handlers are checkpoints, as the race itself is.
+///
+/// `crate = path;` in front says where the runtime crate is, if not at `::taskscope`.
+///
+/// ```ignore
+/// race! {
+///     Some(order) = orders.recv() => serve(order).await?,
+///     () = &mut closing, if open => break,
+///     else => return Ok(()),
+/// }
+/// ```
+#[proc_macro]
+pub fn race(input: TokenStream) -> TokenStream {
+    race::race(input.into()).into()
 }

@@ -12,6 +12,11 @@ impl Crate {
         Self(path)
     }
 
+    /// What the option says.
+    pub(crate) fn option(&self) -> Option<&Path> {
+        self.0.as_ref()
+    }
+
     /// The path, located at `span`: `Location::caller()` of a call is where its
     /// tokens are, and an error about it is shown there.
     pub(crate) fn at(&self, span: Span) -> TokenStream {

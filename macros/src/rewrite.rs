@@ -495,6 +495,9 @@ impl VisitMut for Rewriter<'_> {
         if self.refuse_misplaced(mac) {
             return;
         }
+        if self.krate.names(&mac.path, "race") {
+            return self.visit_race(mac);
+        }
         let Some(last) = mac.path.segments.last() else {
             return;
         };
@@ -606,7 +609,7 @@ impl VisitMut for Inferred {
 
 // From `(EXPR)` into `EXPR`: what an await needs around its operand, an argument
 // does not, and the user is not to be told so.
-fn unwrap_operand(operand: &mut Expr) {
+pub(crate) fn unwrap_operand(operand: &mut Expr) {
     match operand {
         Expr::Paren(paren) if paren.attrs.is_empty() => {
             *operand = mem::replace(&mut *paren.expr, Expr::PLACEHOLDER);
@@ -634,7 +637,7 @@ fn enters_region(base: &Expr) -> bool {
 }
 
 // Where the first and the last token are: together, they show all of them.
-fn ends(tokens: &TokenStream) -> (Span, Span) {
+pub(crate) fn ends(tokens: &TokenStream) -> (Span, Span) {
     let mut spans = tokens.clone().into_iter().map(|tree| tree.span());
     let start = spans.next().unwrap_or_else(Span::call_site);
     (start, spans.last().unwrap_or(start))

@@ -5,6 +5,7 @@ pub use crate::cleanup::{Body, Cleanup, Frame, Leave, LeaveBlock};
 pub use crate::context::{Done, Gate, done, gate};
 pub use crate::exit::Exit;
 pub use crate::join::{Flatten, branch, cons, join, solo, try_join};
+pub use crate::race::{Won, all_disabled, field, race, racer};
 
 /// What is awaited, once the gate before it was passed.
 #[inline(always)]

@@ -134,6 +134,11 @@ impl<T, F: Future<Output = T>> Boundary<F, T> {
         &self.state.owner.node
     }
 
+    /// The body, until it is gone.
+    pub(crate) fn body(self: Pin<&mut Self>) -> Option<Pin<&mut F>> {
+        self.project().body.as_pin_mut()
+    }
+
     /// Drops the body unpolled: for a task that was cancelled before it began.
     pub(crate) fn discard(self: Pin<&mut Self>) {
         let this = self.project();

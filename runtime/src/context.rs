@@ -88,6 +88,66 @@ impl<'a> Frame<'a> {
     }
 }
 
+/// A frame kept aside, to be entered again from inside another one within the
+/// same poll. Empty outside any scope.
+#[derive(Debug, Default)]
+pub(crate) struct Outer(Option<Kept>);
+
+#[derive(Debug)]
+struct Kept {
+    node: Arc<Node>,
+    region: RegionId,
+    shielded: bool,
+    waker: Waker,
+    task: Option<Id>,
+}
+
+impl Outer {
+    /// Keeps the current frame.
+    pub(crate) fn renew(&mut self) {
+        let kept = current(|frame| match (frame, self.0.take()) {
+            (Some(frame), Some(kept)) if kept.is(frame) => Some(kept),
+            (frame, _) => frame.map(Kept::of),
+        });
+        self.0 = kept;
+    }
+
+    /// Runs `f` inside the frame that was kept.
+    pub(crate) fn enter<R>(&self, f: impl FnOnce() -> R) -> R {
+        let Some(kept) = &self.0 else {
+            return outside(f);
+        };
+        let frame = Frame {
+            node: &kept.node,
+            region: kept.region,
+            shielded: kept.shielded,
+            waker: &kept.waker,
+            task: kept.task,
+        };
+        enter(&frame, f)
+    }
+}
+
+impl Kept {
+    fn of(frame: &Frame<'_>) -> Kept {
+        Kept {
+            node: frame.node.clone(),
+            region: frame.region,
+            shielded: frame.shielded,
+            waker: frame.waker.clone(),
+            task: frame.task,
+        }
+    }
+
+    fn is(&self, frame: &Frame<'_>) -> bool {
+        Arc::ptr_eq(&self.node, frame.node)
+            && self.region == frame.region
+            && self.shielded == frame.shielded
+            && self.waker.will_wake(frame.waker)
+            && self.task == frame.task
+    }
+}
+
 struct Current {
     /// The node whose flags gates read; null outside any scope.
     node: Cell<*const Node>,

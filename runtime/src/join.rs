@@ -59,7 +59,7 @@ impl<T, F: Future<Output = T>> Branch<F, T> {
 }
 
 /// Polls a branch; dropped when it has ended, it is pending from then on.
-fn poll_branch<F: Future>(
+pub(crate) fn poll_branch<F: Future>(
     mut slot: Pin<&mut Option<F>>,
     region: &mut Region,
     tries: &mut u8,
@@ -383,7 +383,7 @@ pub fn try_join<E, L: TryBranches<E>>(list: L) -> Concurrent<TryJoinBody<L, E>, 
     concurrent("try_join!", Location::caller(), body)
 }
 
-fn concurrent<T, B: Future<Output = T>>(
+pub(crate) fn concurrent<T, B: Future<Output = T>>(
     name: &'static str,
     location: &'static Location<'static>,
     body: impl FnOnce(Arc<Node>) -> B,
@@ -407,6 +407,13 @@ pin_project! {
     }
 }
 
+impl<T, B: Future<Output = T>> Concurrent<B, T> {
+    /// The body, until it has ended.
+    pub(crate) fn body(self: Pin<&mut Self>) -> Option<Pin<&mut B>> {
+        self.project().boundary.body()
+    }
+}
+
 impl<T, B: Future<Output = T>> Future for Concurrent<B, T> {
     type Output = T;
 
@@ -414,7 +421,7 @@ impl<T, B: Future<Output = T>> Future for Concurrent<B, T> {
         let mut this = self.project();
         let node = this.boundary.node().clone();
         if this.place.is_left() {
-            return parked("a join", node.location());
+            return parked(&format!("`{}`", node.name()), node.location());
         }
         let exit = this
             .place
@@ -431,7 +438,7 @@ impl<T, B: Future<Output = T>> Future for Concurrent<B, T> {
         match exit {
             Exit::Value(value) => Poll::Ready(value),
             Exit::Panicked(panic) => resume_unwind(panic),
-            // Only a cancelled outer scope leaves a join without a value.
+            // Only a cancelled outer scope leaves it without a value.
             Exit::Left | Exit::Ended => {
                 this.place.leave();
                 Poll::Pending

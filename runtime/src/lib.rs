@@ -16,6 +16,7 @@ mod join;
 mod loom_tests;
 mod node;
 mod output;
+mod race;
 mod reason;
 mod region;
 mod report;
@@ -40,4 +41,101 @@ pub use report::{Report, ReportKind, Stats, set_report_hook, stats};
 pub use scope::{CancelHandle, Scope, ScopeRun, timeout, timeout_at};
 pub use set::TaskSet;
 pub use shield::{Shield, shield};
+/// Runs futures until the first one completes with a value that its pattern
+/// matches, lets the others leave in order, and then runs its handler.
+///
+/// It takes what `tokio::select!` takes, so that replacing one is changing its
+/// name: `pattern = future => handler`, where
+///
+/// - `, if condition` behind the future enables the branch; all conditions are
+///   evaluated before anything is polled;
+/// - a value that the pattern does not match disables its branch, and the race
+///   goes on;
+/// - `else => expr`, at the end, is for when all branches are disabled;
+/// - `biased;`, at the beginning, polls the branches in the order in which they
+///   are written; else it begins with another one each time;
+/// - the handler runs when all the futures are gone, so that it may change what
+///   they borrowed. It may await, `return`, `?`, `break` and `continue`.
+///
+/// What is different is how a branch loses: its `defer!`s run and are awaited
+/// before the handler begins, and so are the tasks of its groups.
+///
+/// A future that belongs to someone else is not cancelled when it loses, it is
+/// no longer polled: `&mut fut`, `fut.as_mut()`, and futures that only borrow,
+/// such as a stream's `.next()`. It can go on in the next race. An `async` block
+/// or function that waits for such a future counts as one too, unless it holds
+/// anything that has to be dropped.
+///
+/// Like `select!` it awaits inside the macro, and it is a checkpoint. Under a
+/// cancelled scope it does not return.
+///
+/// # Panics
+///
+/// When all branches are disabled and there is no `else`. A panic of a branch is
+/// resumed once the others have left.
+///
+/// # Cancel safety
+///
+/// As safe as its branches: what a branch that loses has already taken from
+/// elsewhere and not yet returned is lost, unless its `defer!` gives it back. A
+/// branch with nothing to be left in order is not polled again after it has lost.
+///
+/// ```
+/// use std::time::Duration;
+/// use taskscope::race;
+/// use tokio::sync::mpsc;
+/// use tokio::time::sleep;
+///
+/// async fn sum(mut numbers: mpsc::Receiver<u32>, limit: Duration) -> Option<u32> {
+///     let mut sum = 0;
+///     let mut late = std::pin::pin!(sleep(limit));
+///     loop {
+///         race! {
+///             number = numbers.recv() => match number {
+///                 Some(number) => sum += number,
+///                 None => break Some(sum),
+///             },
+///             () = late.as_mut() => return None,
+///         }
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// let (send, numbers) = mpsc::channel(2);
+/// send.send(3).await.unwrap();
+/// send.send(4).await.unwrap();
+/// drop(send);
+/// assert_eq!(sum(numbers, Duration::from_secs(1)).await, Some(7));
+/// # }
+/// ```
+///
+/// A loser leaves in order:
+///
+/// ```
+/// use std::time::Duration;
+/// use taskscope::{cancellable, race};
+/// use tokio::time::sleep;
+///
+/// #[cancellable]
+/// async fn slow(log: &std::cell::RefCell<Vec<&'static str>>) {
+///     defer! {
+///         sleep(Duration::from_millis(1)).await;
+///         log.borrow_mut().push("cleaned up");
+///     }
+///     sleep(Duration::from_secs(9)).await;
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// let log = std::cell::RefCell::new(Vec::new());
+/// race! {
+///     () = slow(&log) => unreachable!(),
+///     () = sleep(Duration::from_secs(1)) => log.borrow_mut().push("won"),
+/// }
+/// assert_eq!(log.into_inner(), ["cleaned up", "won"]);
+/// # }
+/// ```
+#[doc(inline)]
+pub use taskscope_macros::race;
 pub use taskscope_macros::{cancellable, checkpoint, defer, no_checkpoint, on_cancel, task_group};

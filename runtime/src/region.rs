@@ -120,6 +120,11 @@ impl Region {
         })
     }
 
+    /// Whether nothing inside must still be left in order.
+    pub(crate) fn is_clear(&self) -> bool {
+        self.live() == 0
+    }
+
     fn live(&self) -> u32 {
         self.place
             .as_ref()

@@ -1,0 +1,456 @@
+//! `race!`: parse and emit. Inside a `#[cancellable]` function its expressions
+//! have been rewritten by then, together with the function's.
+
+use crate::args::parse_crate;
+use crate::diag::Mistake;
+use crate::path::{Crate, mixed};
+use crate::rewrite::{Rewriter, ends, unwrap_operand};
+use proc_macro2::{Ident, Span, TokenStream, TokenTree};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
+use syn::parse::discouraged::Speculative;
+use syn::parse::{Parse, ParseStream};
+use syn::token::Brace;
+use syn::visit_mut::VisitMut;
+use syn::{Block, Expr, ExprBlock, Macro, Pat, Path, Token};
+
+/// The expression that runs the race, or what is wrong with it.
+pub(crate) fn race(tokens: TokenStream) -> TokenStream {
+    match syn::parse2::<Race>(tokens) {
+        Ok(race) => race.expand(),
+        Err(error) => error.into_compile_error(),
+    }
+}
+
+struct Race {
+    krate: Option<Path>,
+    biased: Option<Ident>,
+    branches: Vec<Branch>,
+    fallback: Option<Fallback>,
+}
+
+/// `pattern = future, if guard => handler`
+struct Branch {
+    pattern: Pat,
+    eq: Token![=],
+    future: Expr,
+    guard: Option<(Token![if], Expr)>,
+    arrow: Token![=>],
+    handler: Expr,
+}
+
+/// `else => handler`
+struct Fallback {
+    keyword: Token![else],
+    arrow: Token![=>],
+    handler: Expr,
+}
+
+impl Rewriter<'_> {
+    // From the tokens of a `race!` into the same race with its expressions visited
+    // as what they are, the function's own. What is no race yet is left as it is.
+    pub(crate) fn visit_race(&mut self, mac: &mut Macro) {
+        let Ok(mut race) = mac.parse_body::<Race>() else {
+            return;
+        };
+        for branch in &mut race.branches {
+            self.visit_expr_mut(&mut branch.future);
+            if let Some((_, guard)) = &mut branch.guard {
+                self.visit_expr_mut(guard);
+            }
+            self.visit_expr_mut(&mut branch.handler);
+        }
+        if let Some(fallback) = &mut race.fallback {
+            self.visit_expr_mut(&mut fallback.handler);
+        }
+        race.krate = race.krate.or_else(|| self.krate.option().cloned());
+        mac.tokens = race.into_token_stream();
+    }
+}
+
+impl Parse for Race {
+    fn parse(input: ParseStream) -> syn::Result<Self> {
+        let mut race = Self {
+            krate: parse_header(input)?,
+            biased: parse_biased(input)?,
+            branches: Vec::new(),
+            fallback: None,
+        };
+        while !input.is_empty() {
+            if let Some(fallback) = &race.fallback {
+                return Err(after_else(fallback.keyword.span));
+            }
+            let closed = if input.peek(Token![else]) {
+                race.fallback.insert(input.parse()?).is_closed()
+            } else {
+                let branch: Branch = input.parse()?;
+                race.branches.push(branch);
+                race.branches.last().is_some_and(Branch::is_closed)
+            };
+            parse_separator(input, closed)?;
+        }
+        if race.branches.is_empty() && race.fallback.is_none() {
+            return Err(NO_BRANCHES.at(Span::call_site()));
+        }
+        Ok(race)
+    }
+}
+
+impl Parse for Branch {
+    fn parse(input: ParseStream) -> syn::Result<Self> {
+        let (start, fork) = (input.span(), input.fork());
+        let pattern = fork.call(Pat::parse_multi_with_leading_vert);
+        let assigned = fork.peek(Token![=]) && !fork.peek(Token![=>]) && !fork.peek(Token![==]);
+        if pattern.is_ok() && fork.peek(Token![if]) {
+            return Err(GUARD_IN_FRONT.at(fork.span()));
+        }
+        if !assigned {
+            return Err(BIASED_INSIDE.map_or_pattern(start, &fork));
+        }
+        input.advance_to(&fork);
+        Ok(Self {
+            pattern: pattern?,
+            eq: input.parse()?,
+            future: input.parse()?,
+            guard: parse_guard(input)?,
+            arrow: parse_arrow(input)?,
+            handler: parse_handler(input)?,
+        })
+    }
+}
+
+impl Parse for Fallback {
+    fn parse(input: ParseStream) -> syn::Result<Self> {
+        Ok(Self {
+            keyword: input.parse()?,
+            arrow: parse_arrow(input)?,
+            handler: parse_handler(input)?,
+        })
+    }
+}
+
+// `crate = path;`, for renamed dependencies.
+fn parse_header(input: ParseStream) -> syn::Result<Option<Path>> {
+    if !(input.peek(Token![crate]) && input.peek2(Token![=])) {
+        return Ok(None);
+    }
+    input.parse::<Token![crate]>()?;
+    let path = parse_crate(input)?;
+    input.parse::<Token![;]>()?;
+    Ok(Some(path))
+}
+
+fn parse_biased(input: ParseStream) -> syn::Result<Option<Ident>> {
+    let fork = input.fork();
+    let Ok(word) = fork.parse::<Ident>() else {
+        return Ok(None);
+    };
+    if word != "biased" || fork.peek(Token![=]) {
+        return Ok(None);
+    }
+    if !fork.peek(Token![;]) {
+        return Err(BIASED_OPEN.at(word.span()));
+    }
+    input.advance_to(&fork);
+    input.parse::<Token![;]>()?;
+    Ok(Some(word))
+}
+
+fn parse_guard(input: ParseStream) -> syn::Result<Option<(Token![if], Expr)>> {
+    if input.peek(Token![if]) {
+        return Err(GUARD_WITHOUT_COMMA.at(input.span()));
+    }
+    if !(input.peek(Token![,]) && input.peek2(Token![if])) {
+        return Ok(None);
+    }
+    input.parse::<Token![,]>()?;
+    Ok(Some((input.parse()?, input.parse()?)))
+}
+
+fn parse_arrow(input: ParseStream) -> syn::Result<Token![=>]> {
+    if input.is_empty() || input.peek(Token![,]) {
+        return Err(NO_HANDLER.at(input.span()));
+    }
+    input.parse()
+}
+
+// An expression, or a block; one that is still being typed is left to rustc.
+fn parse_handler(input: ParseStream) -> syn::Result<Expr> {
+    if input.is_empty() || input.peek(Token![,]) {
+        return Err(NO_HANDLER.at(input.span()));
+    }
+    if !input.peek(Brace) {
+        return input.parse();
+    }
+    let fork = input.fork();
+    let Ok(block) = fork.parse::<Block>() else {
+        return Ok(Expr::Verbatim(input.parse::<TokenTree>()?.into()));
+    };
+    input.advance_to(&fork);
+    Ok(Expr::Block(ExprBlock {
+        attrs: Vec::new(),
+        label: None,
+        block,
+    }))
+}
+
+fn parse_separator(input: ParseStream, closed: bool) -> syn::Result<()> {
+    let comma = input.parse::<Option<Token![,]>>()?;
+    if comma.is_some() || closed || input.is_empty() {
+        return Ok(());
+    }
+    Err(NO_COMMA.at(input.span()))
+}
+
+fn is_block(handler: &Expr) -> bool {
+    matches!(handler, Expr::Block(_) | Expr::Verbatim(_))
+}
+
+impl Branch {
+    fn is_closed(&self) -> bool {
+        is_block(&self.handler)
+    }
+}
+
+impl Fallback {
+    fn is_closed(&self) -> bool {
+        is_block(&self.handler)
+    }
+}
+
+impl ToTokens for Race {
+    fn to_tokens(&self, tokens: &mut TokenStream) {
+        let (krate, biased) = (self.krate.iter(), self.biased.iter());
+        let (branches, fallback) = (&self.branches, &self.fallback);
+        tokens.extend(quote!(#(crate = #krate;)* #(#biased;)* #(#branches)* #fallback));
+    }
+}
+
+impl ToTokens for Branch {
+    fn to_tokens(&self, tokens: &mut TokenStream) {
+        let Self {
+            pattern,
+            eq,
+            future,
+            guard,
+            arrow,
+            handler,
+        } = self;
+        let guard = guard
+            .iter()
+            .map(|(keyword, guard)| quote!(, #keyword #guard));
+        tokens.extend(quote!(#pattern #eq #future #(#guard)* #arrow #handler,));
+    }
+}
+
+impl ToTokens for Fallback {
+    fn to_tokens(&self, tokens: &mut TokenStream) {
+        let Self {
+            keyword,
+            arrow,
+            handler,
+        } = self;
+        tokens.extend(quote!(#keyword #arrow #handler,));
+    }
+}
+
+impl Race {
+    // From the branches into a list of them, run in a block of its own, so that all
+    // futures are gone when the handlers begin.
+    fn expand(mut self) -> TokenStream {
+        let span = Span::mixed_site();
+        let krate = Crate::new(self.krate.take());
+        let private = &krate.private(span);
+        let branches = &mut self.branches;
+        let guards: Vec<_> = (0..).zip(&mut *branches).map(Branch::guard).collect();
+        let futures: Vec<_> = (0..).zip(&mut *branches).map(Branch::future).collect();
+        let racers = (0..).zip(&*branches).map(|branch| racer(branch, private));
+        let racers: TokenStream = racers.collect();
+        let list = (0..branches.len()).rev().fold(quote!(()), |rest, index| {
+            let racer = local("racer", index, span);
+            quote_spanned!(span=> #private::field(#racer, #rest))
+        });
+        let biased = self.biased.is_some();
+        let arms = self.arms(private);
+        quote_spanned! {span=> {
+            #[allow(unused_mut)]
+            let mut __taskscope_won = {
+                #private::gate().await;
+                #(#guards)*
+                #(#futures)*
+                #racers
+                let __taskscope_won = #private::race(#list, #biased).await;
+                __taskscope_won
+            };
+            match __taskscope_won { #arms }
+        }}
+    }
+
+    fn arms(&self, private: &TokenStream) -> TokenStream {
+        let span = Span::mixed_site();
+        let mut tokens = TokenStream::new();
+        for (index, branch) in self.branches.iter().enumerate() {
+            let pattern = branch.quiet_pattern();
+            let this = quote_spanned!(span=> #private::Won::This(#pattern));
+            let place = (0..index).fold(
+                this,
+                |inner, _| quote_spanned!(span=> #private::Won::Later(#inner)),
+            );
+            let handler = &branch.handler;
+            tokens.extend(quote_spanned! {span=>
+                ::core::option::Option::Some(#place) => #handler,
+            });
+        }
+        let fallback = self.fallback.as_ref().map_or_else(
+            || quote_spanned!(span=> #private::all_disabled()),
+            |fallback| fallback.handler.to_token_stream(),
+        );
+        quote_spanned! {span=>
+            #tokens
+            ::core::option::Option::None => #fallback,
+            #[allow(unreachable_patterns)]
+            _ => ::core::unreachable!(),
+        }
+    }
+}
+
+impl Branch {
+    // Evaluated once, before any future is made.
+    fn guard((index, branch): (usize, &mut Self)) -> TokenStream {
+        let Some((keyword, guard)) = &mut branch.guard else {
+            return TokenStream::new();
+        };
+        unwrap_operand(guard);
+        let local = local("guard", index, guard_span(guard, keyword.span));
+        let span = Span::mixed_site();
+        quote_spanned!(span=> let #local: bool = #guard;)
+    }
+
+    // In a `let` of its own, so that `&mut` of a temporary lives as long as the
+    // race, and other temporaries, such as a lock's guard, do not.
+    fn future((index, branch): (usize, &mut Self)) -> TokenStream {
+        unwrap_operand(&mut branch.future);
+        let future = &branch.future;
+        let local = local("future", index, ends(&future.to_token_stream()).0);
+        quote_spanned!(Span::mixed_site()=> let #local = #future;)
+    }
+
+    // A bare `_` is no pattern that a lint should look at.
+    fn quiet_pattern(&self) -> TokenStream {
+        match &self.pattern {
+            Pat::Wild(wild) => quote_spanned!(mixed(wild.underscore_token.span)=> _),
+            pattern => pattern.to_token_stream(),
+        }
+    }
+}
+
+fn guard_span(guard: &Expr, keyword: Span) -> Span {
+    guard
+        .to_token_stream()
+        .into_iter()
+        .next()
+        .map_or(keyword, |tree| tree.span())
+}
+
+// From a pattern into a test that moves nothing: the guard ends the function before
+// anything would be bound.
+fn racer((index, branch): (usize, &Branch), private: &TokenStream) -> TokenStream {
+    let span = Span::mixed_site();
+    let racer = local("racer", index, span);
+    let future = local("future", index, ends(&branch.future.to_token_stream()).0);
+    let enabled = branch.guard.as_ref().map_or_else(
+        || quote_spanned!(span=> true),
+        |_| local("guard", index, span).into_token_stream(),
+    );
+    let pattern = branch.quiet_pattern();
+    quote_spanned! {span=>
+        let #racer = ::core::pin::pin!(#private::racer(#future, #enabled, |__taskscope_value| {
+            #[allow(
+                unreachable_code,
+                unreachable_patterns,
+                unused_variables,
+                unused_mut,
+                non_snake_case,
+                clippy::all,
+                clippy::pedantic,
+                clippy::nursery
+            )]
+            match *__taskscope_value {
+                #pattern if { return true } => {}
+                _ => {}
+            }
+            false
+        }));
+    }
+}
+
+fn local(what: &str, index: usize, span: Span) -> Ident {
+    format_ident!("__taskscope_{what}_{index}", span = mixed(span))
+}
+
+fn after_else(span: Span) -> syn::Error {
+    Mistake {
+        what: "a branch behind the `else` of a `race!`",
+        why: "`else` is for when all branches are disabled, and there is one",
+        help: "move it to the end",
+    }
+    .at(span)
+}
+
+const NO_BRANCHES: Mistake = Mistake {
+    what: "`race!` without branches",
+    why: "nobody could win it",
+    help: "write `pattern = future => handler`",
+};
+
+const NO_PATTERN: Mistake = Mistake {
+    what: "expected `pattern = future => handler`",
+    why: "a branch says what to do with the value of its future",
+    help: "write `_ = future => handler` if the value does not matter",
+};
+
+const NO_HANDLER: Mistake = Mistake {
+    what: "a branch without a handler",
+    why: "it says what to do when the branch wins",
+    help: "write `=> handler` behind the future, `=> {}` to do nothing",
+};
+
+const NO_COMMA: Mistake = Mistake {
+    what: "expected `,` between two branches",
+    why: "it can be left out behind a block alone",
+    help: "write `,`, or put the handler before it in braces",
+};
+
+const GUARD_IN_FRONT: Mistake = Mistake {
+    what: "the condition of a branch stands behind its future",
+    why: "it is evaluated before the future is polled, so it cannot see the value",
+    help: "write `pattern = future, if condition => handler`",
+};
+
+const GUARD_WITHOUT_COMMA: Mistake = Mistake {
+    what: "expected `,` before the condition of a branch",
+    why: "without it the condition would be part of the future's expression",
+    help: "write `pattern = future, if condition => handler`",
+};
+
+const BIASED_OPEN: Mistake = Mistake {
+    what: "`biased` without `;`",
+    why: "it is no branch, but about all of them",
+    help: "write `biased;`",
+};
+
+const BIASED_INSIDE: Mistake = Mistake {
+    what: "`biased;` between the branches",
+    why: "it is about all of them",
+    help: "move it to the beginning",
+};
+
+impl Mistake<'_> {
+    // What stands where a branch should.
+    fn map_or_pattern(&self, start: Span, behind: ParseStream) -> syn::Error {
+        if behind.peek(Token![;]) {
+            self.at(start)
+        } else {
+            NO_PATTERN.at(start)
+        }
+    }
+}
