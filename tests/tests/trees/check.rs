@@ -12,7 +12,7 @@ use taskscope_tests::text_of;
 use crate::interpret::{Seen, run_root};
 use crate::model::Model;
 use crate::trace::{Event, Fault, What};
-use crate::tree::{Case, Plan, Work};
+use crate::tree::{Case, Clock, Plan, Role, Work};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -39,7 +39,7 @@ pub(crate) fn try_check(case: &Case) -> Checked {
     REPORTS.lock().unwrap().clear();
     let before = taskscope::stats();
     let (plan, root) = Plan::of(case);
-    let model = Model::of(&root);
+    let model = (case.clock == Clock::Apart).then(|| Model::of(&root));
     let seen = run(case, root)?;
     let after = taskscope::stats();
     let reports = std::mem::take(&mut *REPORTS.lock().unwrap());
@@ -48,8 +48,20 @@ pub(crate) fn try_check(case: &Case) -> Checked {
     }
     nesting(&plan, &seen.events)?;
     once_each(&plan, &seen.events)?;
-    reported(&model, &reports)?;
-    strands(&plan, &model, &seen)?;
+    told_once(&seen.events, &reports)?;
+    if seen.end > plan.total {
+        return Err(format!("took {} ms of {}", seen.end, plan.total));
+    }
+    match model {
+        Some(model) => predicted(&plan, &model, &seen, &reports),
+        None => Ok(()),
+    }
+}
+
+/// Everything is as the model says.
+fn predicted(plan: &Plan, model: &Model, seen: &Seen, reports: &[(ReportKind, String)]) -> Checked {
+    reported(model, reports)?;
+    strands(plan, model, seen)?;
     same(
         "the outcomes",
         &by_task(&model.outcomes),
@@ -63,6 +75,7 @@ pub(crate) fn try_check(case: &Case) -> Checked {
 fn run(case: &Case, root: Work) -> Result<Seen, String> {
     let (done, waits) = mpsc::channel::<()>();
     let text = format!("{case:?}");
+    let clock = case.clock;
     std::thread::spawn(move || {
         if waits.recv_timeout(PATIENCE) == Err(mpsc::RecvTimeoutError::Timeout) {
             eprintln!("\nwatchdog: this tree spins:\n{text}");
@@ -78,7 +91,7 @@ fn run(case: &Case, root: Work) -> Result<Seen, String> {
         runtime.block_on(async {
             // Longer than any tree can take.
             let bound = Duration::from_secs(300 * 24 * 3600);
-            tokio::time::timeout(bound, run_root(root)).await
+            tokio::time::timeout(bound, run_root(root, clock)).await
         })
     }));
     drop(done);
@@ -133,36 +146,84 @@ fn nesting(plan: &Plan, events: &[Event]) -> Checked {
     }
 }
 
-/// Whatever began is gone once, and an armed cleanup begins once.
+/// Whatever began is gone once, an armed cleanup runs once and to its end, and
+/// so does what is shielded.
 fn once_each(plan: &Plan, events: &[Event]) -> Checked {
-    let count = |id: usize, what: &What| {
-        let same = |event: &&Event| event.id == id && event.what == *what;
+    let count = |id: usize, what: fn(&What) -> bool| {
+        let same = |event: &&Event| event.id == id && what(&event.what);
         events.iter().filter(same).count()
     };
-    for id in 0..plan.at.len() {
-        let begun = count(id, &What::Begins);
-        let cleaned = count(id, &What::CleanupBegins);
+    let calm = plan.at.iter().all(|at| at.role != Role::Panic);
+    for (id, at) in plan.at.iter().enumerate() {
+        let begun = count(id, |what| *what == What::Begins);
+        let gone = count(id, |what| *what == What::Gone);
+        let ended = count(id, |what| matches!(what, What::Ends(_)));
+        let cleans = count(id, |what| *what == What::CleanupBegins);
+        let cleaned = count(id, |what| *what == What::CleanupEnds);
+        let parent = at.parent.map_or(0, |id| count(id, |w| *w == What::Begins));
         let ok = begun <= 1
-            && count(id, &What::Gone) == begun
-            && cleaned <= begun
-            && (!plan.at[id].is_defer || cleaned == begun);
+            && gone == begun
+            && ended <= begun
+            && cleans <= begun
+            && (!calm || cleaned == cleans)
+            && match at.role {
+                Role::Defer => cleans == begun,
+                Role::Shield => !calm || ended == begun,
+                Role::ShieldedTask => begun == parent && (!calm || ended == begun),
+                Role::None | Role::Panic => true,
+            };
         if !ok {
-            return Err(format!("{id} began {begun} times, {cleaned} cleanups"));
+            return Err(format!(
+                "{id}, {:?}: began {begun} times, ended {ended}, gone {gone}, cleanup {cleans} \
+                 begun {cleaned} ended",
+                at.role
+            ));
         }
     }
     Ok(())
 }
 
-/// What no caller was told is reported, and nothing else.
-fn reported(model: &Model, reports: &[(ReportKind, String)]) -> Checked {
-    let mut should = model.reported.clone();
-    let mut is = Vec::new();
+/// No error is told twice, and what is attached was reported. A panic that
+/// passes through several groups is reported by each.
+fn told_once(events: &[Event], reports: &[(ReportKind, String)]) -> Checked {
+    let mut told: Vec<Fault> = Vec::new();
     for (kind, text) in reports {
         match Fault::in_text(text) {
-            Some(fault) if *kind == ReportKind::Unreported => is.push(fault),
+            Some(fault) if *kind == ReportKind::Unreported => told.push(fault),
             _ => return Err(format!("an unexpected report: {text}")),
         }
     }
+    let reported = told.clone();
+    told.retain(|fault| matches!(fault, Fault::Error(_)));
+    for event in events {
+        let cut = match &event.what {
+            What::Cut(cut) => Some(cut),
+            What::GroupFailed {
+                failures,
+                cancelled,
+            } => {
+                told.extend(failures);
+                cancelled.as_ref()
+            }
+            _ => None,
+        };
+        let attached = cut.map_or(&[][..], |cut| &cut.attached);
+        if let Some(fault) = attached.iter().find(|fault| !reported.contains(fault)) {
+            return Err(format!("{fault:?} was attached and not reported"));
+        }
+    }
+    told.sort_unstable();
+    match told.windows(2).find(|two| two[0] == two[1]) {
+        Some(twice) => Err(format!("{:?} was told twice", twice[0])),
+        None => Ok(()),
+    }
+}
+
+/// What no caller was told is reported, and nothing else.
+fn reported(model: &Model, reports: &[(ReportKind, String)]) -> Checked {
+    let mut should = model.reported.clone();
+    let texts = reports.iter().map(|(_, text)| Fault::of_text(text));
+    let mut is: Vec<_> = texts.collect();
     should.sort_unstable();
     is.sort_unstable();
     same("the reports", &should, &is)

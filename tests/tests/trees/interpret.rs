@@ -16,7 +16,7 @@ use tokio::task::yield_now;
 use tokio::time::sleep;
 
 use crate::trace::{CutBy, Event, Fault, Outcome, Recorder, What};
-use crate::tree::{Body, Cut, DeferredWork, GroupWork, How, Kind, Work};
+use crate::tree::{Body, Clock, Cut, DeferredWork, GroupWork, How, Kind, Work};
 
 type Done = Result<(), BoxError>;
 type Boxed<T = ()> = Pin<Box<dyn Future<Output = Result<T, BoxError>> + Send>>;
@@ -44,6 +44,8 @@ pub(crate) struct Seen {
 
 struct World {
     log: Recorder,
+    /// How often some of the cleanups give way.
+    yields: usize,
     handles: Mutex<Vec<(usize, TaskHandle<usize>)>>,
 }
 
@@ -84,9 +86,10 @@ impl Drop for Mark {
 }
 
 /// Runs the root.
-pub(crate) async fn run_root(root: Work) -> Seen {
+pub(crate) async fn run_root(root: Work, clock: Clock) -> Seen {
     let world = Arc::new(World {
         log: Recorder::new(),
+        yields: usize::from(clock == Clock::Crowded),
         handles: Mutex::default(),
     });
     let place = Place {
@@ -139,6 +142,7 @@ async fn work(place: Place, body: Body, index: usize) -> Done {
             std::panic::resume_unwind(Box::new(format!("panic-{id}")));
         }
         Kind::Cancel { after, up } => cancel(&place, *after, *id, *up).await,
+        Kind::CancelTask { after, task } => cancel_task(&place, *after, *task).await,
         Kind::Defer {
             only_cancelled,
             body,
@@ -168,21 +172,33 @@ async fn work(place: Place, body: Body, index: usize) -> Done {
 
 #[cancellable]
 async fn pause(takes: u64) -> Done {
-    sleep(Duration::from_millis(takes)).await;
+    if takes > 0 {
+        sleep(Duration::from_millis(takes)).await;
+    }
     Ok(())
 }
 
 #[cancellable]
 async fn fail(takes: u64, id: usize) -> Done {
-    sleep(Duration::from_millis(takes)).await;
+    pause(takes).await?;
     Err(Failed(id))?
 }
 
 #[cancellable]
 async fn cancel(place: &Place, after: u64, id: usize, up: usize) -> Done {
-    sleep(Duration::from_millis(after)).await;
+    pause(after).await?;
     let index = place.scopes.len().saturating_sub(up + 1);
     place.scopes[index].cancel_with(Reason::other(id.to_string()));
+    Ok(())
+}
+
+#[cancellable]
+async fn cancel_task(place: &Place, after: u64, task: Option<usize>) -> Done {
+    pause(after).await?;
+    let handles = place.world.handles.lock().unwrap();
+    if let Some((_, handle)) = handles.iter().find(|(id, _)| Some(*id) == task) {
+        handle.cancel();
+    }
     Ok(())
 }
 
@@ -190,7 +206,7 @@ async fn cancel(place: &Place, after: u64, id: usize, up: usize) -> Done {
 #[cancellable]
 async fn clean(place: &Place, id: usize, cleanup: &Body) {
     place.log(id, What::CleanupBegins);
-    for _ in 0..id % 3 {
+    for _ in 0..place.world.yields * (id % 3) {
         yield_now().await;
     }
     drop(sequence(place.clone(), cleanup.clone()).await);

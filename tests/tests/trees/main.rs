@@ -15,7 +15,7 @@ mod tree;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 
 use crate::check::try_check;
-use crate::tree::{Weather, case};
+use crate::tree::{Clock, Weather, case};
 
 fn cases() -> u32 {
     let cases = std::env::var("PROPTEST_CASES").ok();
@@ -23,14 +23,14 @@ fn cases() -> u32 {
 }
 
 #[track_caller]
-fn trees(weather: Weather) {
+fn trees(weather: Weather, clock: Clock) {
     let config = Config {
         cases: cases(),
         failure_persistence: None,
         max_shrink_iters: 20_000,
         ..Config::default()
     };
-    let outcome = TestRunner::new(config).run(&case(weather), |case| {
+    let outcome = TestRunner::new(config).run(&case(weather, clock), |case| {
         try_check(&case).map_err(TestCaseError::fail)
     });
     if let Err(error) = outcome {
@@ -41,17 +41,29 @@ fn trees(weather: Weather) {
 /// Neither failures nor cancellations.
 #[test]
 fn trees_in_fair_weather() {
-    trees(Weather::Fair);
+    trees(Weather::Fair, Clock::Apart);
 }
 
 /// Deadlines and cancellations, no failures.
 #[test]
 fn trees_that_are_cancelled() {
-    trees(Weather::Cancelling);
+    trees(Weather::Cancelling, Clock::Apart);
 }
 
 /// Everything at once.
 #[test]
 fn trees_in_foul_weather() {
-    trees(Weather::Foul);
+    trees(Weather::Foul, Clock::Apart);
+}
+
+/// Much happens at the same time: the order is open, the rules are not.
+#[test]
+fn crowded_trees_that_are_cancelled() {
+    trees(Weather::Cancelling, Clock::Crowded);
+}
+
+/// Everything at once, at the same time.
+#[test]
+fn crowded_trees_in_foul_weather() {
+    trees(Weather::Foul, Clock::Crowded);
 }

@@ -212,6 +212,18 @@ impl Model {
                 }
                 end
             }
+            Kind::CancelTask { after, task } => {
+                let mut end = pause(*after, start, place, Exit::Value);
+                if end.exit == Exit::Value {
+                    end.at += 1;
+                    let cancel = Cancel {
+                        at: end.at,
+                        why: Why::Requested,
+                    };
+                    self.requests.extend(task.map(|task| (task, cancel)));
+                }
+                end
+            }
             Kind::Defer {
                 only_cancelled,
                 body,
@@ -348,30 +360,48 @@ impl Model {
             why: Why::Deadline,
         });
         let mut cancel = place.cancel.first(own);
+        let mut alone = vec![Cancel::NEVER; group.tasks.len()];
         let before = self.clone();
         loop {
-            let members = self.members(id, group, start, &place.scope(id, cancel));
+            let members = self.members(id, group, start, &place.scope(id, cancel), &alone);
             let failed = Cancel {
                 at: members.first_failure(group.on_failure),
                 why: Why::Sibling,
             };
             let request = self.request(before.requests.len(), id);
             let first = cancel.first(failed).first(request);
-            if first.at == cancel.at {
+            let tasks =
+                group.tasks.iter().zip(&alone).map(|(task, cancel)| {
+                    cancel.first(self.request(before.requests.len(), task.id))
+                });
+            let (single, index) = earliest_new(tasks, &alone);
+            if first.at == cancel.at && single.at == NEVER {
                 return self.group_ended(id, group, &members, cancel, place);
             }
-            cancel = first;
+            // What comes later may not come at all.
+            if first.at < cancel.at && first.at <= single.at {
+                cancel = first;
+            } else {
+                alone[index] = single;
+            }
             *self = before.clone();
         }
     }
 
     /// Body, tasks and services; when each ended.
-    fn members(&mut self, id: usize, group: &GroupWork, start: Tick, place: &Place) -> Members {
+    fn members(
+        &mut self,
+        id: usize,
+        group: &GroupWork,
+        start: Tick,
+        place: &Place,
+        alone: &[Cancel],
+    ) -> Members {
         debug_assert_eq!(place.scopes.last(), Some(&id));
         let body = self.sequence(&group.body, start, place);
         let mut tasks = vec![None; group.tasks.len()];
         let mut free: BinaryHeap<_> = vec![Reverse(start); group.limit.unwrap_or(0)].into();
-        for (task, slot) in group.tasks.iter().zip(&mut tasks) {
+        for ((task, slot), alone) in group.tasks.iter().zip(&mut tasks).zip(alone) {
             if task.how.is_service() {
                 continue;
             }
@@ -384,7 +414,7 @@ impl Model {
                 How::SpawnShielded => place.shielded(),
                 _ => place.clone(),
             };
-            let inside = inside.inside(task.id, inside.cancel);
+            let inside = inside.inside(task.id, inside.cancel.first(*alone));
             let end = self.task(task, from, &inside);
             if limited && !inside.is_cancelled(from) {
                 free.pop();
@@ -398,9 +428,9 @@ impl Model {
             at: others + 1,
             why: Why::Requested,
         };
-        for (task, slot) in group.tasks.iter().zip(&mut tasks) {
+        for ((task, slot), alone) in group.tasks.iter().zip(&mut tasks).zip(alone) {
             if task.how.is_service() {
-                let inside = place.shielded().inside(task.id, done);
+                let inside = place.shielded().inside(task.id, done.first(*alone));
                 *slot = Some(self.task(task, start, &inside));
             }
         }
@@ -501,6 +531,17 @@ impl Model {
             exit: if fails { Exit::Error(id) } else { Exit::Value },
         }
     }
+}
+
+/// The earliest of the tasks' cancellations that was not known before.
+fn earliest_new(now: impl Iterator<Item = Cancel>, known: &[Cancel]) -> (Cancel, usize) {
+    let mut first = (Cancel::NEVER, 0);
+    for (index, (now, known)) in now.zip(known).enumerate() {
+        if now.at < known.at && now.at < first.0.at {
+            first = (now, index);
+        }
+    }
+    first
 }
 
 fn pause(takes: u64, start: Tick, place: &Place, exit: Exit) -> End {

@@ -32,6 +32,11 @@ pub(crate) enum Tree {
         cleanup: Vec<Tree>,
     },
     Shield(Vec<Tree>),
+    /// Cancels one task of the innermost group around, not a shielded one.
+    CancelTask {
+        after: Delay,
+        which: usize,
+    },
     /// Catches panics.
     Catch(Vec<Tree>),
     Scope {
@@ -81,6 +86,7 @@ impl How {
 /// A whole test case: a scope and what runs in it.
 #[derive(Clone)]
 pub(crate) struct Case {
+    pub(crate) clock: Clock,
     pub(crate) cut: Cut,
     pub(crate) body: Vec<Tree>,
 }
@@ -88,10 +94,19 @@ pub(crate) struct Case {
 /// Prints what can be pasted into a test.
 impl fmt::Debug for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Case { cut, body } = self;
-        let text = format!("check(Case {{ cut: {cut:?}, body: {body:?} }})");
+        let Case { clock, cut, body } = self;
+        let text = format!("check(Case {{ clock: {clock:?}, cut: {cut:?}, body: {body:?} }})");
         f.write_str(&text.replace('[', "vec!["))
     }
+}
+
+/// How long the delays of a case are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Clock {
+    /// All end at times of their own, so that everything can be predicted.
+    Apart,
+    /// Few milliseconds or none at all, so that much happens at once.
+    Crowded,
 }
 
 /// Which trees are generated.
@@ -112,6 +127,9 @@ fn delay() -> impl Strategy<Value = Delay> + Clone {
 fn leaf(weather: Weather) -> BoxedStrategy<Tree> {
     let sleep = delay().prop_map(Tree::Sleep);
     let cancel = (delay(), 0usize..3).prop_map(|(after, up)| Tree::Cancel { after, up });
+    let cancel_task = (delay(), 0usize..4);
+    let cancel_task = cancel_task.prop_map(|(after, which)| Tree::CancelTask { after, which });
+    let cancel = prop_oneof![2 => cancel, 1 => cancel_task];
     match weather {
         Weather::Fair => sleep.boxed(),
         Weather::Cancelling => prop_oneof![6 => sleep, 1 => cancel].boxed(),
@@ -195,9 +213,9 @@ fn tree(weather: Weather) -> BoxedStrategy<Tree> {
         .boxed()
 }
 
-pub(crate) fn case(weather: Weather) -> impl Strategy<Value = Case> {
+pub(crate) fn case(weather: Weather, clock: Clock) -> impl Strategy<Value = Case> {
     let body = vec(tree(weather), 1..4);
-    (cut(weather), body).prop_map(|(cut, body)| Case { cut, body })
+    (cut(weather), body).prop_map(move |(cut, body)| Case { clock, cut, body })
 }
 
 /// A numbered piece of work.
@@ -223,6 +241,11 @@ pub(crate) enum Kind {
         only_cancelled: bool,
         body: Body,
         cleanup: Body,
+    },
+    CancelTask {
+        after: u64,
+        /// None where there is no such task.
+        task: Option<usize>,
     },
     Shield(Body),
     Catch(Body),
@@ -269,18 +292,41 @@ pub(crate) struct At {
     /// What runs one after the other: a task or a branch.
     pub(crate) strand: usize,
     pub(crate) parent: Option<usize>,
-    pub(crate) is_defer: bool,
+    pub(crate) role: Role,
+}
+
+/// What must hold for a piece of work beside the rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    None,
+    /// Its cleanup always runs.
+    Defer,
+    /// It always runs to its end.
+    Shield,
+    /// It always starts, and runs to its end.
+    ShieldedTask,
+    Panic,
 }
 
 /// Numbers the pieces of a case.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) at: Vec<At>,
+    /// All delays together, in milliseconds.
+    pub(crate) total: u64,
+    clock: Clock,
+    /// The tasks that can be cancelled, of each group around.
+    tasks: Vec<Vec<usize>>,
 }
 
 impl Plan {
     pub(crate) fn of(case: &Case) -> (Plan, Work) {
-        let mut plan = Plan::default();
+        let mut plan = Plan {
+            at: Vec::new(),
+            total: 0,
+            clock: case.clock,
+            tasks: Vec::new(),
+        };
         let root = Tree::Scope {
             cut: case.cut,
             body: case.body.clone(),
@@ -293,7 +339,7 @@ impl Plan {
         self.at.push(At {
             strand,
             parent,
-            is_defer: false,
+            role: Role::None,
         });
         self.at.len() - 1
     }
@@ -313,29 +359,45 @@ impl Plan {
     fn work(&mut self, tree: &Tree, strand: usize, parent: Option<usize>) -> Work {
         let id = self.id(strand, parent);
         let kind = match tree {
-            Tree::Sleep(delay) => Kind::Sleep(millis(*delay, id)),
-            Tree::Fail(delay) => Kind::Fail(millis(*delay, id)),
-            Tree::Panic(delay) => Kind::Panic(millis(*delay, id)),
+            Tree::Sleep(delay) => Kind::Sleep(self.millis(*delay, id)),
+            Tree::Fail(delay) => Kind::Fail(self.millis(*delay, id)),
+            Tree::Panic(delay) => {
+                self.at[id].role = Role::Panic;
+                Kind::Panic(self.millis(*delay, id))
+            }
+            Tree::CancelTask { after, which } => {
+                let tasks = self.tasks.last();
+                let task = tasks.and_then(|tasks| tasks.iter().cycle().nth(*which));
+                Kind::CancelTask {
+                    task: task.copied(),
+                    after: self.millis(*after, id),
+                }
+            }
             Tree::Cancel { after, up } => Kind::Cancel {
-                after: millis(*after, id),
+                after: self.millis(*after, id),
                 up: *up,
             },
             Tree::Defer { body, cleanup } | Tree::OnCancel { body, cleanup } => {
                 let only_cancelled = matches!(tree, Tree::OnCancel { .. });
-                self.at[id].is_defer = !only_cancelled;
+                if !only_cancelled {
+                    self.at[id].role = Role::Defer;
+                }
                 Kind::Defer {
                     only_cancelled,
                     body: self.body(body, strand, id),
                     cleanup: self.body(cleanup, strand, id),
                 }
             }
-            Tree::Shield(body) => Kind::Shield(self.body(body, strand, id)),
+            Tree::Shield(body) => {
+                self.at[id].role = Role::Shield;
+                Kind::Shield(self.body(body, strand, id))
+            }
             Tree::Catch(body) => Kind::Catch(self.body(body, strand, id)),
             Tree::Scope { cut, body } => Kind::Scope {
                 cut: *cut,
                 after: match cut {
                     Cut::Never => 0,
-                    Cut::Timeout(delay) | Cut::When(delay) => millis(*delay, id),
+                    Cut::Timeout(delay) | Cut::When(delay) => self.millis(*delay, id),
                 },
                 body: self.body(body, strand, id),
             },
@@ -358,44 +420,70 @@ impl Plan {
                 body,
                 tasks,
                 deferred,
-            } => Kind::Group(GroupWork {
-                on_failure: *on_failure,
-                limit: *limit,
-                timeout: timeout.map(|delay| millis(delay, id)),
-                pass_on: *pass_on,
-                body: self.body(body, strand, id),
-                tasks: tasks.iter().map(|task| self.task(task, id)).collect(),
-                deferred: deferred
+            } => {
+                let ids: Vec<_> = tasks
                     .iter()
-                    .map(|&(takes, fails)| self.deferred(takes, fails, strand, id))
-                    .collect(),
-            }),
+                    .map(|(how, _)| self.task_id(*how, id))
+                    .collect();
+                let cancellable = ids.iter().copied();
+                let cancellable =
+                    cancellable.filter(|&task| self.at[task].role != Role::ShieldedTask);
+                let cancellable = cancellable.collect();
+                self.tasks.push(cancellable);
+                let tasks = tasks.iter().zip(&ids).map(|((how, body), &id)| TaskWork {
+                    id,
+                    how: *how,
+                    body: self.body(body, id, id),
+                });
+                let tasks = tasks.collect();
+                let group = GroupWork {
+                    on_failure: *on_failure,
+                    limit: *limit,
+                    timeout: timeout.map(|delay| self.millis(delay, id)),
+                    pass_on: *pass_on,
+                    body: self.body(body, strand, id),
+                    tasks,
+                    deferred: deferred
+                        .iter()
+                        .map(|&(takes, fails)| self.deferred(takes, fails, strand, id))
+                        .collect(),
+                };
+                self.tasks.pop();
+                Kind::Group(group)
+            }
         };
         Work { id, kind }
     }
 
-    fn task(&mut self, (how, body): &(How, Vec<Tree>), group: usize) -> TaskWork {
-        let strand = self.strand();
-        let id = self.id(strand, Some(group));
-        TaskWork {
-            id,
-            how: *how,
-            body: self.body(body, strand, id),
+    fn task_id(&mut self, how: How, group: usize) -> usize {
+        let id = self.id(self.strand(), Some(group));
+        if how == How::SpawnShielded {
+            self.at[id].role = Role::ShieldedTask;
         }
+        id
     }
 
     fn deferred(&mut self, takes: Delay, fails: bool, strand: usize, group: usize) -> DeferredWork {
         let id = self.id(strand, Some(group));
         DeferredWork {
             id,
-            takes: millis(takes, id),
+            takes: self.millis(takes, id),
             fails,
         }
+    }
+
+    fn millis(&mut self, delay: Delay, id: usize) -> u64 {
+        let millis = match self.clock {
+            Clock::Apart => apart(delay, id),
+            Clock::Crowded => u64::from(delay % 4),
+        };
+        self.total += millis;
+        millis
     }
 }
 
 /// Mixed from the number, so that sums of delays do not meet.
-fn millis(delay: Delay, id: usize) -> u64 {
+fn apart(delay: Delay, id: usize) -> u64 {
     let mixed = (id as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     let mixed = (mixed ^ (mixed >> 29)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     u64::from(delay) * 1_000_000 + (mixed >> 40) % 900_000
