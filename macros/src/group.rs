@@ -2,6 +2,7 @@
 
 use crate::args::{Seen, check_flag, parse_crate, skip_value};
 use crate::diag::{Diag, Mistake};
+use crate::hint::Hints;
 use crate::path::{Crate, mixed};
 use crate::rewrite::{Kind, Rewriter, Scope, output};
 use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
@@ -179,6 +180,13 @@ fn async_closure(
         closure.capture = closure.capture.or(body.capture);
     }
     let mut block = into_block(mem::replace(&mut *closure.body, Expr::PLACEHOLDER));
+    if let Some(mut hints) = closure
+        .inputs
+        .first()
+        .and_then(|group| Hints::new(group, krate, error))
+    {
+        hints.visit_block_mut(&mut block);
+    }
     Rewriter::new(krate, diag, false, scope).visit_top_block(&mut block);
     *closure.body = Expr::Verbatim(block.into_token_stream());
     closure.asyncness = Some(Token![async](span));

@@ -10,6 +10,7 @@ mod check;
 mod cleanup;
 mod diag;
 mod group;
+mod hint;
 mod item;
 mod path;
 mod race;

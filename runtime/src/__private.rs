@@ -12,3 +12,8 @@ pub use crate::race::{Won, all_disabled, field, race, racer};
 pub fn after<T>((): (), awaited: T) -> T {
     awaited
 }
+
+/// Names the error type of a task's future.
+pub fn hint<E, T, F: Future<Output = Result<T, E>>>(future: F) -> F {
+    future
+}

@@ -193,7 +193,7 @@ impl<T, F: Future<Output = T>, Rest: Branches> Branches for Cons<'_, F, T, Rest>
     fn visit(&self, visitor: &mut dyn FnMut(Ended)) {
         visitor(match self.head.exit {
             None if self.head.future.is_some() => Ended::NotYet,
-            // Without an exit: its error was taken.
+            // Without an exit: its error or its panic was taken.
             None | Some(Exit::Value(_)) => Ended::Value,
             Some(Exit::Left | Exit::Ended) => Ended::Left,
             Some(Exit::Panicked(_)) => Ended::Panicked,
@@ -278,6 +278,8 @@ struct Round<L> {
     len: usize,
     begin: usize,
     node: Arc<Node>,
+    /// The first panic, until the others have left.
+    panic: Option<Panic>,
 }
 
 impl<L: Branches> Round<L> {
@@ -289,6 +291,7 @@ impl<L: Branches> Round<L> {
             len,
             begin: 0,
             node,
+            panic: None,
         }
     }
 
@@ -298,15 +301,15 @@ impl<L: Branches> Round<L> {
         self.begin = (begin + 1) % self.len.max(1);
         self.list.advance(cx, 0, &|index| index >= begin);
         self.list.advance(cx, 0, &|index| index < begin);
-        let (mut ended, mut panicked) = (true, false);
-        self.list.visit(&mut |branch| {
-            ended &= branch != Ended::NotYet;
-            panicked |= branch == Ended::Panicked;
-        });
-        if panicked {
+        // The first one counts; a later one is of a branch already told to leave.
+        while let Some(panic) = self.list.take_panic() {
+            self.panic.get_or_insert(panic);
             self.node.cancel(Reason::SiblingFailed);
         }
-        if ended && let Some(panic) = self.list.take_panic() {
+        let mut ended = true;
+        self.list
+            .visit(&mut |branch| ended &= branch != Ended::NotYet);
+        if ended && let Some(panic) = self.panic.take() {
             resume_unwind(panic);
         }
         ended

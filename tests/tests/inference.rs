@@ -553,3 +553,31 @@ fn body_with_early_returns() {
         assert!(find(&["x"], 2).await.is_err());
     });
 }
+/// The task's own `?` and a bare `Ok`: the macro names the error type.
+#[test]
+fn question_mark_inside_a_task() {
+    everywhere(|| async {
+        let group = task_group!(|g| {
+            let parsed = g.spawn(async {
+                let number: u32 = "12".parse()?;
+                Ok(number + 1)
+            });
+            let moved = g.spawn(async move {
+                let number = parse("20").await?;
+                Ok(number)
+            });
+            Ok(parsed.await? + moved.await?)
+        });
+        assert_eq!(group.await.unwrap(), 33);
+
+        let group = task_group!(error = AppError, |g| {
+            g.spawn(async {
+                parse("x").await?;
+                Ok(())
+            });
+            Ok(())
+        });
+        let failed = group.await.unwrap_err();
+        assert!(matches!(failed.errors().next(), Some(AppError::Parse(_))));
+    });
+}
