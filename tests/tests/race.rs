@@ -226,6 +226,7 @@ fn handlers_leave_the_function_and_its_loops() {
     async fn sum(numbers: &[&str], stop: u32) -> Result<u32, BoxError> {
         let mut sum = 0;
         'all: for text in numbers {
+            let mut again = true;
             loop {
                 race! {
                     n = async { text.parse::<u32>() } => {
@@ -235,6 +236,7 @@ fn handlers_leave_the_function_and_its_loops() {
                         if n == 100 { return Ok(100); }
                         if n == 0 { continue 'all; }
                         sum += n;
+                        if again { again = false; continue; }
                         break;
                     }
                 }
@@ -244,8 +246,8 @@ fn handlers_leave_the_function_and_its_loops() {
     }
 
     both(|| async {
-        assert_eq!(sum(&["1", "0", "2"], 9).await.unwrap(), 3);
-        assert_eq!(sum(&["1", "9", "2"], 9).await.unwrap(), 1);
+        assert_eq!(sum(&["1", "0", "2"], 9).await.unwrap(), 6);
+        assert_eq!(sum(&["1", "9", "2"], 9).await.unwrap(), 2);
         assert_eq!(sum(&["1", "100"], 9).await.unwrap(), 100);
         assert!(sum(&["x"], 9).await.is_err());
     });
@@ -640,5 +642,119 @@ fn it_is_send_where_its_branches_are() {
         let boxed: std::pin::Pin<Box<dyn Future<Output = u32> + Send + '_>> =
             Box::pin(generic(async { text.len() as u32 }, &text, &mut other));
         assert_eq!(boxed.await, 1);
+    });
+}
+
+#[test]
+fn the_first_panic_counts() {
+    #[cancellable]
+    async fn breaks() {
+        defer! { yield_now().await; panic!("the second") }
+        pending::<()>().await;
+    }
+
+    both(|| async {
+        let panic = caught(async {
+            race! {
+                biased;
+                () = breaks() => {}
+                () = async { yield_now().await; panic!("the first") } => {}
+            }
+        });
+        assert_eq!(text_of(&*panic.await.unwrap_err()), "the first");
+    });
+}
+
+#[test]
+fn tasks_of_a_loser_have_ended_before_the_handler() {
+    both(|| async {
+        let log = Log::new();
+        race! {
+            biased;
+            left = taskscope::task_group!(|g| {
+                g.spawn(stay(log.clone(), "task"));
+                g.spawn_scoped(stay(log.clone(), "scoped"));
+                Ok(())
+            }) => drop(left),
+            () = async { while log.entries().len() < 2 { yield_now().await } } => log.add("won"),
+        }
+        assert_eq!(log.entries().last().unwrap(), "won");
+        for name in ["task", "scoped"] {
+            assert!(log.at(&format!("{name} is clean")) < log.at("won"));
+        }
+    });
+}
+
+#[test]
+fn races_nest_also_in_cleanups_and_groups() {
+    #[cancellable]
+    async fn body(log: Log) -> Result<u32, BoxError> {
+        defer! {
+            race! {
+                () = stay(log.clone(), "in the cleanup") => {}
+                _ = turns(3) => log.add("cleaned up"),
+            }
+        }
+        taskscope::task_group!(|g| {
+            race! {
+                n = async {
+                    race! {
+                        () = stay(log.clone(), "inner") => 0,
+                        n = async { g.spawn(async { Ok::<_, BoxError>(turns(2).await) }).await } => n.unwrap(),
+                    }
+                } => Ok(n),
+                () = stay(log.clone(), "outer") => Ok(0),
+            }
+        })
+        .await
+        .map_err(Into::into)
+    }
+
+    both(|| async {
+        let log = Log::new();
+        assert_eq!(body(log.clone()).await.unwrap(), 2);
+        assert!(log.at("inner is clean") < log.at("in the cleanup is here"));
+        assert_eq!(log.entries().last().unwrap(), "cleaned up");
+    });
+}
+
+#[test]
+fn a_loser_that_does_not_leave_overruns_the_grace_period() {
+    #[cancellable]
+    async fn hangs() {
+        defer! { pending::<()>().await; }
+        pending::<()>().await;
+    }
+
+    paused(|| async {
+        watch_reports();
+        let start = Instant::now();
+        let scope = Scope::new().grace(Duration::from_secs(3));
+        let won = scope.run(async {
+            race! {
+                () = hangs() => 1,
+                () = sleep(Duration::from_secs(1)) => 2,
+            }
+        });
+        assert_eq!(won.await.unwrap(), 2);
+        assert_eq!(start.elapsed(), Duration::from_secs(4));
+    });
+}
+
+#[test]
+fn a_branch_without_budget_does_not_lose_by_it() {
+    both(|| async {
+        let (send, mut receive) = mpsc::channel::<u32>(2000);
+        for n in 0..2000 {
+            send.try_send(n).unwrap();
+        }
+        let mut expected = 0;
+        while expected < 2000 {
+            race! {
+                biased;
+                n = receive.recv() => { assert_eq!(n, Some(expected)); expected += 1; }
+                () = async {} => panic!("there is a message"),
+            }
+        }
     });
 }

@@ -3,6 +3,7 @@
 mod errors;
 mod expansion;
 mod half_typed;
+mod race;
 
 use crate::cancellable::cancellable;
 use crate::group::task_group;

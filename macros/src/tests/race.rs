@@ -1,0 +1,141 @@
+//! `race!`: what it becomes, what `#[cancellable]` makes of it, and what it refuses.
+
+use super::{assert_same, attribute, printed, short, tokens};
+
+fn race(input: &str) -> String {
+    crate::race::race(tokens(input)).to_string()
+}
+
+#[test]
+fn futures_are_gone_before_the_handlers() {
+    assert_same(
+        &race("biased; Some(n) = f(&n), if (open) => n, else => 0"),
+        "{
+            #[allow(unused_mut)]
+            let mut __taskscope_won = {
+                P::gate().await;
+                let __taskscope_guard_0: bool = open;
+                let __taskscope_future_0 = f(&n);
+                let __taskscope_racer_0 = ::core::pin::pin!(P::racer(
+                    __taskscope_future_0,
+                    __taskscope_guard_0,
+                    |__taskscope_value| {
+                        #[allow(unreachable_code, unreachable_patterns, unused_variables, unused_mut,
+                            non_snake_case, clippy::all, clippy::pedantic, clippy::nursery)]
+                        match *__taskscope_value {
+                            Some(n) if { return true } => {}
+                            _ => {}
+                        }
+                        false
+                    }
+                ));
+                let __taskscope_won = P::race(P::field(__taskscope_racer_0, ()), true).await;
+                __taskscope_won
+            };
+            match __taskscope_won {
+                ::core::option::Option::Some(P::Won::This(Some(n))) => n,
+                ::core::option::Option::None => 0,
+                #[allow(unreachable_patterns)]
+                _ => ::core::unreachable!(),
+            }
+        }",
+    );
+}
+
+#[test]
+fn each_branch_has_its_place() {
+    let expansion = short(&race("a = f() => 1, b = g() => { 2 } c = h() => 3"));
+    assert!(
+        expansion.contains("Some(P::Won::This(a))=>1,"),
+        "{expansion}"
+    );
+    assert!(
+        expansion.contains("Some(P::Won::Later(P::Won::Later(P::Won::This(c))))=>3,"),
+        "{expansion}"
+    );
+    assert!(
+        expansion.contains("P::field(__racer_0,P::field(__racer_1,P::field(__racer_2,())))"),
+        "{expansion}"
+    );
+    assert!(
+        expansion.contains("None=>P::all_disabled(),"),
+        "{expansion}"
+    );
+}
+
+#[track_caller]
+fn assert_rewritten(args: &str, body: &str, expected: &str) {
+    let expansion = attribute(args, &format!("async fn f() {{ {body} }}"));
+    assert_same(&expansion, &format!("async fn f() {{ {expected} }}"));
+}
+
+#[test]
+fn awaits_inside_get_gates() {
+    assert_rewritten(
+        "",
+        "race! { biased; a = async { f().await }, if g().await => h().await, else => { i().await } }",
+        "race! { biased;
+            a = async { P::after(P::gate().await, f()).await }, if P::after(P::gate().await, g()).await
+                => P::after(P::gate().await, h()).await,
+            else => { P::after(P::gate().await, i()).await },
+        }",
+    );
+}
+
+#[test]
+fn a_renamed_crate_is_passed_on() {
+    assert_rewritten(
+        "crate = a::b",
+        "race! { _ = f() => {} }",
+        "race! { crate = a::b; _ = f() => {}, }",
+    );
+    let expansion = short(&race("crate = a::b; _ = f() => {}"));
+    assert!(expansion.contains("a::b::__private::race("), "{expansion}");
+}
+
+#[test]
+fn other_races_are_left_alone() {
+    for body in [
+        "race! { a.await, b.await }",
+        "other::race! { _ = f().await => {} }",
+    ] {
+        assert_rewritten("", body, body);
+    }
+}
+
+#[test]
+fn half_typed_handlers_are_kept() {
+    let expansion = race("a = f() => { a. } b = g() => {}");
+    assert!(!expansion.contains("compile_error"), "{expansion}");
+    assert!(expansion.contains(&printed("=> { a. }")), "{expansion}");
+}
+
+#[test]
+fn mistakes() {
+    for (input, what) in [
+        ("", "without branches"),
+        ("biased;", "without branches"),
+        ("f() => {}", "expected `pattern = future => handler`"),
+        ("x.f() => {}", "expected `pattern = future => handler`"),
+        ("a", "expected `pattern = future => handler`"),
+        ("a =", "unexpected end of input"),
+        ("a = f()", "a branch without a handler"),
+        ("a = f(), if b", "a branch without a handler"),
+        ("a = f() =>", "a branch without a handler"),
+        ("else", "a branch without a handler"),
+        ("a = f() if b => {}", "expected `,` before the condition"),
+        ("a if b = f() => {}", "stands behind its future"),
+        (
+            "a = f() => g() b = h() => {}",
+            "expected `,` between two branches",
+        ),
+        ("else => {} a = f() => {}", "behind the `else`"),
+        ("else => {} else => {}", "behind the `else`"),
+        ("biased a = f() => {}", "`biased` without `;`"),
+        ("a = f() => {} biased;", "between the branches"),
+    ] {
+        let expansion = race(input);
+        assert!(expansion.contains(what), "{input}: {expansion}");
+        assert_eq!(expansion.matches("compile_error").count(), 1, "{expansion}");
+    }
+}
