@@ -2,8 +2,10 @@
 
 use std::any::Any;
 use std::fmt;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -16,7 +18,7 @@ use tokio::task::yield_now;
 use tokio::time::sleep;
 
 use crate::trace::{CutBy, Event, Fault, Outcome, Recorder, What};
-use crate::tree::{Body, Clock, Cut, DeferredWork, GroupWork, How, Kind, Work};
+use crate::tree::{Body, Clock, Cut, DeferredWork, GroupWork, How, Kind, TaskWork, Work};
 
 type Done = Result<(), BoxError>;
 type Boxed<T = ()> = Pin<Box<dyn Future<Output = Result<T, BoxError>> + Send>>;
@@ -47,6 +49,8 @@ struct World {
     /// How often some of the cleanups give way.
     yields: usize,
     handles: Mutex<Vec<(usize, TaskHandle<usize>)>>,
+    /// Of the handles that were awaited.
+    outcomes: Mutex<Vec<(usize, Outcome)>>,
 }
 
 /// What a piece of work runs in: its enclosing scopes, the innermost last.
@@ -91,6 +95,7 @@ pub(crate) async fn run_root(root: Work, clock: Clock) -> Seen {
         log: Recorder::new(),
         yields: usize::from(clock == Clock::Crowded),
         handles: Mutex::default(),
+        outcomes: Mutex::default(),
     });
     let place = Place {
         world: world.clone(),
@@ -99,12 +104,12 @@ pub(crate) async fn run_root(root: Work, clock: Clock) -> Seen {
     let outcome = caught(run(place, Arc::new([root]), 0)).await;
     let end = world.log.now();
     let handles = std::mem::take(&mut *world.handles.lock().unwrap());
+    let mut outcomes = std::mem::take(&mut *world.outcomes.lock().unwrap());
+    let others = handles.into_iter();
+    outcomes.extend(others.map(|(id, handle)| (id, Outcome::of(id, handle.now_or_never()))));
     Seen {
         events: world.log.take(),
-        outcomes: handles
-            .into_iter()
-            .map(|(id, handle)| (id, Outcome::of(id, handle.now_or_never())))
-            .collect(),
+        outcomes,
         panic: outcome.err().map(|panic| panicked(&*panic)),
         end,
     }
@@ -271,9 +276,31 @@ async fn run_group(place: &Place, group: &GroupWork) -> Result<(), GroupError> {
         .run(async |g| {
             let inside = place.inside(g.handle());
             start(&inside, &g, group);
-            sequence(inside, group.body.clone()).await
+            sequence(inside, group.body.clone()).await?;
+            if group.awaits {
+                await_tasks(&place.world, &group.tasks).await;
+            }
+            Ok(())
         })
         .await
+}
+
+/// Awaits the tasks in order of spawning.
+#[cancellable]
+async fn await_tasks(world: &World, tasks: &[TaskWork]) {
+    for task in tasks.iter().filter(|task| !task.how.is_service()) {
+        let outcome = poll_fn(|cx| poll_handle(world, task.id, cx)).await;
+        world.outcomes.lock().unwrap().push((task.id, outcome));
+    }
+}
+
+/// Polls the handle where it is; once ready, it is taken out.
+fn poll_handle(world: &World, id: usize, cx: &mut Context<'_>) -> Poll<Outcome> {
+    let mut handles = world.handles.lock().unwrap();
+    let index = handles.iter().position(|(task, _)| *task == id).unwrap();
+    let outcome = std::task::ready!(handles[index].1.poll_unpin(cx));
+    handles.swap_remove(index);
+    Poll::Ready(Outcome::of(id, Some(outcome)))
 }
 
 fn start(inside: &Place, g: &Group<'_>, group: &GroupWork) {

@@ -113,6 +113,10 @@ pub(crate) struct Model {
     pub(crate) reported: Vec<Fault>,
     pub(crate) panic: Option<usize>,
     pub(crate) end: u64,
+    /// Whether two things happen at once, in an order that is nobody's business:
+    /// a task ends while the body that awaits it, or the task that waits for its
+    /// place, is cancelled by a task.
+    pub(crate) open: bool,
     attached: Vec<(usize, Fault)>,
     requests: Vec<(usize, Cancel)>,
 }
@@ -398,7 +402,7 @@ impl Model {
         alone: &[Cancel],
     ) -> Members {
         debug_assert_eq!(place.scopes.last(), Some(&id));
-        let body = self.sequence(&group.body, start, place);
+        let mut body = self.sequence(&group.body, start, place);
         let mut tasks = vec![None; group.tasks.len()];
         let mut free: BinaryHeap<_> = vec![Reverse(start); group.limit.unwrap_or(0)].into();
         for ((task, slot), alone) in group.tasks.iter().zip(&mut tasks).zip(alone) {
@@ -415,12 +419,24 @@ impl Model {
                 _ => place.clone(),
             };
             let inside = inside.inside(task.id, inside.cancel.first(*alone));
+            let at_once = from > start && from / STEPS == inside.cancel.at / STEPS;
+            self.open |= at_once && inside.cancel.why != Why::Sibling;
             let end = self.task(task, from, &inside);
             if limited && !inside.is_cancelled(from) {
                 free.pop();
                 free.push(Reverse(end.at + 1));
             }
             *slot = Some(end);
+        }
+        if group.awaits {
+            if body.exit == Exit::Value && place.is_cancelled(body.at) {
+                body.exit = Exit::Left;
+            }
+            for task in tasks.iter().flatten() {
+                let inside = !matches!(place.cancel.why, Why::Deadline | Why::Requested);
+                self.open |= inside && task.at == place.cancel.at && body.exit == Exit::Value;
+                body = awaited(body, *task, place.cancel);
+            }
         }
         let others = tasks.iter().flatten().map(|end| end.at);
         let others = others.fold(body.at, Tick::max);
@@ -555,10 +571,28 @@ fn pause(takes: u64, start: Tick, place: &Place, exit: Exit) -> End {
     End { at, exit }
 }
 
+/// When and how a body goes on that awaits a task's handle.
+fn awaited(mut body: End, task: End, cancel: Cancel) -> End {
+    if body.exit != Exit::Value {
+        return body;
+    }
+    if body.at >= cancel.at {
+        body.exit = Exit::Left;
+    } else if task.at >= cancel.at {
+        // Both are told at once, and the body is polled first.
+        body.exit = Exit::Left;
+        body.at = cancel.at;
+    } else {
+        // Where the task's failure cancels the group, that comes first.
+        body.at = body.at.max(task.at + 1);
+    }
+    body
+}
+
 fn joined(fallible: bool, ends: &[End]) -> Exit {
     let of = |wanted: fn(&Exit) -> bool| ends.iter().filter(move |end| wanted(&end.exit));
-    let mut panics = of(|exit| matches!(exit, Exit::Panic(_)));
-    if let Some(end) = panics.next() {
+    let panics = of(|exit| matches!(exit, Exit::Panic(_)));
+    if let Some(end) = panics.min_by_key(|end| end.at) {
         return end.exit;
     }
     let mut errors = of(|exit| matches!(exit, Exit::Error(_)));

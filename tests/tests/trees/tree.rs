@@ -51,6 +51,8 @@ pub(crate) enum Tree {
         timeout: Option<Delay>,
         /// Whether its failure is the failure of what it stands in.
         pass_on: bool,
+        /// Whether the body awaits the handles of the tasks at its end.
+        awaits: bool,
         body: Vec<Tree>,
         tasks: Vec<(How, Vec<Tree>)>,
         /// Each takes its time; then it fails or not.
@@ -174,17 +176,18 @@ fn group(weather: Weather, body: BoxedStrategy<Vec<Tree>>) -> impl Strategy<Valu
         prop_oneof![3 => Just(OnFailure::Cancel), 2 => Just(OnFailure::Continue)],
         option::weighted(0.3, 1usize..3),
         timeout,
-        any::<bool>(),
+        any::<(bool, bool)>(),
         body.clone(),
         vec((how(), body), 0..4),
         vec((delay(), fails), 0..3),
     )
         .prop_map(
-            |(on_failure, limit, timeout, pass_on, body, tasks, deferred)| Tree::Group {
+            |(on_failure, limit, timeout, (pass_on, awaits), body, tasks, deferred)| Tree::Group {
                 on_failure,
                 limit,
                 timeout,
                 pass_on,
+                awaits,
                 body,
                 tasks,
                 deferred,
@@ -267,6 +270,7 @@ pub(crate) struct GroupWork {
     pub(crate) limit: Option<usize>,
     pub(crate) timeout: Option<u64>,
     pub(crate) pass_on: bool,
+    pub(crate) awaits: bool,
     pub(crate) body: Body,
     pub(crate) tasks: Vec<TaskWork>,
     pub(crate) deferred: Vec<DeferredWork>,
@@ -417,6 +421,7 @@ impl Plan {
                 limit,
                 timeout,
                 pass_on,
+                awaits,
                 body,
                 tasks,
                 deferred,
@@ -441,6 +446,7 @@ impl Plan {
                     limit: *limit,
                     timeout: timeout.map(|delay| self.millis(delay, id)),
                     pass_on: *pass_on,
+                    awaits: *awaits,
                     body: self.body(body, strand, id),
                     tasks,
                     deferred: deferred
