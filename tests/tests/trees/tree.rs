@@ -126,10 +126,16 @@ fn delay() -> impl Strategy<Value = Delay> + Clone {
     1u8..24
 }
 
+/// What ends something comes later than the rest, so that there is something to
+/// be ended.
+fn late() -> impl Strategy<Value = Delay> + Clone {
+    prop_oneof![1u8..24, 1u8..100]
+}
+
 fn leaf(weather: Weather) -> BoxedStrategy<Tree> {
     let sleep = delay().prop_map(Tree::Sleep);
-    let cancel = (delay(), 0usize..3).prop_map(|(after, up)| Tree::Cancel { after, up });
-    let cancel_task = (delay(), 0usize..4);
+    let cancel = (late(), 0usize..3).prop_map(|(after, up)| Tree::Cancel { after, up });
+    let cancel_task = (late(), 0usize..4);
     let cancel_task = cancel_task.prop_map(|(after, which)| Tree::CancelTask { after, which });
     let cancel = prop_oneof![2 => cancel, 1 => cancel_task];
     match weather {
@@ -138,8 +144,8 @@ fn leaf(weather: Weather) -> BoxedStrategy<Tree> {
         Weather::Foul => prop_oneof![
             9 => sleep,
             2 => cancel,
-            2 => delay().prop_map(Tree::Fail),
-            1 => delay().prop_map(Tree::Panic),
+            2 => late().prop_map(Tree::Fail),
+            1 => late().prop_map(Tree::Panic),
         ]
         .boxed(),
     }
@@ -150,9 +156,9 @@ fn cut(weather: Weather) -> BoxedStrategy<Cut> {
         return Just(Cut::Never).boxed();
     }
     prop_oneof![
-        1 => Just(Cut::Never),
-        3 => (1u8..40).prop_map(Cut::Timeout),
-        2 => (1u8..40).prop_map(Cut::When),
+        2 => Just(Cut::Never),
+        3 => late().prop_map(Cut::Timeout),
+        2 => late().prop_map(Cut::When),
     ]
     .boxed()
 }
@@ -169,7 +175,7 @@ fn how() -> impl Strategy<Value = How> + Clone {
 
 fn group(weather: Weather, body: BoxedStrategy<Vec<Tree>>) -> impl Strategy<Value = Tree> {
     let fair = weather == Weather::Fair;
-    let timeout = (option::weighted(0.3, 1u8..40)).prop_map(move |at| at.filter(|_| !fair));
+    let timeout = (option::weighted(0.3, late())).prop_map(move |at| at.filter(|_| !fair));
     let foul = weather == Weather::Foul;
     let fails = prop::bool::weighted(0.2).prop_map(move |fails| fails && foul);
     (
