@@ -45,7 +45,7 @@ impl<T, E: Send + 'static> Ending<T, E> {
         }
     }
 
-    fn tell(&mut self, exit: Exit<Result<T, E>>) {
+    fn tell(&mut self, exit: Exit<Result<T, E>>, admission: &mut Admission) {
         self.told = true;
         let overran = self.core.node.flags_acquire() & flag::OVERRAN != 0;
         let outcome = match exit {
@@ -65,6 +65,9 @@ impl<T, E: Send + 'static> Ending<T, E> {
                 Err(TaskError::Cancelled(self.core.node.take_cancelled()))
             }
         };
+        // The place is free for the next task after a failure has cancelled the
+        // group, and before anyone can learn that this task is gone.
+        *admission = Admission::Open;
         self.core.complete(outcome);
         self.group.node().gone(self.background);
     }
@@ -196,9 +199,7 @@ where
         let Poll::Ready(exit) = this.boundary.poll_exit(cx) else {
             return Poll::Pending;
         };
-        // Free for the next task before anyone can learn that this one is gone.
-        *this.admission = Admission::Open;
-        this.ending.tell(exit);
+        this.ending.tell(exit, this.admission);
         Poll::Ready(())
     }
 }
