@@ -1,4 +1,5 @@
 use std::any::Any;
+use std::io::{Write, stderr};
 use std::panic::{AssertUnwindSafe, Location, resume_unwind};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -21,7 +22,12 @@ impl Watchdog {
         let (done, waits) = mpsc::channel();
         std::thread::spawn(move || {
             if waits.recv_timeout(PATIENCE) == Err(mpsc::RecvTimeoutError::Timeout) {
-                eprintln!("\nwatchdog: `{test}` ({caller}) hangs on {flavor}");
+                // Not `eprintln!`, which the test harness keeps to itself.
+                writeln!(
+                    stderr(),
+                    "\nwatchdog: `{test}` ({caller}) hangs on {flavor}"
+                )
+                .ok();
                 std::process::abort();
             }
         });
