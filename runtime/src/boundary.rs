@@ -237,6 +237,8 @@ impl State {
             Verdict::Again(wakers) => {
                 wakers.into_iter().for_each(Waker::wake);
                 cx.waker().wake_by_ref();
+                // A wake may be under way in a thread that waits for this core.
+                std::thread::yield_now();
                 false
             }
         }
