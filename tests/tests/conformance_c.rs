@@ -486,6 +486,51 @@ fn c15_nothing_stays_behind_on_the_thread() {
     });
 }
 
+/// Nor to the locals of a body that is dropped because it was left.
+#[test]
+fn c15_locals_are_dropped_outside_of_the_scope() {
+    struct Asks(Log);
+
+    impl Drop for Asks {
+        fn drop(&mut self) {
+            let (cancelled, deadline) = (taskscope::is_cancelled(), taskscope::deadline());
+            self.0.add(format!("{cancelled} {}", deadline.is_some()));
+        }
+    }
+
+    #[cancellable]
+    async fn body(log: Log, here: oneshot::Sender<()>) {
+        let _in_the_frame = Asks(log.clone());
+        defer! { log.add("cleanup"); }
+        let _in_the_body = Asks(log.clone());
+        here.send(()).unwrap();
+        pending::<()>().await;
+    }
+
+    both(|| async {
+        let log = Log::new();
+        let scope = Scope::new().timeout(Duration::from_secs(3600));
+        assert!(
+            cancel_at(scope, |here| body(log.clone(), here))
+                .await
+                .is_err()
+        );
+        log.is(&["false false", "cleanup", "false false"]);
+
+        // Control: inside, both are seen.
+        let log = Log::new();
+        let scope = Scope::new().timeout(Duration::from_secs(3600));
+        let handle = scope.handle();
+        let seen = log.clone();
+        let value = scope.run(async move {
+            handle.cancel();
+            drop(Asks(seen));
+        });
+        assert!(value.await.is_ok());
+        log.is(&["true true"]);
+    });
+}
+
 #[test]
 fn c16_supervisor_leaves_siblings_and_body_alone() {
     both(|| async {
