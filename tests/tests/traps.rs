@@ -4,8 +4,8 @@
 use std::future::pending;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::Poll;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -204,6 +204,95 @@ fn slow_cleanup_is_not_dormant() {
         log.is(&["fidgety is clean", "slow is clean"]);
         assert_eq!(start.elapsed(), Duration::from_secs(10));
         assert!(reports_of("in `slow, not dormant`").is_empty());
+    });
+}
+
+/// A combinator with a waker of its own, as `FuturesUnordered` has: between the
+/// mark that its future is woken and the moment when that takes effect, the
+/// thread that wakes can be taken off the processor. Here it always is.
+struct SlowToWake {
+    future: Pin<Box<dyn Future<Output = ()> + Send>>,
+    wake: Arc<SlowWake>,
+}
+
+struct SlowWake {
+    marked: AtomicBool,
+    effective: AtomicBool,
+    parent: futures::task::AtomicWaker,
+    home: std::thread::ThreadId,
+}
+
+impl Wake for SlowWake {
+    fn wake(self: Arc<Self>) {
+        if self.marked.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        if std::thread::current().id() != self.home {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        self.effective.store(true, Ordering::SeqCst);
+        self.parent.wake();
+    }
+}
+
+impl Future for SlowToWake {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.wake.parent.register(cx.waker());
+        if !self.wake.effective.swap(false, Ordering::SeqCst) {
+            return Poll::Pending;
+        }
+        self.wake.marked.store(false, Ordering::SeqCst);
+        let waker = Waker::from(self.wake.clone());
+        self.future.as_mut().poll(&mut Context::from_waker(&waker))
+    }
+}
+
+/// A region is not dormant while the one who wakes it is still at it.
+#[test]
+fn region_whose_wake_is_under_way_is_not_dormant() {
+    #[cancellable]
+    async fn body(log: Log, here: oneshot::Sender<()>) {
+        defer! { log.add("outer"); }
+        let inner = log.clone();
+        let slow = SlowToWake {
+            future: Box::pin(armed(inner, "inner".to_owned())),
+            wake: Arc::new(SlowWake {
+                marked: AtomicBool::new(true),
+                effective: AtomicBool::new(true),
+                parent: futures::task::AtomicWaker::new(),
+                home: std::thread::current().id(),
+            }),
+        };
+        let telling = async {
+            yield_now().await;
+            here.send(()).unwrap();
+        };
+        futures::join!(slow, telling);
+    }
+
+    // On one thread, so that every wake from elsewhere is the slow one.
+    watched(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            watch_reports();
+            let log = Log::new();
+            let scope = Scope::new().name("slow wake");
+            let handle = scope.handle();
+            let (here, reached) = oneshot::channel();
+            let thread = std::thread::spawn(move || {
+                reached.blocking_recv().unwrap();
+                handle.cancel();
+            });
+            let left = scope.run(body(log.clone(), here)).await;
+            assert!(left.is_err());
+            thread.join().unwrap();
+            log.is(&["clean inner", "drop inner", "outer"]);
+            assert!(reports_of("in `slow wake`").is_empty());
+        });
     });
 }
 
@@ -1117,4 +1206,237 @@ fn pinned_future_under_two_scopes_in_turn() {
         send_second.send(2).unwrap();
         assert_eq!(Scope::new().run(steps).await.unwrap(), 3);
     });
+}
+
+/// Dropped from outside, a cleanup cannot be awaited: it is reported.
+#[test]
+fn hard_drop_is_reported() {
+    both(|| async {
+        watch_reports();
+        let before = ["a", "b", "c"].map(|name| lost(&format!("in `hard drop {name}`")).len());
+        let log = Log::new();
+
+        // The losing branch of a `select!`.
+        let armed_in = |name: &'static str| {
+            let scope = Scope::new().name(name);
+            let armed = armed(log.clone(), name.to_owned());
+            async move { scope.run(armed).await.ok() }
+        };
+        tokio::select! {
+            biased;
+            _ = armed_in("hard drop a") => panic!("it stays"),
+            () = yield_now() => {}
+        }
+        assert_eq!(lost("in `hard drop a`").len(), before[0] + 1);
+
+        // A task of tokio's that is aborted.
+        let (here, reached) = oneshot::channel();
+        let inside = armed_in("hard drop b");
+        let task = tokio::spawn(async {
+            let told = async {
+                yield_now().await;
+                here.send(()).unwrap();
+            };
+            futures::join!(inside, told).0
+        });
+        reached.await.unwrap();
+        task.abort();
+        assert!(task.await.unwrap_err().is_cancelled());
+        assert_eq!(lost("in `hard drop b`").len(), before[1] + 1);
+
+        // A runtime that is shut down.
+        let scope = Scope::new().name("hard drop c");
+        let armed = armed(log.clone(), "hard drop c".to_owned());
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .build()
+                .unwrap();
+            let (here, reached) = oneshot::channel();
+            runtime.spawn(async move {
+                let told = async {
+                    yield_now().await;
+                    here.send(()).unwrap();
+                };
+                futures::join!(scope.run(armed), told).0
+            });
+            runtime.block_on(reached).unwrap();
+        });
+        thread.join().unwrap();
+        assert_eq!(lost("in `hard drop c`").len(), before[2] + 1);
+
+        log.entries()
+            .iter()
+            .for_each(|e| assert!(e.starts_with("drop"), "{e}"));
+    });
+}
+
+/// A scope dropped from outside holds nobody up: not the scope around it, whose
+/// other code still leaves in order.
+#[test]
+fn scope_dropped_inside_a_cancelled_one() {
+    #[cancellable(allow(hard_drop))]
+    async fn body(log: Log, here: oneshot::Sender<()>) {
+        defer! { log.add("body"); }
+        let inner = Scope::new().name("dropped scope");
+        let running = inner.run(armed(log.clone(), "inner".to_owned()));
+        tokio::select! {
+            biased;
+            _ = running => log.add("never"),
+            () = yield_now() => {}
+        }
+        here.send(()).unwrap();
+        pending::<()>().await;
+    }
+
+    both(|| async {
+        watch_reports();
+        let log = Log::new();
+        assert!(
+            cancel_at(Scope::new(), |here| body(log.clone(), here))
+                .await
+                .is_err()
+        );
+        log.is(&["drop inner", "body"]);
+        assert!(!lost("in `dropped scope`").is_empty());
+    });
+}
+
+/// A destructor that panics while its frame is left does not keep the others
+/// from being left; then its panic is resumed.
+#[test]
+fn panic_in_a_destructor_while_leaving() {
+    struct Breaks;
+
+    impl Drop for Breaks {
+        fn drop(&mut self) {
+            panic!("in a destructor");
+        }
+    }
+
+    #[cancellable]
+    async fn body(log: Log, here: oneshot::Sender<()>) {
+        defer! {
+            yield_now().await;
+            log.add("outer");
+        }
+        defer! {
+            yield_now().await;
+            log.add("inner");
+        }
+        let _breaks = Breaks;
+        here.send(()).unwrap();
+        pending::<()>().await;
+    }
+
+    both(|| async {
+        let log = Log::new();
+        let panic = caught(cancel_at(Scope::new(), |here| body(log.clone(), here))).await;
+        assert_eq!(text_of(&*panic.unwrap_err()), "in a destructor");
+        log.is(&["inner", "outer"]);
+    });
+}
+
+/// No grace at all: what needs to wait is cut, the rest is done.
+#[test]
+fn grace_period_of_zero() {
+    #[cancellable]
+    async fn body(log: Log, here: oneshot::Sender<()>) {
+        defer! { log.add("needs no wait"); }
+        defer! {
+            log.add("begins");
+            sleep(Duration::from_secs(1)).await;
+            log.add("never");
+        }
+        here.send(()).unwrap();
+        pending::<()>().await;
+    }
+
+    paused(|| async {
+        let log = Log::new();
+        let start = Instant::now();
+        let scope = Scope::new().grace(Duration::ZERO);
+        let left = cancel_at(scope, |here| body(log.clone(), here))
+            .await
+            .unwrap_err();
+        assert!(start.elapsed() < Duration::from_millis(10));
+        log.is(&["begins", "needs no wait"]);
+        assert_eq!(left.failures().len(), 1, "{left}");
+    });
+}
+
+/// Cancelled from inside: by the code itself, by a waker, by a destructor.
+#[test]
+fn cancelled_from_unusual_places() {
+    struct Cancels(CancelHandle);
+
+    impl Drop for Cancels {
+        fn drop(&mut self) {
+            self.0.cancel();
+        }
+    }
+
+    impl Wake for Cancels {
+        fn wake(self: Arc<Self>) {
+            self.0.cancel();
+        }
+    }
+
+    #[cancellable]
+    async fn drops(log: Log, cancels: Cancels) {
+        defer! { log.add("cleanup"); }
+        drop(cancels);
+        log.add("atomic");
+        yield_now().await;
+        log.add("never");
+    }
+
+    both(|| async {
+        // A destructor, in the body and while it is left.
+        let log = Log::new();
+        let scope = Scope::new();
+        let handle = scope.handle();
+        assert!(
+            scope
+                .run(drops(log.clone(), Cancels(handle)))
+                .await
+                .is_err()
+        );
+        log.is(&["atomic", "cleanup"]);
+
+        let log = Log::new();
+        let outer = Scope::new();
+        let handle = outer.handle();
+        let inner = log.clone();
+        let left = outer.run(async move {
+            let inside = inner.clone();
+            let left = cancel_at(Scope::new(), |here| async move {
+                let _cancels = Cancels(handle);
+                here.send(()).unwrap();
+                stay_armed(inside).await;
+            });
+            left.await.ok();
+            inner.add("never");
+        });
+        assert!(left.await.is_err());
+        log.is(&["clean"]);
+
+        // The waker that the cancellation wakes cancels the scope outside.
+        let outer = Scope::new();
+        let handle = outer.handle();
+        let inner = Scope::new();
+        let inner_handle = inner.handle();
+        let mut run = Box::pin(inner.run(pending::<()>()));
+        let waker = Waker::from(Arc::new(Cancels(handle.clone())));
+        let mut cx = Context::from_waker(&waker);
+        assert!(run.as_mut().poll(&mut cx).is_pending());
+        inner_handle.cancel();
+        assert!(handle.is_cancelled());
+        assert!(run.as_mut().poll(&mut cx).is_ready());
+    });
+
+    #[cancellable]
+    async fn stay_armed(log: Log) {
+        defer! { log.add("clean"); }
+        pending::<()>().await;
+    }
 }
