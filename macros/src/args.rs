@@ -3,7 +3,7 @@
 use crate::diag::{Diag, Mistake};
 use proc_macro2::{Ident, TokenStream};
 use syn::ext::IdentExt;
-use syn::parse::{ParseStream, Parser};
+use syn::parse::{Parse, ParseStream, Parser};
 use syn::token::Paren;
 use syn::{Path, Token, parenthesized};
 
@@ -97,7 +97,7 @@ pub(crate) fn check_flag(name: &Ident, input: ParseStream, diag: &mut Diag) -> s
 }
 
 /// The known name that `name` was most likely meant to be.
-fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     let best = known
         .iter()
         .map(|known| (distance(name, known), *known))
@@ -181,8 +181,22 @@ pub(crate) fn parse_crate(input: ParseStream) -> syn::Result<Path> {
     input.call(Path::parse_mod_style)
 }
 
-// Calls `option` behind each new, known name; the rest of a refused one is skipped.
-fn list(
+/// `= value`, after an option that takes one.
+pub(crate) fn parse_value<T: Parse>(name: &Ident, input: ParseStream) -> syn::Result<T> {
+    if input.peek(Token![=]) {
+        input.parse::<Token![=]>()?;
+        return input.parse();
+    }
+    Err(Mistake {
+        what: &format!("option `{name}` without a value"),
+        why: "it is given as `name = value`",
+        help: &format!("write `{name} = …`, or leave it out"),
+    }
+    .at(name.span()))
+}
+
+/// Calls `option` behind each new, known name; the rest of a refused one is skipped.
+pub(crate) fn list(
     input: ParseStream,
     diag: &mut Diag,
     known: &[&str],

@@ -19,7 +19,7 @@ pub(crate) enum Target {
     Broken,
 }
 
-/// A function, whose head is never changed.
+/// A function.
 pub(crate) struct Function {
     pub(crate) attrs: Vec<Attribute>,
     pub(crate) sig: Signature,
@@ -28,9 +28,18 @@ pub(crate) struct Function {
     pub(crate) body: Option<Body>,
 }
 
+/// What stands before a function's body.
+pub(crate) struct Head {
+    pub(crate) attrs: Vec<Attribute>,
+    pub(crate) vis: Visibility,
+    pub(crate) sig: Signature,
+    /// All of it, as it was written.
+    tokens: TokenStream,
+}
+
 /// A function's body.
 pub(crate) struct Body {
-    inner: Vec<Attribute>,
+    pub(crate) inner: Vec<Attribute>,
     pub(crate) block: Block,
 }
 
@@ -115,23 +124,42 @@ fn keyword(input: ParseStream) -> syn::Result<Option<Ident>> {
     Ok(found)
 }
 
+impl Head {
+    /// The head and what follows it, braces or a semicolon; nothing if the user is
+    /// still typing the head.
+    pub(crate) fn split(tokens: TokenStream) -> Option<(Self, TokenTree)> {
+        if let Some(item) = sole(&tokens, Delimiter::None) {
+            return Self::split(item.stream());
+        }
+        let mut trees: Vec<TokenTree> = tokens.into_iter().collect();
+        let body = opened(trees.pop()?);
+        let tokens: TokenStream = trees.into_iter().collect();
+        let (attrs, vis, sig) = function_head.parse2(tokens.clone()).ok()?;
+        let head = Self {
+            attrs,
+            vis,
+            sig,
+            tokens,
+        };
+        Some((head, body))
+    }
+}
+
 impl Function {
     /// Nothing if the user is still typing.
     fn parse(tokens: TokenStream) -> Option<Self> {
-        let mut trees: Vec<TokenTree> = tokens.into_iter().collect();
-        let body = match opened(trees.pop()?) {
+        let (head, body) = Head::split(tokens)?;
+        let body = match body {
             TokenTree::Group(braces) if braces.delimiter() == Delimiter::Brace => {
                 Some(Body::parse(&braces)?)
             }
             TokenTree::Punct(semi) if semi.as_char() == ';' => None,
             _ => return None,
         };
-        let head: TokenStream = trees.into_iter().collect();
-        let (attrs, sig) = function_head.parse2(head.clone()).ok()?;
         Some(Self {
-            attrs,
-            sig,
-            head,
+            attrs: head.attrs,
+            sig: head.sig,
+            head: head.tokens,
             body,
         })
     }
@@ -147,17 +175,18 @@ impl Function {
     }
 }
 
-fn function_head(input: ParseStream) -> syn::Result<(Vec<Attribute>, Signature)> {
+fn function_head(input: ParseStream) -> syn::Result<(Vec<Attribute>, Visibility, Signature)> {
     let attrs = input.call(Attribute::parse_outer)?;
-    input.parse::<Visibility>()?;
+    let vis = input.parse()?;
     if input.peek(Ident::peek_any) && input.fork().call(Ident::parse_any)? == "default" {
         input.call(Ident::parse_any)?;
     }
-    Ok((attrs, input.parse()?))
+    Ok((attrs, vis, input.parse()?))
 }
 
 impl Body {
-    fn parse(braces: &Group) -> Option<Self> {
+    /// Nothing if the user is still typing.
+    pub(crate) fn parse(braces: &Group) -> Option<Self> {
         let parser = |input: ParseStream| {
             Ok((
                 input.call(Attribute::parse_inner)?,

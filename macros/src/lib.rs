@@ -9,6 +9,7 @@ mod cancellable;
 mod check;
 mod cleanup;
 mod diag;
+mod entry;
 mod group;
 mod hint;
 mod item;
@@ -205,4 +206,71 @@ pub fn task_group(input: TokenStream) -> TokenStream {
 #[proc_macro]
 pub fn race(input: TokenStream) -> TokenStream {
     race::race(input.into()).into()
+}
+
+/// The entry point of a program: runs an async `main` in the root scope.
+///
+/// It builds the runtime, as `tokio::main` does, and makes the body cancellable, as
+/// [`macro@cancellable`] does. SIGINT and SIGTERM ask the program to stop: `stopping()`
+/// completes at once; after `drain`, everything is cancelled; after `grace`, what is still
+/// there is dropped where it is, and named on standard error. A second signal skips the wait.
+///
+/// The exit code is 0 after a clean stop, 1 on an error, and 130 or 143 when `main` was
+/// cancelled by SIGINT or SIGTERM. What is set by hand with the `Shutdown` builder is set here
+/// by options.
+///
+/// # Options
+///
+/// All as `name = value`:
+///
+/// - `drain`, `grace`: the `Duration` between being asked to stop and being cancelled, and
+///   the one between being cancelled and being dropped.
+/// - `stuck_after`: how long a task may go without a checkpoint before it is named.
+/// - `flavor`: `"multi_thread"`, which it is if left out, or `"current_thread"`.
+/// - `worker_threads`: how many threads `"multi_thread"` has.
+/// - `crate`: the path of the runtime crate, if not at `::taskscope`.
+///
+/// An explicit [`macro@cancellable`], for its options, stands above or below.
+///
+/// # Examples
+///
+/// ```ignore
+/// #[taskscope::main(grace = Duration::from_secs(5), flavor = "current_thread")]
+/// async fn main() -> Result<(), BoxError> {
+///     let listener = TcpListener::bind("127.0.0.1:8080").await?;
+///     serve(listener).await
+/// }
+/// ```
+#[proc_macro_attribute]
+pub fn main(args: TokenStream, item: TokenStream) -> TokenStream {
+    entry::entry(entry::Kind::Main, args.into(), item.into()).into()
+}
+
+/// A test of async code, which fails if a task or a cleanup is left behind.
+///
+/// `tokio::test` with a scope around the body, which is cancellable, as under
+/// [`macro@cancellable`]. It fails, with names and lines, if a task outlives it or a `defer!`
+/// was lost.
+///
+/// # Options
+///
+/// All as `name = value`:
+///
+/// - `flavor`: `"current_thread"`, which it is if left out, or `"multi_thread"`.
+/// - `worker_threads`: how many threads `"multi_thread"` has.
+/// - `start_paused`: `true` to begin with tokio's clock paused.
+/// - `crate`: the path of the runtime crate, if not at `::taskscope`.
+///
+/// # Examples
+///
+/// ```ignore
+/// #[taskscope::test(start_paused = true)]
+/// async fn gives_up_after_a_second() {
+///     let result = timeout(Duration::from_secs(1), pending::<()>()).await;
+///     assert_eq!(result.unwrap_err().reason().to_string(), "deadline");
+/// }
+/// ```
+#[proc_macro_attribute]
+pub fn test(args: TokenStream, item: TokenStream) -> TokenStream {
+    entry::entry(entry::Kind::Test, args.into(), item.into()).into()
 }

@@ -138,4 +138,6 @@ pub use shield::{Shield, shield};
 /// ```
 #[doc(inline)]
 pub use taskscope_macros::race;
-pub use taskscope_macros::{cancellable, checkpoint, defer, no_checkpoint, on_cancel, task_group};
+pub use taskscope_macros::{
+    cancellable, checkpoint, defer, main, no_checkpoint, on_cancel, task_group, test,
+};

@@ -1,0 +1,380 @@
+//! `#[taskscope::main]` and `#[taskscope::test]`: a plain function that runs its body
+//! on a runtime of its own.
+
+use crate::args::{list, nearest, parse_crate, parse_value};
+use crate::diag::{Diag, Mistake};
+use crate::item::{Body, Head, Target, is_marker};
+use crate::path::{Crate, mixed};
+use crate::rewrite::{self, Rewriter, Scope, output};
+use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
+use quote::{ToTokens, quote_spanned};
+use syn::parse::{ParseStream, Parser};
+use syn::{Attribute, Expr, ExprLit, Lit, Path, Signature, Token};
+
+/// The function as rustc and the test harness want it, beside the errors found in it.
+pub(crate) fn entry(kind: Kind, args: TokenStream, item: TokenStream) -> TokenStream {
+    let mut diag = Diag::default();
+    let mut options = Options::parse(kind, args, &mut diag);
+    let krate = Crate::new(options.krate.take());
+    let mut entry = Entry { kind, krate, diag };
+    let mut tokens = entry.item(options, item);
+    tokens.extend(entry.diag.into_tokens());
+    tokens
+}
+
+/// Which of the two attributes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Main,
+    Test,
+}
+
+/// The kinds of tokio's runtime.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Flavor {
+    CurrentThread,
+    MultiThread,
+}
+
+struct Entry {
+    kind: Kind,
+    krate: Crate,
+    diag: Diag,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Main => "main",
+            Self::Test => "test",
+        }
+    }
+
+    fn options(self) -> &'static [&'static str] {
+        match self {
+            Self::Main => &[
+                "grace",
+                "drain",
+                "stuck_after",
+                "flavor",
+                "worker_threads",
+                "crate",
+            ],
+            Self::Test => &["flavor", "worker_threads", "start_paused", "crate"],
+        }
+    }
+
+    // The one that the runtime builds without being told.
+    fn default_flavor(self) -> Flavor {
+        match self {
+            Self::Main => Flavor::MultiThread,
+            Self::Test => Flavor::CurrentThread,
+        }
+    }
+}
+
+impl Flavor {
+    const ALL: [Self; 2] = [Self::CurrentThread, Self::MultiThread];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::CurrentThread => "current_thread",
+            Self::MultiThread => "multi_thread",
+        }
+    }
+}
+
+/// What stands in the brackets.
+struct Options {
+    kind: Kind,
+    krate: Option<Path>,
+    flavor: Option<(Ident, Flavor)>,
+    /// What the methods of these names are called with.
+    settings: Vec<(Ident, Expr)>,
+}
+
+impl Options {
+    fn parse(kind: Kind, args: TokenStream, diag: &mut Diag) -> Self {
+        let mut options = Self {
+            kind,
+            krate: None,
+            flavor: None,
+            settings: Vec::new(),
+        };
+        let parser = |input: ParseStream| {
+            list(input, diag, kind.options(), |name, input, diag| {
+                options.option(name, input, diag)
+            })
+        };
+        if let Err(error) = parser.parse2(args) {
+            diag.push(error);
+        }
+        options.check(diag);
+        options
+    }
+
+    fn option(&mut self, name: &Ident, input: ParseStream, diag: &mut Diag) -> syn::Result<()> {
+        if name == "crate" {
+            self.krate = Some(parse_crate(input)?);
+            return Ok(());
+        }
+        let value: Expr = parse_value(name, input)?;
+        match text(&value) {
+            Some(text) if name == "flavor" => self.set_flavor(name, &text, &value, diag),
+            None if name == "flavor" => diag.push(no_flavor(&value, None)),
+            _ => self.settings.push((name.clone(), value)),
+        }
+        Ok(())
+    }
+
+    fn set_flavor(&mut self, name: &Ident, text: &str, value: &Expr, diag: &mut Diag) {
+        match Flavor::ALL.into_iter().find(|flavor| flavor.name() == text) {
+            Some(flavor) => self.flavor = Some((name.clone(), flavor)),
+            None => diag.push(no_flavor(value, Some(text))),
+        }
+    }
+
+    // Options that contradict each other; the one that does not fit is left out.
+    fn check(&mut self, diag: &mut Diag) {
+        let flavor = self.flavor.as_ref().map(|(_, flavor)| *flavor);
+        let flavor = flavor.unwrap_or_else(|| self.kind.default_flavor());
+        self.settings.retain(|(name, _)| {
+            let mistake = match flavor {
+                Flavor::CurrentThread if name == "worker_threads" => &ONE_THREAD,
+                Flavor::MultiThread if name == "start_paused" => &NOT_PAUSED,
+                _ => return true,
+            };
+            diag.mistake(name.span(), mistake);
+            false
+        });
+    }
+
+    // `.name(value)` for everything that is not as it is anyway.
+    fn into_calls(self) -> TokenStream {
+        let mut tokens = TokenStream::new();
+        let default = self.kind.default_flavor();
+        if let Some((name, flavor)) = self.flavor.filter(|(_, flavor)| *flavor != default) {
+            let span = mixed(name.span());
+            let method = Ident::new(&format!("flavor_{}", flavor.name()), span);
+            tokens.extend(quote_spanned!(span=> .#method()));
+        }
+        for (name, value) in self.settings {
+            tokens.extend(quote_spanned!(mixed(name.span())=> .#name(#value)));
+        }
+        tokens
+    }
+}
+
+const ONE_THREAD: Mistake = Mistake {
+    what: "`worker_threads` for a runtime without worker threads",
+    why: "the flavor `current_thread` runs everything on the thread it is started on",
+    help: "write `flavor = \"multi_thread\"` beside it, or remove it",
+};
+
+const NOT_PAUSED: Mistake = Mistake {
+    what: "`start_paused` with several threads",
+    why: "tokio's clock can be paused on the flavor `current_thread` alone",
+    help: "write `flavor = \"current_thread\"`, or remove `start_paused`",
+};
+
+// The text of a string literal.
+fn text(value: &Expr) -> Option<String> {
+    match value {
+        Expr::Lit(ExprLit {
+            lit: Lit::Str(text),
+            ..
+        }) => Some(text.value()),
+        _ => None,
+    }
+}
+
+fn no_flavor(value: &Expr, text: Option<&str>) -> syn::Error {
+    let names = Flavor::ALL.map(Flavor::name);
+    let near = text.and_then(|text| nearest(text, &names));
+    let help = near.map_or_else(
+        || "write one of the two".to_owned(),
+        |near| format!("write `\"{near}\"`"),
+    );
+    let text = Mistake {
+        what: "unknown flavor",
+        why: "a runtime is `\"current_thread\"` or `\"multi_thread\"`",
+        help: &help,
+    }
+    .text();
+    syn::Error::new_spanned(value, text)
+}
+
+impl Entry {
+    fn item(&mut self, options: Options, tokens: TokenStream) -> TokenStream {
+        match Head::split(tokens.clone()) {
+            Some((head, body)) if is_braces(&body) => self.function(options, head, body),
+            _ => {
+                self.check_other(tokens.clone());
+                tokens
+            }
+        }
+    }
+
+    // From `async fn f() -> T { … }` into
+    // `fn f() -> T { async fn body() -> T { … } Main::new().run(body()) }`: the async
+    // function is the user's, so that rustc checks it against its type as it always does.
+    fn function(&mut self, options: Options, head: Head, body: TokenTree) -> TokenStream {
+        let Head {
+            attrs,
+            vis,
+            mut sig,
+            ..
+        } = head;
+        let callable = self.check_signature(&sig);
+        let Some(asyncness) = sig.asyncness.take() else {
+            return quote_spanned!(mixed(sig.ident.span())=> #(#attrs)* #vis #sig #body);
+        };
+        let (ours, attrs): (Vec<_>, Vec<_>) = attrs
+            .into_iter()
+            .partition(|attr| is_marker(attr, "cancellable"));
+        let attrs = self.check_attributes(attrs);
+        let body = self.body(&sig, body, !ours.is_empty());
+        let span = mixed(sig.ident.span());
+        let mut inner = sig.clone();
+        inner.ident = Ident::new("__taskscope_body", span);
+        inner.asyncness = Some(Token![async](mixed(asyncness.span)));
+        (sig.generics, sig.inputs) = <_>::default();
+        let (test, run) = (self.harness(span), self.run(options, &sig.ident));
+        let name = &inner.ident;
+        let run = if callable {
+            quote_spanned!(span=> #run.run(#name()))
+        } else {
+            quote_spanned!(span=> ::core::unreachable!())
+        };
+        quote_spanned! {span=>
+            #test
+            #(#attrs)*
+            #vis #sig {
+                #(#ours)*
+                #inner #body
+                #run
+            }
+        }
+    }
+
+    // The body with its awaits made checkpoints, unless `#[cancellable]` does it, or has
+    // done it, or it is still being typed.
+    fn body(&mut self, sig: &Signature, body: TokenTree, taken: bool) -> TokenStream {
+        let TokenTree::Group(braces) = &body else {
+            return body.into_token_stream();
+        };
+        if taken || is_rewritten(braces.stream()) {
+            return body.into_token_stream();
+        }
+        let Some(mut read) = Body::parse(braces) else {
+            return body.into_token_stream();
+        };
+        let scope = Scope::new(rewrite::Kind::Async, output(&sig.output));
+        Rewriter::new(&self.krate, &mut self.diag, false, scope).visit_top_block(&mut read.block);
+        read.into_token_stream()
+    }
+
+    fn harness(&self, span: Span) -> Option<TokenStream> {
+        (self.kind == Kind::Test).then(|| quote_spanned!(span=> #[::core::prelude::v1::test]))
+    }
+
+    // `Main::new()` or `Test::new("name")`, with what the options say.
+    fn run(&self, options: Options, name: &Ident) -> TokenStream {
+        let span = mixed(name.span());
+        let private = self.krate.private(span);
+        let calls = options.into_calls();
+        match self.kind {
+            Kind::Main => quote_spanned!(span=> #private::Main::new() #calls),
+            Kind::Test => {
+                let name = name.to_string();
+                let name = name.trim_start_matches("r#");
+                quote_spanned!(span=> #private::Test::new(#name) #calls)
+            }
+        }
+    }
+
+    // Whether the body can be called as it is.
+    fn check_signature(&mut self, sig: &Signature) -> bool {
+        let attribute = self.kind.name();
+        let name = &sig.ident;
+        if sig.asyncness.is_none() {
+            let mistake = Mistake {
+                what: &format!("`#[taskscope::{attribute}]` on a function that is not async"),
+                why: "it runs an async function on a runtime",
+                help: &format!(
+                    "write `async fn {name}`; if an attribute above has made it plain, keep one of the two"
+                ),
+            };
+            self.diag.mistake(sig.fn_token.span, &mistake);
+        }
+        if !sig.inputs.is_empty() {
+            let mistake = Mistake {
+                what: &format!("`#[taskscope::{attribute}]` on a function with arguments"),
+                why: "nobody calls it who could give them",
+                help: match self.kind {
+                    Kind::Main => "remove them; the command line is in `std::env::args()`",
+                    Kind::Test => "remove them, and make the values in the body",
+                },
+            };
+            self.diag.mistake_over(&sig.inputs, &mistake);
+        }
+        if !sig.generics.params.is_empty() {
+            let mistake = Mistake {
+                what: &format!("`#[taskscope::{attribute}]` on a generic function"),
+                why: "nobody calls it who could say which types are meant",
+                help: "remove the parameters, and call a generic function from the body",
+            };
+            self.diag.mistake_over(&sig.generics, &mistake);
+        }
+        sig.inputs.is_empty() && sig.generics.params.is_empty()
+    }
+
+    // Reports attributes that make a runtime of their own, and leaves them out.
+    fn check_attributes(&mut self, mut attrs: Vec<Attribute>) -> Vec<Attribute> {
+        let own = self.kind.name();
+        attrs.retain(|attr| {
+            if !is_marker(attr, own) {
+                return true;
+            }
+            let other = attr.path().to_token_stream().to_string().replace(' ', "");
+            let mistake = Mistake {
+                what: &format!("`#[{other}]` beside `#[taskscope::{own}]`"),
+                why: "each of the two makes the function an entry point, which it is once",
+                help: &format!("remove `#[{other}]`"),
+            };
+            self.diag.mistake_over(attr, &mistake);
+            false
+        });
+        attrs
+    }
+
+    fn check_other(&mut self, tokens: TokenStream) {
+        let (span, what) = match Target::parse(tokens) {
+            Target::Other(keyword) => (keyword.span(), format!("`{keyword}`")),
+            Target::Container(_) => (Span::call_site(), "a block of items".to_owned()),
+            Target::Function(f) => (f.sig.ident.span(), "a function without a body".to_owned()),
+            Target::Broken => return,
+        };
+        let attribute = self.kind.name();
+        let mistake = Mistake {
+            what: &format!("`#[taskscope::{attribute}]` on {what}"),
+            why: "it runs an async function on a runtime",
+            help: "put it on an `async fn` without arguments",
+        };
+        self.diag.mistake(span, &mistake);
+    }
+}
+
+fn is_braces(tree: &TokenTree) -> bool {
+    matches!(tree, TokenTree::Group(group) if group.delimiter() == Delimiter::Brace)
+}
+
+// Whether `#[cancellable]` stood above and has been at work: it names the door for
+// expansions, which nobody else does.
+fn is_rewritten(tokens: TokenStream) -> bool {
+    tokens.into_iter().any(|tree| match tree {
+        TokenTree::Ident(word) => word == "__private",
+        TokenTree::Group(group) => is_rewritten(group.stream()),
+        _ => false,
+    })
+}
