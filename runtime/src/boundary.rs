@@ -14,6 +14,7 @@ use std::time::Duration;
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep};
 
+use crate::caught::catch;
 use crate::context::{self, Frame};
 use crate::exit::Exit;
 use crate::node::{Node, flag};
@@ -214,7 +215,7 @@ impl State {
         }
         let body = slot.as_mut().as_pin_mut()?;
         let frame = Frame::of(node, self.waker.as_ref()?);
-        let polled = context::enter(&frame, || context::catch(|| body.poll(cx)));
+        let polled = context::enter(&frame, || catch(|| body.poll(cx)));
         let mut exit = match polled {
             Ok(Poll::Ready(value)) => Exit::Value(value),
             Err(panic) => Exit::Panicked(panic),

@@ -12,13 +12,14 @@
 //! the body is gone, so both may borrow them.
 
 use std::future::Future;
-use std::panic::{Location, resume_unwind};
+use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
-use crate::context::{self, Panic};
+use crate::caught::{Panic, catch};
+use crate::context;
 use crate::exit::Exit;
 use crate::region::{Region, out_of_budget};
 use crate::report::{self, ReportKind};
@@ -141,7 +142,7 @@ impl<F: Future> Future for Body<'_, F> {
         let Some(body) = this.body.as_mut().as_pin_mut() else {
             return Poll::Pending;
         };
-        let polled = region.enter(cx, false, |cx| context::catch(|| body.poll(cx)));
+        let polled = region.enter(cx, false, |cx| catch(|| body.poll(cx)));
         let mut exit = match polled {
             Ok(Poll::Ready(value)) => Exit::Value(value),
             Err(panic) => Exit::Panicked(panic),
@@ -178,7 +179,7 @@ impl<F: Future<Output = ()>> Future for Cleanup<'_, F> {
         };
         match frame
             .region
-            .enter(cx, true, |cx| context::catch(|| cleanup.poll(cx)))
+            .enter(cx, true, |cx| catch(|| cleanup.poll(cx)))
         {
             Ok(Poll::Ready(())) => {}
             Err(panic) => frame.panic = Some(panic),
@@ -232,7 +233,7 @@ impl<T> Future for LeaveBlock<T> {
         match self.exit.take() {
             Some(Exit::Value(value)) => Poll::Ready(Some(value)),
             Some(Exit::Ended) => Poll::Ready(None),
-            Some(Exit::Panicked(panic)) => resume_unwind(panic),
+            Some(Exit::Panicked(panic)) => panic.resume(),
             Some(Exit::Left) | None => {
                 self.exit = None;
                 parked(self.what, self.location)

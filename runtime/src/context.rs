@@ -20,6 +20,7 @@ use std::task::{Context, Poll, Waker};
 
 use tokio::task::Id;
 
+use crate::caught::{Panic, catch};
 use crate::node::{Node, flag};
 use crate::table::RegionId;
 
@@ -248,25 +249,6 @@ pub(crate) fn drop_outside<T>(slot: Pin<&mut Option<T>>) -> Result<(), Panic> {
             slot.set(None)
         })
     })
-}
-
-pub(crate) type Panic = Box<dyn std::any::Any + Send>;
-
-/// Runs user code, its panic caught. What it leaves behind is dropped or left
-/// in order, never used again, so unwind safety is not asked for.
-pub(crate) fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Panic> {
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(f))
-}
-
-/// The text of a panic.
-pub(crate) fn panic_message(panic: &Panic) -> String {
-    if let Some(message) = panic.downcast_ref::<&str>() {
-        (*message).to_owned()
-    } else if let Some(message) = panic.downcast_ref::<String>() {
-        message.clone()
-    } else {
-        "a payload that is no string".to_owned()
-    }
 }
 
 /// A checkpoint; made by [`gate`].

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 use std::panic::Location;
+use std::sync::Arc;
 
 use crate::handle::TaskId;
 use crate::reason::Cancelled;
@@ -169,6 +170,7 @@ struct Contents<E> {
     group: String,
     failures: Vec<Failure<E>>,
     cancelled: Option<Cancelled>,
+    attached: Arc<[String]>,
 }
 
 impl<E> GroupError<E> {
@@ -176,11 +178,13 @@ impl<E> GroupError<E> {
         group: String,
         failures: Vec<Failure<E>>,
         cancelled: Option<Cancelled>,
+        attached: Arc<[String]>,
     ) -> Self {
         GroupError(Box::new(Contents {
             group,
             failures,
             cancelled,
+            attached,
         }))
     }
 
@@ -203,6 +207,13 @@ impl<E> GroupError<E> {
     /// Set when the group itself was cancelled or timed out.
     pub fn cancelled(&self) -> Option<&Cancelled> {
         self.0.cancelled.as_ref()
+    }
+
+    /// What failed below the group while it was left, and was told to nobody
+    /// else, one line each: tasks of groups that did not return, and cleanups
+    /// that overran the grace period.
+    pub fn attached(&self) -> &[String] {
+        &self.0.attached
     }
 
     /// The first failure as one error, for callers who expect one.
@@ -230,20 +241,22 @@ impl<E> GroupError<E> {
     }
 
     /// Parts the failures: those whose error satisfies `predicate`, and the
-    /// rest, with the panics, the aborted tasks and the cancellation. What
-    /// Python's `except*` does.
+    /// rest, with the panics, the aborted tasks, the cancellation and what is
+    /// [`attached`](Self::attached). What Python's `except*` does.
     pub fn split(self, mut predicate: impl FnMut(&E) -> bool) -> (Option<Self>, Option<Self>) {
         let Contents {
             group,
             failures,
             cancelled,
+            attached,
         } = *self.0;
         let (matching, rest): (Vec<_>, Vec<_>) = failures
             .into_iter()
             .partition(|failure| failure.error().is_some_and(&mut predicate));
-        let left = (!matching.is_empty()).then(|| GroupError::new(group.clone(), matching, None));
-        let right = (!rest.is_empty() || cancelled.is_some())
-            .then(|| GroupError::new(group, rest, cancelled));
+        let left = (!matching.is_empty())
+            .then(|| GroupError::new(group.clone(), matching, None, Arc::default()));
+        let right = (!rest.is_empty() || cancelled.is_some() || !attached.is_empty())
+            .then(|| GroupError::new(group, rest, cancelled, attached));
         (left, right)
     }
 }
@@ -254,26 +267,29 @@ impl<E: fmt::Display> fmt::Display for GroupError<E> {
             group,
             failures,
             cancelled,
+            attached,
         } = &*self.0;
         match (failures.len(), cancelled) {
             (0, Some(cancelled)) => {
-                return write!(f, "group `{group}` was cancelled: {}", cancelled.reason());
+                write!(f, "group `{group}` was cancelled: {}", cancelled.reason())?;
             }
             (1, _) => write!(f, "group `{group}`: 1 task failed")?,
             (count, _) => write!(f, "group `{group}`: {count} tasks failed")?,
         }
-        if let Some(cancelled) = cancelled {
+        if let (1.., Some(cancelled)) = (failures.len(), cancelled) {
             write!(f, ", and it was cancelled: {}", cancelled.reason())?;
         }
-        for (index, failure) in failures.iter().enumerate() {
-            let last = index + 1 == failures.len();
+        let lines = failures.iter().map(ToString::to_string);
+        let mut lines = lines.chain(attached.iter().cloned()).peekable();
+        while let Some(line) = lines.next() {
+            let last = lines.peek().is_none();
             let (branch, trunk) = if last {
                 ("└─ ", "   ")
             } else {
                 ("├─ ", "│  ")
             };
             // An error of several lines, such as a nested group's, is indented.
-            let text = failure.to_string().replace('\n', &format!("\n{trunk}"));
+            let text = line.replace('\n', &format!("\n{trunk}"));
             write!(f, "\n{branch}{text}")?;
         }
         Ok(())
@@ -286,6 +302,7 @@ impl<E: fmt::Debug> fmt::Debug for GroupError<E> {
             .field("group", &self.0.group)
             .field("failures", &self.0.failures)
             .field("cancelled", &self.0.cancelled)
+            .field("attached", &self.0.attached)
             .finish()
     }
 }

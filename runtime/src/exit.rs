@@ -1,6 +1,6 @@
 //! How a body ended.
 
-use crate::context::Panic;
+use crate::caught::Panic;
 
 /// How a body ended. The panic is kept until all around it has been left.
 #[derive(Debug)]

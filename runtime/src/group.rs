@@ -15,6 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use crate::boundary::after;
+use crate::context;
 use crate::error::{BoxError, GroupError};
 use crate::group_run::{GroupRun, LocalChildren};
 use crate::handle::TaskHandle;
@@ -109,8 +110,11 @@ impl<E: Send + 'static> TaskGroup<E> {
     /// in first out, until one has ended with its cleanup. Zero counts as one.
     /// The body and scoped tasks do not count.
     ///
-    /// A task that awaits one it has spawned into its own full group waits for
-    /// ever: give it a group of its own, or do not await it there.
+    /// A task that awaits one it has spawned into its own full group waits until
+    /// another one frees a place. Where all that have a place wait like that,
+    /// nothing can go on: this is reported once, with names, as
+    /// [`ReportKind::Stalled`](crate::ReportKind::Stalled). Give such tasks a
+    /// group of their own, or do not await them in the task.
     pub fn limit(mut self, limit: usize) -> Self {
         self.limit = Some(limit.clamp(1, Semaphore::MAX_PERMITS));
         self
@@ -497,6 +501,11 @@ impl<'env, E: Send + 'static> Group<'env, E> {
                 if let Poll::Ready(Ok(permit)) = acquire.as_mut().poll(cx) {
                     return Poll::Ready(Some(permit));
                 }
+                context::current(|frame| {
+                    if let Some(frame) = frame {
+                        frame.node.stall(&shared.node, "`reserve()`");
+                    }
+                });
                 Pin::new(&mut cancelled).poll(cx).map(|()| None)
             })
             .await;

@@ -11,8 +11,9 @@ use pin_project_lite::pin_project;
 use tokio::runtime::Handle;
 
 use crate::boundary::{Boundary, Owner};
+use crate::caught::catch;
 use crate::cleanup::parked;
-use crate::context::{self, Frame, panic_message};
+use crate::context::{self, Frame};
 use crate::error::{Cause, GroupError};
 use crate::exit::Exit;
 use crate::reason::Reason;
@@ -165,12 +166,12 @@ impl<E: Send + 'static, L: Locals> Members<E, L> {
             running, region, ..
         } = &mut self.deferred;
         let Some(cleanup) = running else { return true };
-        let polled = region.enter(cx, true, |cx| context::catch(|| cleanup.as_mut().poll(cx)));
+        let polled = region.enter(cx, true, |cx| catch(|| cleanup.as_mut().poll(cx)));
         match polled {
             Ok(Poll::Ready(Ok(()))) => {}
             Ok(Poll::Ready(Err(error))) => self.shared.deferred_failed(Cause::Error(error), None),
             Err(panic) => {
-                let message = panic_message(&panic);
+                let message = panic.message();
                 self.shared
                     .deferred_failed(Cause::Panic(message), Some(panic));
             }
@@ -284,7 +285,7 @@ impl<T, E: Send + 'static, Fut: Future<Output = Result<T, E>>> Future for Body<F
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
         let this = self.project();
-        match context::catch(|| this.future.poll(cx)) {
+        match catch(|| this.future.poll(cx)) {
             Ok(Poll::Pending) => Poll::Pending,
             Ok(Poll::Ready(Ok(value))) => Poll::Ready(Some(value)),
             Ok(Poll::Ready(Err(error))) => {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 
+use crate::caught::catch;
 use crate::context;
 use crate::error::TaskError;
 use crate::node::{Node, flag};
@@ -132,13 +133,10 @@ impl<T> Core<T> {
 
     /// A callback that panics harms neither the task nor the other callbacks.
     fn call(&self, callback: Callback, outcome: Outcome) {
-        let Err(panic) = context::outside(|| context::catch(|| callback(outcome))) else {
+        let Err(panic) = context::outside(|| catch(|| callback(outcome))) else {
             return;
         };
-        let message = format!(
-            "a callback of `on_done` panicked: {}",
-            context::panic_message(&panic)
-        );
+        let message = format!("a callback of `on_done` panicked: {}", panic.message());
         report::report(
             ReportKind::Unreported,
             &self.node.name(),
@@ -324,7 +322,10 @@ impl<T> Future for TaskHandle<T> {
                 let old = slot.waker.replace(cx.waker().clone());
                 drop(slot);
                 drop(old);
+            } else {
+                drop(slot);
             }
+            note_queued(&self.core.node);
             return Poll::Pending;
         }
         let result = slot.result.take();
@@ -340,6 +341,23 @@ impl<T> Future for TaskHandle<T> {
         }
         Poll::Ready(result)
     }
+}
+
+/// The current code waits for a task: one that may wait for it in turn, where
+/// it is queued behind it.
+fn note_queued(task: &Node) {
+    if task.flags() & (flag::QUEUED | flag::STARTED) != flag::QUEUED {
+        return;
+    }
+    let Some((group, _)) = task.parent() else {
+        return;
+    };
+    context::current(|frame| {
+        if let Some(frame) = frame {
+            let waits_for = format!("task `{}`", task.name());
+            frame.node.stall(&group, &waits_for);
+        }
+    });
 }
 
 /// The current code was told of a failure that its group knows already.

@@ -5,7 +5,7 @@
 //! node of their own, which is cancelled when the others have to leave.
 
 use std::future::{Future, IntoFuture};
-use std::panic::{Location, resume_unwind};
+use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -13,8 +13,9 @@ use std::task::{Context, Poll};
 use pin_project_lite::pin_project;
 
 use crate::boundary::{Boundary, Owner};
+use crate::caught::{Panic, catch};
 use crate::cleanup::parked;
-use crate::context::{self, Panic};
+use crate::context;
 use crate::exit::Exit;
 use crate::node::Node;
 use crate::reason::Reason;
@@ -68,7 +69,7 @@ pub(crate) fn poll_branch<F: Future>(
     let Some(future) = slot.as_mut().as_pin_mut() else {
         return Poll::Pending;
     };
-    let polled = region.enter(cx, false, |cx| context::catch(|| future.poll(cx)));
+    let polled = region.enter(cx, false, |cx| catch(|| future.poll(cx)));
     let mut exit = match polled {
         Ok(Poll::Ready(value)) => Exit::Value(value),
         Err(panic) => Exit::Panicked(panic),
@@ -115,7 +116,7 @@ impl<F: Future> Future for Solo<F> {
         }
         match poll_branch(this.future, this.region, this.tries, cx) {
             Poll::Ready(Exit::Value(value)) => Poll::Ready(value),
-            Poll::Ready(Exit::Panicked(panic)) => resume_unwind(panic),
+            Poll::Ready(Exit::Panicked(panic)) => panic.resume(),
             Poll::Ready(Exit::Left | Exit::Ended) | Poll::Pending => Poll::Pending,
         }
     }
@@ -310,7 +311,7 @@ impl<L: Branches> Round<L> {
         self.list
             .visit(&mut |branch| ended &= branch != Ended::NotYet);
         if ended && let Some(panic) = self.panic.take() {
-            resume_unwind(panic);
+            panic.resume();
         }
         ended
     }
@@ -440,7 +441,7 @@ impl<T, B: Future<Output = T>> Future for Concurrent<B, T> {
         }
         match exit {
             Exit::Value(value) => Poll::Ready(value),
-            Exit::Panicked(panic) => resume_unwind(panic),
+            Exit::Panicked(panic) => panic.resume(),
             // Only a cancelled outer scope leaves it without a value.
             Exit::Left | Exit::Ended => {
                 this.place.leave();

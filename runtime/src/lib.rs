@@ -4,6 +4,7 @@
 pub mod __private;
 mod ambient;
 mod boundary;
+mod caught;
 mod cleanup;
 mod context;
 mod error;

@@ -1,7 +1,8 @@
 //! The cancel tree: one node for each scope and each task.
 //!
 //! Invariants
-//! 1. Flags are only ever set, never cleared (but for `RETIMED`, a mere hint).
+//! 1. Flags are only ever set, never cleared (but for `RETIMED`, a mere hint, and
+//!    `PLACED` and `STALLED`, which change under the group's lock).
 //! 2. `CANCELLED` is set under the node's lock, together with the origin: who
 //!    holds the lock sees both or neither.
 //! 3. A child is inserted under its parent's lock, where it takes over the
@@ -55,6 +56,12 @@ pub(crate) mod flag {
     pub(crate) const TOLD: u32 = 1 << 7;
     /// The task has been polled.
     pub(crate) const STARTED: u32 = 1 << 8;
+    /// The task waits, or has waited, for a place under its group's limit.
+    pub(crate) const QUEUED: u32 = 1 << 9;
+    /// The task holds a place under its group's limit.
+    pub(crate) const PLACED: u32 = 1 << 10;
+    /// Since its last poll, the task waits for one that is queued behind it.
+    pub(crate) const STALLED: u32 = 1 << 11;
 }
 
 /// The place of a node in its parent.
@@ -89,7 +96,18 @@ pub(crate) struct Inner {
     /// One of them is no task.
     held: bool,
     orphaned: bool,
+    places: Places,
     failures: Vec<String>,
+}
+
+/// The places under a group's limit.
+#[derive(Debug, Default)]
+struct Places {
+    limit: usize,
+    /// How many of them are held by tasks that are `STALLED`.
+    stalled: usize,
+    /// That all are is reported once.
+    reported: bool,
 }
 
 #[derive(Debug)]
@@ -560,6 +578,82 @@ impl Node {
     #[cfg(all(test, taskscope_loom))]
     pub(crate) fn pending(&self) -> usize {
         self.lock().pending
+    }
+
+    pub(crate) fn set_limit(&self, limit: usize) {
+        self.lock().places.limit = limit;
+    }
+
+    /// This task is polled: whether it still waits for a queued one will show.
+    #[inline]
+    pub(crate) fn unstall(&self, group: &Node) {
+        if self.flags() & flag::STALLED != 0 {
+            self.clear_stalled(group, flag::STALLED);
+        }
+    }
+
+    /// This task is gone, and its place is free.
+    pub(crate) fn free_place(&self, group: &Node) {
+        if self.flags() & flag::PLACED != 0 {
+            self.clear_stalled(group, flag::PLACED | flag::STALLED);
+        }
+    }
+
+    fn clear_stalled(&self, group: &Node, bits: u32) {
+        let mut above = group.lock();
+        let before = self.flags.fetch_and(!bits, Ordering::AcqRel);
+        above.places.stalled -= usize::from(before & flag::STALLED != 0);
+    }
+
+    /// Code that runs in this node waits for something that is queued for a
+    /// place in `group`. Reports when all who have a place wait like that: then
+    /// none becomes free, unless one of them goes on for another reason.
+    #[cold]
+    pub(crate) fn stall(self: &Arc<Self>, group: &Arc<Node>, waits_for: &str) {
+        let Some(holder) = self.holder_in(group) else {
+            return;
+        };
+        let mut inner = group.lock();
+        let places = &mut inner.places;
+        if holder.flags() & flag::PLACED != 0 && holder.set(flag::STALLED) & flag::STALLED == 0 {
+            places.stalled += 1;
+        }
+        let limit = places.limit;
+        if places.reported || places.stalled < limit {
+            return;
+        }
+        places.reported = true;
+        drop(inner);
+        let message = format!(
+            "stalled: task `{}` waits for {waits_for}, which waits for a place under the limit \
+             of the group; all {limit} places are held by tasks that wait like this",
+            holder.name(),
+        );
+        report::report(
+            ReportKind::Stalled,
+            &group.name(),
+            message,
+            holder.last_location(),
+        );
+    }
+
+    /// The task of `group` that holds a place and in which this node is.
+    fn holder_in(self: &Arc<Self>, group: &Arc<Node>) -> Option<Arc<Node>> {
+        let mut at = self.clone();
+        loop {
+            let (parent, _) = at.parent()?;
+            if Arc::ptr_eq(&parent, group) {
+                return (at.flags() & flag::PLACED != 0).then_some(at);
+            }
+            at = parent;
+        }
+    }
+
+    /// Where the last checkpoint was passed, or else where it was made.
+    pub(crate) fn last_location(&self) -> &'static Location<'static> {
+        let last = self.last.load(Ordering::Relaxed);
+        // SAFETY: `passed` alone writes it, from a `&'static Location`.
+        unsafe { last.as_ref() }.unwrap_or(self.location)
     }
 
     /// A child is gone (invariant 6). Walks up while orphans run empty.

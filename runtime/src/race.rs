@@ -8,14 +8,15 @@
 
 use std::cell::Cell;
 use std::future::{Future, IntoFuture};
-use std::panic::{Location, resume_unwind};
+use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
-use crate::context::{self, Outer, Panic};
+use crate::caught::{Panic, catch};
+use crate::context::{self, Outer};
 use crate::exit::Exit;
 use crate::join::{Concurrent, concurrent, poll_branch};
 use crate::node::{Node, flag};
@@ -177,7 +178,7 @@ fn judge<T>(mut value: T, matches: fn(&mut T) -> bool) -> State<T> {
 }
 
 fn discard<T, U>(value: T) -> State<U> {
-    context::catch(|| drop(value)).map_or_else(State::Panicked, |()| State::Out)
+    catch(|| drop(value)).map_or_else(State::Panicked, |()| State::Out)
 }
 
 /// The value of the branch that has won: this one, or one of those after it.
@@ -311,7 +312,7 @@ impl<L: Racers> RaceBody<L> {
             return Poll::Pending;
         }
         if let Some(panic) = self.panic.take() {
-            resume_unwind(panic);
+            panic.resume();
         }
         match self.list.take_won() {
             Some(won) => Poll::Ready(Some(won)),

@@ -117,6 +117,10 @@ impl Cancelled {
     pub fn failures(&self) -> &[String] {
         &self.failures
     }
+
+    pub(crate) fn shared_failures(&self) -> Arc<[String]> {
+        self.failures.clone()
+    }
 }
 
 impl fmt::Debug for Cancelled {

@@ -18,6 +18,9 @@ pub enum ReportKind {
     Overrun,
     /// A failure that came up where no caller is left to return it to.
     Unreported,
+    /// All tasks that have a place under their group's limit wait for tasks
+    /// that wait for a place.
+    Stalled,
 }
 
 /// Something that went wrong where nobody could be told by a return value.
@@ -116,7 +119,7 @@ pub(crate) fn report(
     match kind {
         ReportKind::LostCleanup => LOST.fetch_add(1, Ordering::Relaxed),
         ReportKind::Overrun => OVERRUNS.fetch_add(1, Ordering::Relaxed),
-        ReportKind::Unreported => 0,
+        ReportKind::Unreported | ReportKind::Stalled => 0,
     };
     let report = Report {
         kind,

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::future::{Future, IntoFuture};
-use std::panic::{Location, resume_unwind};
+use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -369,7 +369,7 @@ impl<F: Future> Future for ScopeRun<'_, F> {
                 hand_up(&node, outer.as_ref());
                 Poll::Ready(Ok(value))
             }
-            Exit::Panicked(panic) => resume_unwind(panic),
+            Exit::Panicked(panic) => panic.resume(),
             Exit::Left | Exit::Ended if outer.is_some() => {
                 hand_up(&node, outer.as_ref());
                 this.place.leave();

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::error::Error;
 use std::future::Future;
 use std::io;
-use std::panic::{Location, resume_unwind};
+use std::panic::Location;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -14,7 +14,7 @@ use std::task::{Context, Poll};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
-use crate::context::Panic;
+use crate::caught::Panic;
 use crate::error::{BoxError, Cause, Failure, GroupError, TaskError};
 use crate::group::OnFailure;
 use crate::handle::{TaskHandle, TaskId};
@@ -58,6 +58,7 @@ pub(crate) struct Shared<E> {
 
 impl<E> Shared<E> {
     pub(crate) fn new(node: Arc<Node>, on_failure: OnFailure, limit: Option<usize>) -> Shared<E> {
+        node.set_limit(limit.unwrap_or(0));
         Shared {
             node,
             on_failure,
@@ -106,9 +107,12 @@ impl<E: Send + 'static> Shared<E> {
         if self.on_failure == OnFailure::Continue {
             return self.fail(failure);
         }
-        // What is resumed is the payload, which does not say whose it was.
-        self.report(&[failure]);
-        self.panic.lock().get_or_insert(panic);
+        // What is resumed is the payload, which does not say whose it was. A
+        // panic that a group below has resumed is known by the task's name.
+        if !panic.is_named() {
+            self.report(&[failure]);
+        }
+        self.panic.lock().get_or_insert(panic.name());
         self.node.cancel(Reason::SiblingFailed);
     }
 
@@ -268,7 +272,7 @@ impl<E: Send + 'static> Shared<E> {
         let failures = std::mem::take(&mut *self.failures.lock());
         if let Some(panic) = self.panic.lock().take() {
             self.report(&failures);
-            resume_unwind(panic);
+            panic.resume();
         }
         // Acquire: pairs with `was_cut`.
         let cut = self.cut.load(Ordering::Acquire);
@@ -297,9 +301,11 @@ impl<E: Send + 'static> Shared<E> {
         let own = self
             .node
             .origin()
-            .is_none_or(|origin| matches!(origin.reason, Reason::SiblingFailed));
-        let cancelled = (!own).then(|| self.node.take_cancelled());
-        GroupError::new(self.node.name().into_owned(), failures, cancelled)
+            .is_some_and(|origin| !matches!(origin.reason, Reason::SiblingFailed));
+        let cancelled = self.node.take_cancelled();
+        let attached = cancelled.shared_failures();
+        let name = self.node.name().into_owned();
+        GroupError::new(name, failures, own.then_some(cancelled), attached)
     }
 
     /// Failures that cannot be returned. Their errors need not be `Display`.

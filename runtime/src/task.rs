@@ -10,7 +10,7 @@ use pin_project_lite::pin_project;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::boundary::{Boundary, Owner};
-use crate::context::{Panic, panic_message};
+use crate::caught::Panic;
 use crate::error::{Cause, Failure, TaskError};
 use crate::exit::Exit;
 use crate::handle::{Core, TaskHandle};
@@ -67,13 +67,14 @@ impl<T, E: Send + 'static> Ending<T, E> {
         };
         // The place is free for the next task after a failure has cancelled the
         // group, and before anyone can learn that this task is gone.
+        self.core.node.free_place(self.group.node());
         *admission = Admission::Open;
         self.core.complete(outcome);
         self.group.node().gone(self.background);
     }
 
     fn panicked(&self, panic: Panic) -> TaskError {
-        let message = panic_message(&panic);
+        let message = panic.message();
         self.group
             .panicked(panic, self.failure(Cause::Panic(message.clone())));
         TaskError::Panicked(message)
@@ -90,6 +91,7 @@ impl<T, E: Send + 'static> Drop for Ending<T, E> {
     fn drop(&mut self) {
         if !self.told {
             self.told = true;
+            self.core.node.free_place(self.group.node());
             self.core.complete(Err(TaskError::Aborted));
             self.group.node().gone(self.background);
         }
@@ -144,6 +146,11 @@ where
         future: F,
     ) -> (Self, TaskHandle<T>) {
         node.set(flag::TASK);
+        match &admission {
+            Admission::Open => {}
+            Admission::Waiting(_) => drop(node.set(flag::QUEUED)),
+            Admission::Holding { .. } => drop(node.set(flag::PLACED)),
+        }
         let core = Arc::new(Core::new(node.clone()));
         let ending = Ending {
             core: core.clone(),
@@ -190,12 +197,14 @@ where
                         return Poll::Pending;
                     };
                     *this.admission = Admission::Holding { _permit: permit };
+                    node.set(flag::PLACED);
                 }
             }
             if node.set(flag::STARTED) & flag::CANCELLED != 0 {
                 this.boundary.as_mut().discard();
             }
         }
+        this.boundary.node().unstall(this.ending.group.node());
         let Poll::Ready(exit) = this.boundary.poll_exit(cx) else {
             return Poll::Pending;
         };

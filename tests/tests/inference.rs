@@ -581,3 +581,46 @@ fn question_mark_inside_a_task() {
         assert!(matches!(failed.errors().next(), Some(AppError::Parse(_))));
     });
 }
+
+#[cancellable]
+async fn with_anyhow(texts: Vec<&'static str>) -> anyhow::Result<u32> {
+    use anyhow::Context;
+    let sum = task_group!(error = anyhow::Error, |g| {
+        let length = g.spawn_scoped(length(texts[0]));
+        let handles: Vec<_> = texts.iter().map(|text| g.spawn(parse(text))).collect();
+        let mut sum = u32::try_from(length.await?)?;
+        for handle in handles {
+            sum += handle.await.context("a part is missing")?;
+        }
+        anyhow::ensure!(sum > 0, "nothing to add");
+        Ok(sum)
+    })
+    .await?;
+    Ok(sum)
+}
+
+/// The group of the default error, in a function of anyhow's.
+#[cancellable]
+async fn default_in_anyhow(text: &'static str) -> anyhow::Result<u32> {
+    let value = task_group!(|g| {
+        let handle = g.spawn(parse(text));
+        Ok(handle.await?)
+    })
+    .await?;
+    Ok(value)
+}
+
+#[test]
+fn errors_of_anyhow() {
+    everywhere(|| async {
+        assert_eq!(with_anyhow(vec!["1", "2"]).await.unwrap(), 4);
+        let failed = with_anyhow(vec!["1", "x"]).await.unwrap_err();
+        let failed: GroupError<anyhow::Error> = failed.downcast().unwrap();
+        assert_eq!(failed.failures().len(), 1, "{failed}");
+        assert!(failed.into_first().is::<ParseIntError>());
+
+        assert_eq!(default_in_anyhow("7").await.unwrap(), 7);
+        let failed = default_in_anyhow("x").await.unwrap_err();
+        assert!(failed.to_string().contains("invalid digit"), "{failed}");
+    });
+}

@@ -1,0 +1,65 @@
+//! Panics of user code, caught and resumed once all around has been left.
+
+use std::any::Any;
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::ptr;
+
+/// A panic on its way to whom it is resumed for.
+#[derive(Debug)]
+pub struct Panic {
+    payload: Box<dyn Any + Send>,
+    /// Reported already, with the name of the task that it came from.
+    named: bool,
+}
+
+thread_local! {
+    /// The address of the named payload that is being resumed, or 0: a payload
+    /// itself can carry no mark.
+    static NAMED: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Runs user code, its panic caught. What it leaves behind is dropped or left
+/// in order, never used again, so unwind safety is not asked for.
+pub(crate) fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Panic> {
+    // What user code may have caught itself counts no more.
+    NAMED.set(0);
+    catch_unwind(AssertUnwindSafe(f)).map_err(|payload| Panic {
+        named: NAMED.replace(0) == address(&*payload),
+        payload,
+    })
+}
+
+fn address(payload: &(dyn Any + Send)) -> usize {
+    ptr::from_ref(payload).cast::<()>().addr()
+}
+
+impl Panic {
+    /// The text of the panic.
+    pub(crate) fn message(&self) -> String {
+        if let Some(message) = self.payload.downcast_ref::<&str>() {
+            (*message).to_owned()
+        } else if let Some(message) = self.payload.downcast_ref::<String>() {
+            message.clone()
+        } else {
+            "a payload that is no string".to_owned()
+        }
+    }
+
+    pub(crate) fn is_named(&self) -> bool {
+        self.named
+    }
+
+    /// Notes that it was reported.
+    pub(crate) fn name(mut self) -> Panic {
+        self.named = true;
+        self
+    }
+
+    pub(crate) fn resume(self) -> ! {
+        if self.named {
+            NAMED.set(address(&*self.payload));
+        }
+        resume_unwind(self.payload)
+    }
+}

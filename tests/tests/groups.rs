@@ -1,0 +1,275 @@
+//! What groups tell of tasks that cannot go on, of failures below them and of panics that pass through.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use taskscope::{
+    BoxError, Group, OnFailure, Reason, ReportKind, Scope, TaskError, TaskGroup, Value,
+    cancellable, shield, timeout,
+};
+use taskscope_tests::{both, caught, paused, reports_of, text_of, watch_reports};
+use tokio::sync::oneshot;
+use tokio::time::sleep;
+
+const LONG: Duration = Duration::from_secs(100);
+
+fn stalls(name: &str) -> Vec<String> {
+    reports_of(name)
+        .into_iter()
+        .filter(|seen| seen.kind == ReportKind::Stalled)
+        .map(|seen| seen.text)
+        .collect()
+}
+
+/// Spawns into its own group and awaits the handle.
+#[cancellable]
+async fn waits_for_sibling(g: Group<'static>, name: &'static str) -> Result<u8, BoxError> {
+    Ok(g.spawn_named(name, async { Value(7) }).await?)
+}
+
+#[test]
+fn tasks_that_wait_for_each_others_places_are_reported() {
+    watch_reports();
+    paused(|| async {
+        let group = TaskGroup::<BoxError>::new().name("stall-full").limit(2);
+        let group = group.timeout(LONG).run(async |g| {
+            let first = g.spawn_named("stall-a", waits_for_sibling(g.clone(), "stall-c"));
+            let other = g.spawn_named("stall-b", waits_for_sibling(g.clone(), "stall-d"));
+            first.await?;
+            other.await?;
+            Ok(())
+        });
+        let before = stalls("stall-full").len();
+        let cut = group.await.unwrap_err();
+        assert!(matches!(
+            cut.cancelled().unwrap().reason(),
+            Reason::Deadline
+        ));
+        let seen = stalls("stall-full");
+        assert_eq!(seen.len(), before + 1, "once: {seen:?}");
+        assert!(seen[before].contains("task `stall-b` waits for task `stall-d`"));
+        assert!(seen[before].contains("all 2 places"), "{seen:?}");
+        assert!(seen[before].contains("groups.rs"), "{seen:?}");
+    });
+}
+
+/// Also from a group and a scope inside the task, and for `reserve`.
+#[test]
+fn what_waits_inside_a_task_stalls_it_too() {
+    watch_reports();
+    paused(|| async {
+        let group = TaskGroup::<BoxError>::new().name("stall-deep").limit(2);
+        let group = group.timeout(LONG).run(async |g| {
+            let outer = g.clone();
+            g.spawn_named("stall-nested", async move {
+                let inner = TaskGroup::<BoxError>::new().run(async |inner| {
+                    let child = inner.spawn(waits_for_sibling(outer, "stall-queued"));
+                    Ok(child.await?)
+                });
+                shield(inner).await
+            });
+            let outer = g.clone();
+            g.spawn_named("stall-reserves", async move {
+                outer.reserve().await.spawn(async {});
+            });
+            Ok(())
+        });
+        let before = stalls("stall-deep").len();
+        group.await.ok();
+        let seen = stalls("stall-deep");
+        assert_eq!(seen.len(), before + 1, "{seen:?}");
+    });
+}
+
+/// A place that becomes free by itself is no stall, and neither is a body that waits.
+#[test]
+fn waiting_with_a_place_left_is_not_reported() {
+    watch_reports();
+    paused(|| async {
+        let group = TaskGroup::<BoxError>::new().name("stall-never").limit(2);
+        let group = group.run(async |g| {
+            g.spawn(sleep(Duration::from_secs(1)));
+            let waits = g.spawn_named("waits", waits_for_sibling(g.clone(), "queued"));
+            let last = g.spawn_named("last", async { Value(1) });
+            assert_eq!(last.await? + waits.await?, 8);
+            let _held = g.reserve().await;
+            let waits = g.spawn_named("waits", waits_for_sibling(g.clone(), "queued"));
+            sleep(Duration::from_secs(1)).await;
+            drop(_held);
+            assert_eq!(waits.await?, 7);
+            Ok(())
+        });
+        group.await.unwrap();
+        assert_eq!(stalls("stall-never"), Vec::<String>::new());
+    });
+}
+
+/// A task that was stalled and goes on may stall again, and is not counted twice.
+#[test]
+fn a_task_that_goes_on_is_not_counted_as_stalled() {
+    watch_reports();
+    paused(|| async {
+        let group = TaskGroup::<BoxError>::new().name("stall-passed").limit(2);
+        let group = group.run(async |g| {
+            let (free, freed) = oneshot::channel::<()>();
+            let sibling = g.clone();
+            g.spawn_named("tries", async move {
+                let child = sibling.spawn(async { Value(1) });
+                assert!(timeout(Duration::from_secs(1), child).await.is_err());
+                free.send(()).unwrap();
+            });
+            let sibling = g.clone();
+            g.spawn_named("waits", async move {
+                freed.await.unwrap();
+                sibling.spawn(async { Value(1) }).await.map(drop)
+            });
+            Ok(())
+        });
+        group.await.unwrap();
+        assert_eq!(stalls("stall-passed"), Vec::<String>::new());
+    });
+}
+
+/// A group is left because a task failed; below it, another one fails in its cleanup.
+#[test]
+fn failures_while_a_group_is_left_for_a_failure_are_attached_to_its_error() {
+    #[cancellable]
+    async fn fails_while_left() -> Result<(), BoxError> {
+        let inner = TaskGroup::<BoxError>::new().run(async |g| {
+            g.spawn_shielded(async {
+                sleep(Duration::from_secs(2)).await;
+                Err::<(), _>("late failure")
+            });
+            Ok(())
+        });
+        inner.await?;
+        Ok(())
+    }
+
+    watch_reports();
+    paused(|| async {
+        let group = TaskGroup::<BoxError>::new()
+            .name("attached")
+            .run(async |g| {
+                g.spawn_named("left", fails_while_left());
+                g.spawn_named("first", async {
+                    sleep(Duration::from_secs(1)).await;
+                    Err::<(), _>("the first")
+                });
+                Ok(())
+            });
+        let failed = group.await.unwrap_err();
+        assert_eq!(failed.failures().len(), 1, "{failed}");
+        assert_eq!(failed.first().unwrap().name(), "first");
+        assert!(failed.cancelled().is_none(), "{failed:?}");
+        let [attached] = failed.attached() else {
+            panic!("{failed:?}");
+        };
+        assert!(attached.contains("late failure"), "{attached}");
+        assert!(failed.to_string().contains("\n└─ task"), "{failed}");
+        assert!(failed.to_string().contains("late failure"), "{failed}");
+        let (matching, rest) = failed.split(|error| error.to_string() == "the first");
+        assert!(matching.unwrap().attached().is_empty());
+        assert_eq!(rest.unwrap().attached().len(), 1);
+    });
+}
+
+/// The same for a group that was cancelled: its `Cancelled` says the same.
+#[test]
+fn failures_while_a_group_is_cancelled_are_attached_to_its_error() {
+    watch_reports();
+    paused(|| async {
+        let group = TaskGroup::<BoxError>::new().timeout(Duration::from_secs(1));
+        let group = group.run(async |_| {
+            let inner = TaskGroup::<BoxError>::new().run(async |g| {
+                g.spawn_shielded(async {
+                    sleep(Duration::from_secs(2)).await;
+                    Err::<(), _>("late failure")
+                });
+                Ok(())
+            });
+            inner.await.map_err(BoxError::from)
+        });
+        let failed = group.await.unwrap_err();
+        assert_eq!(failed.attached(), failed.cancelled().unwrap().failures());
+        assert_eq!(failed.attached().len(), 1, "{failed:?}");
+        assert!(failed.to_string().contains("late failure"), "{failed}");
+    });
+}
+
+/// A panic is resumed through several groups and frames, and named once.
+#[test]
+fn a_panic_that_passes_through_groups_is_reported_once() {
+    fn again(depth: u32) -> Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send>> {
+        Box::pin(nested(depth))
+    }
+
+    #[cancellable]
+    async fn nested(depth: u32) -> Result<(), BoxError> {
+        defer! { sleep(Duration::from_millis(1)).await; }
+        let group = TaskGroup::<BoxError>::new().run(async |g| {
+            if depth == 0 {
+                g.spawn_named("panic-once-task", async { panic!("panic-once") });
+            } else {
+                g.spawn_named("panic-once-outer", again(depth - 1));
+            }
+            sleep(LONG).await;
+            Ok(())
+        });
+        Scope::new().run(group).await??;
+        Ok(())
+    }
+
+    watch_reports();
+    both(|| async {
+        let before = reports_of("panic-once").len();
+        let panic = caught(nested(3)).await.unwrap_err();
+        assert_eq!(text_of(&*panic), "panic-once");
+        let seen = reports_of("panic-once");
+        assert_eq!(seen.len(), before + 1, "{seen:?}");
+        assert!(
+            seen[before].text.contains("task `panic-once-task`"),
+            "{seen:?}"
+        );
+    });
+}
+
+/// One that a body caught itself hides no later one.
+#[test]
+fn a_panic_after_one_that_was_caught_is_reported() {
+    watch_reports();
+    both(|| async {
+        let before = reports_of("panic-again").len();
+        let group = TaskGroup::<BoxError>::new().run(async |g| {
+            g.spawn_named("panic-again-outer", async {
+                let first = TaskGroup::<BoxError>::new().run(async |g| {
+                    g.spawn_named("panic-again-first", async { panic!("first") });
+                    Ok(())
+                });
+                assert!(caught(first).await.is_err());
+                sleep(Duration::from_millis(1)).await;
+                panic!("again");
+            });
+            Ok(())
+        });
+        assert!(caught(group).await.is_err());
+        let seen = reports_of("panic-again");
+        assert_eq!(seen.len(), before + 2, "{seen:?}");
+    });
+}
+
+/// Under `Continue`, each is a failure of its task, with no report.
+#[test]
+fn panics_that_are_failures_are_not_reported() {
+    watch_reports();
+    both(|| async {
+        let group = TaskGroup::<BoxError>::new().on_failure(OnFailure::Continue);
+        let group = group.run(async |g| {
+            let task = g.spawn_named("panic-quiet", async { panic!("quiet") });
+            assert!(matches!(task.await, Err(TaskError::Panicked(_))));
+            Ok(())
+        });
+        assert_eq!(group.await.unwrap_err().failures().len(), 1);
+        assert!(reports_of("panic-quiet").is_empty());
+    });
+}
