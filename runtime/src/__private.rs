@@ -6,6 +6,19 @@ pub use crate::context::{Done, Gate, done, gate};
 pub use crate::exit::Exit;
 pub use crate::join::{Flatten, branch, cons, join, solo, try_join};
 pub use crate::race::{Won, all_disabled, field, race, racer};
+pub use crate::thread::refused;
+
+use crate::reason::{Cancelled, FromCancelled};
+
+/// What a blocking function returns once a checkpoint in it has refused.
+///
+/// # Errors
+///
+/// Always.
+#[cold]
+pub fn refuse<T, E: FromCancelled>(cancelled: Cancelled) -> Result<T, E> {
+    Err(E::from_cancelled(cancelled))
+}
 
 /// What is awaited, once the gate before it was passed.
 #[inline(always)]

@@ -36,7 +36,7 @@ pub fn checkpoint() -> context::Gate {
 /// assert!(!taskscope::is_cancelled());
 /// ```
 pub fn is_cancelled() -> bool {
-    context::current(|frame| frame.is_some_and(|frame| frame.leaving()))
+    context::current(|frame| frame.is_some_and(|frame| frame.is_cancelled()))
 }
 
 /// Waits until the current scope is cancelled; for ever in a shield, in a

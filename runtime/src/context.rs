@@ -34,6 +34,8 @@ pub(crate) struct Frame<'a> {
     pub(crate) region: RegionId,
     /// Inside a shield or a cleanup.
     pub(crate) shielded: bool,
+    /// On a thread that may block: nothing is left here, code asks for itself.
+    blocking: bool,
     /// The waker that polls the node's future.
     pub(crate) waker: &'a Waker,
     /// The tokio task, `None` under `Runtime::block_on`.
@@ -48,8 +50,18 @@ impl<'a> Frame<'a> {
             node,
             region: RegionId::ROOT,
             shielded: false,
+            blocking: false,
             waker,
             task,
+        }
+    }
+
+    /// The frame of code that blocks its thread.
+    pub(crate) fn blocking(node: &'a Arc<Node>, shielded: bool) -> Self {
+        Frame {
+            shielded,
+            blocking: true,
+            ..Frame::of(node, Waker::noop())
         }
     }
 
@@ -62,12 +74,26 @@ impl<'a> Frame<'a> {
         }
     }
 
-    fn mask(&self) -> u32 {
+    /// The flags by which this code counts as cancelled.
+    pub(crate) fn cancelling(&self) -> u32 {
         if self.shielded {
             flag::ABORTED
         } else {
             flag::CANCELLED | flag::ABORTED
         }
+    }
+
+    pub(crate) fn is_shielded(&self) -> bool {
+        self.shielded
+    }
+
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.node.flags_acquire() & self.cancelling() != 0
+    }
+
+    /// The flags that close a gate.
+    fn mask(&self) -> u32 {
+        if self.blocking { 0 } else { self.cancelling() }
     }
 
     /// Whether what runs here is to be left.
@@ -76,12 +102,12 @@ impl<'a> Frame<'a> {
     }
 
     pub(crate) fn aborting(&self) -> bool {
-        self.node.flags_acquire() & flag::ABORTED != 0
+        !self.blocking && self.node.flags_acquire() & flag::ABORTED != 0
     }
 
     /// Whether regions have to report that they were polled.
     pub(crate) fn in_pass(&self) -> bool {
-        self.node.flags() & (flag::CANCELLED | flag::ABORTED) != 0
+        !self.blocking && self.node.flags() & (flag::CANCELLED | flag::ABORTED) != 0
     }
 
     fn is_ours(&self) -> bool {
@@ -99,6 +125,7 @@ struct Kept {
     node: Arc<Node>,
     region: RegionId,
     shielded: bool,
+    blocking: bool,
     waker: Waker,
     task: Option<Id>,
 }
@@ -122,6 +149,7 @@ impl Outer {
             node: &kept.node,
             region: kept.region,
             shielded: kept.shielded,
+            blocking: kept.blocking,
             waker: &kept.waker,
             task: kept.task,
         };
@@ -135,6 +163,7 @@ impl Kept {
             node: frame.node.clone(),
             region: frame.region,
             shielded: frame.shielded,
+            blocking: frame.blocking,
             waker: frame.waker.clone(),
             task: frame.task,
         }
@@ -155,6 +184,9 @@ struct Current {
     /// Which of its flags close a gate.
     mask: Cell<u32>,
     budget: Cell<u32>,
+    /// How many checkpoints of blocking code are passed before the next look at
+    /// the clock.
+    unclocked: Cell<u32>,
     frame: Cell<*const Frame<'static>>,
     /// Set by [`done`], taken by the body that it ends.
     done: Cell<bool>,
@@ -166,6 +198,7 @@ thread_local! {
             node: Cell::new(ptr::null()),
             mask: Cell::new(0),
             budget: Cell::new(BUDGET),
+            unclocked: Cell::new(0),
             frame: Cell::new(ptr::null()),
             done: Cell::new(false),
         }
@@ -308,6 +341,8 @@ impl Future for Gate {
 fn closed_gate(cx: &mut Context<'_>) -> Poll<()> {
     current(|frame| match frame {
         None => Poll::Ready(()),
+        // A thread that blocks has nobody to let run.
+        Some(frame) if frame.blocking => Poll::Ready(()),
         Some(frame) if frame.leaving() => {
             // The task's own waker is known to the node already.
             if !cx.waker().will_wake(frame.waker) {
@@ -320,6 +355,32 @@ fn closed_gate(cx: &mut Context<'_>) -> Poll<()> {
             Poll::Pending
         }
     })
+}
+
+/// Passes a checkpoint of blocking code; false when there is something to look
+/// at: the node's flags, or the clock.
+#[inline]
+pub(crate) fn pass_blocking(location: &'static Location<'static>) -> bool {
+    CURRENT.with(|current| {
+        let node = current.node.get();
+        if node.is_null() {
+            return true;
+        }
+        // SAFETY: as in `gate`.
+        let node = unsafe { &*node };
+        node.passed(location);
+        let unclocked = current.unclocked.get();
+        let clear = node.flags() & (flag::CANCELLED | flag::ABORTED) == 0 && unclocked != 0;
+        if clear {
+            current.unclocked.set(unclocked - 1);
+        }
+        clear
+    })
+}
+
+/// How many checkpoints need no look at the clock from now on.
+pub(crate) fn set_unclocked(checkpoints: u32) {
+    CURRENT.with(|current| current.unclocked.set(checkpoints));
 }
 
 /// The end of a block whose body is an async block; made by [`done`].

@@ -14,6 +14,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
+use crate::blocking::blocking;
 use crate::boundary::after;
 use crate::context;
 use crate::error::{BoxError, GroupError};
@@ -359,6 +360,40 @@ impl<'env, E: Send + 'static> Group<'env, E> {
                 handle
             }
         }
+    }
+
+    /// Runs a closure on the blocking pool, as a task of this group.
+    ///
+    /// It runs inside the group's scope, see [`blocking`](crate::blocking()):
+    /// cancelled before it has begun, it never runs; once begun it is waited
+    /// for, until one of its checkpoints refuses or the grace period is over.
+    /// For one that may be left behind, spawn `blocking(f).abandon()`.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() {
+    /// use taskscope::{BoxError, TaskGroup, Value};
+    /// let group = TaskGroup::<BoxError>::new().run(async |g| {
+    ///     let sum = g.spawn_blocking(|| Value((1..=10).sum::<u32>()));
+    ///     Ok(sum.await?)
+    /// });
+    /// assert_eq!(group.await.unwrap(), 55);
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn spawn_blocking<F, R>(&self, f: F) -> TaskHandle<R::Value>
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: TaskResult<E>,
+        R::Value: Send + 'static,
+    {
+        self.shared.spawn(
+            Kind::Plain,
+            type_name::<F>(),
+            Location::caller(),
+            None,
+            blocking(move || f().into_result()),
+        )
     }
 
     /// Spawns a task that the group's cancellation does not reach: it starts

@@ -3,6 +3,7 @@
 #[doc(hidden)]
 pub mod __private;
 mod ambient;
+mod blocking;
 mod boundary;
 mod caught;
 mod cleanup;
@@ -29,15 +30,17 @@ mod shield;
 mod sync;
 mod table;
 mod task;
+mod thread;
 mod wakeset;
 
 pub use ambient::{cancelled, checkpoint, deadline, is_cancelled, is_stopping, stopping};
+pub use blocking::{Blocking, blocking};
 pub use context::Gate;
 pub use error::{BoxError, Cause, Failure, GroupError, TaskError};
 pub use group::{Group, LocalGroup, OnFailure, Permit, TaskGroup};
 pub use handle::{DoneId, Outcome, TaskHandle, TaskId, TaskState};
 pub use output::{TaskOutput, TaskResult, Value, ValueOf};
-pub use reason::{Cancelled, Reason};
+pub use reason::{Cancelled, FromCancelled, Reason};
 pub use report::{Report, ReportKind, Stats, set_report_hook, stats};
 pub use scope::{CancelHandle, Scope, ScopeRun, timeout, timeout_at};
 pub use set::TaskSet;
@@ -142,3 +145,4 @@ pub use taskscope_macros::race;
 pub use taskscope_macros::{
     cancellable, checkpoint, defer, main, no_checkpoint, on_cancel, task_group, test,
 };
+pub use thread::{Ambient, block_on, checkpoint_blocking, sleep_blocking};

@@ -62,6 +62,8 @@ pub(crate) mod flag {
     pub(crate) const PLACED: u32 = 1 << 10;
     /// Since its last poll, the task waits for one that is queued behind it.
     pub(crate) const STALLED: u32 = 1 << 11;
+    /// A checkpoint of blocking code has returned `Cancelled`.
+    pub(crate) const REFUSED: u32 = 1 << 12;
 }
 
 /// The place of a node in its parent.
@@ -337,14 +339,7 @@ impl Node {
 
     /// Ends the grace period of this node and all below it, shielded or not.
     pub(crate) fn abort(self: &Arc<Self>) {
-        let origin = self.lock().origin.clone();
-        let origin = origin.unwrap_or_else(|| {
-            Arc::new(Origin {
-                reason: Reason::Requested,
-                scope: self.name(),
-            })
-        });
-        self.walk(&Walk::Abort(origin));
+        self.walk(&Walk::Abort(self.origin_or_request()));
     }
 
     /// Visits the nodes below, iteratively: all flags first, then all wakes.
@@ -465,17 +460,22 @@ impl Node {
 
     /// What was reported as cancelled: the origin and the failures so far.
     pub(crate) fn take_cancelled(&self) -> Cancelled {
-        let mut inner = self.lock();
-        let failures = std::mem::take(&mut inner.failures);
-        let origin = inner.origin.clone();
-        drop(inner);
-        let origin = origin.unwrap_or_else(|| {
+        let failures = std::mem::take(&mut self.lock().failures);
+        Cancelled::new(self.origin_or_request(), failures)
+    }
+
+    /// What a checkpoint of blocking code returns.
+    pub(crate) fn cancelled(&self) -> Cancelled {
+        Cancelled::new(self.origin_or_request(), Vec::new())
+    }
+
+    fn origin_or_request(&self) -> Arc<Origin> {
+        self.origin().unwrap_or_else(|| {
             Arc::new(Origin {
                 reason: Reason::Requested,
                 scope: self.name(),
             })
-        });
-        Cancelled::new(origin, failures)
+        })
     }
 
     pub(crate) fn origin(&self) -> Option<Arc<Origin>> {
@@ -499,14 +499,24 @@ impl Node {
         std::mem::take(&mut self.lock().failures)
     }
 
-    /// Reports that something was cut at the end of the grace period.
+    /// Reports that something was dropped at the end of the grace period.
     pub(crate) fn overran(self: &Arc<Self>, what: &str, location: &'static Location<'static>) {
+        self.overran_and(what, "was dropped", location);
+    }
+
+    /// Reports what became of something that did not end within the grace period.
+    pub(crate) fn overran_and(
+        self: &Arc<Self>,
+        what: &str,
+        fate: &str,
+        location: &'static Location<'static>,
+    ) {
         self.mark_up(flag::OVERRAN);
         let since = self
             .leaving_since()
             .map(|since| since.elapsed())
             .unwrap_or_default();
-        let message = format!("{what} overran the grace period and was dropped after {since:.1?}");
+        let message = format!("{what} overran the grace period and {fate} after {since:.1?}");
         let text = report::report(ReportKind::Overrun, &self.name(), message, location);
         self.attach_failure(text);
     }

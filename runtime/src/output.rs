@@ -22,6 +22,12 @@ pub struct Value<T>(pub T);
 pub trait TaskOutput {
     /// The type of the value.
     type Value;
+
+    /// Whether there is no value.
+    #[doc(hidden)]
+    fn is_failure(&self) -> bool {
+        false
+    }
 }
 
 /// A task's output, in a group whose error type is `E`: `()`, `!`,
@@ -65,6 +71,10 @@ impl<T, E> TaskResult<E> for Value<T> {
 
 impl<T, X> TaskOutput for Result<T, X> {
     type Value = T;
+
+    fn is_failure(&self) -> bool {
+        self.is_err()
+    }
 }
 
 #[diagnostic::do_not_recommend]

@@ -152,6 +152,25 @@ impl Error for Cancelled {
     }
 }
 
+/// An error that a blocking function can return when it is cancelled: any that
+/// is `From<Cancelled>`, such as `BoxError`, `io::Error` and [`Cancelled`] itself.
+#[diagnostic::on_unimplemented(
+    message = "a blocking function that can be cancelled cannot fail with `{Self}`",
+    label = "the error of this function is not made from `Cancelled`",
+    note = "return a `Result` whose error implements `From<Cancelled>`, such as `BoxError`, `io::Error` or `Cancelled`"
+)]
+pub trait FromCancelled {
+    /// The error that says so.
+    fn from_cancelled(cancelled: Cancelled) -> Self;
+}
+
+#[diagnostic::do_not_recommend]
+impl<E: From<Cancelled>> FromCancelled for E {
+    fn from_cancelled(cancelled: Cancelled) -> E {
+        cancelled.into()
+    }
+}
+
 impl From<Cancelled> for io::Error {
     fn from(cancelled: Cancelled) -> Self {
         let kind = match cancelled.reason() {

@@ -18,6 +18,8 @@ pub enum ReportKind {
     Overrun,
     /// A failure that came up where no caller is left to return it to.
     Unreported,
+    /// Blocking work goes on though nobody waits for it any more.
+    Abandoned,
     /// All tasks that have a place under their group's limit wait for tasks
     /// that wait for a place.
     Stalled,
@@ -119,7 +121,7 @@ pub(crate) fn report(
     match kind {
         ReportKind::LostCleanup => LOST.fetch_add(1, Ordering::Relaxed),
         ReportKind::Overrun => OVERRUNS.fetch_add(1, Ordering::Relaxed),
-        ReportKind::Unreported | ReportKind::Stalled => 0,
+        ReportKind::Unreported | ReportKind::Abandoned | ReportKind::Stalled => 0,
     };
     let report = Report {
         kind,

@@ -460,6 +460,11 @@ impl CancelHandle {
         self.node.flags_acquire() & (flag::STOPPING | flag::CANCELLED) != 0
     }
 
+    /// The name of the scope, group or task.
+    pub fn name(&self) -> Cow<'static, str> {
+        self.node.name()
+    }
+
     /// Why the scope was cancelled; `None` if it was not.
     pub fn reason(&self) -> Option<Reason> {
         self.node.origin().map(|origin| origin.reason.clone())

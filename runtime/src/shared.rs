@@ -20,7 +20,7 @@ use crate::group::OnFailure;
 use crate::handle::{TaskHandle, TaskId};
 use crate::node::{Node, flag};
 use crate::output::{TaskResult, ValueOf};
-use crate::reason::{Cancelled, Origin, Reason};
+use crate::reason::{Cancelled, Reason};
 use crate::report::{self, ReportKind};
 use crate::scope::Place;
 use crate::scoped::{Erased, Queue};
@@ -185,13 +185,7 @@ impl<E: Send + 'static> Shared<E> {
     }
 
     pub(crate) fn refusal(&self) -> Cancelled {
-        let origin = self.node.origin().unwrap_or_else(|| {
-            Arc::new(Origin {
-                reason: Reason::Requested,
-                scope: self.node.name(),
-            })
-        });
-        Cancelled::new(origin, Vec::new())
+        self.node.cancelled()
     }
 
     fn admission(&self) -> Admission {

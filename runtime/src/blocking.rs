@@ -1,0 +1,283 @@
+//! Work on the blocking pool: a future that waits for it, in order.
+//!
+//! The work has a node of its own below the scope that polls the future, so a
+//! checkpoint in it reads one flag, and it counts as cancelled when the future is
+//! dropped. The closure lies in a slot that both sides reach: whoever takes it
+//! first decides whether it runs.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::future::Future;
+use std::panic::Location;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use tokio::task::JoinHandle;
+
+use crate::caught::{Panic, catch};
+use crate::cleanup::parked;
+use crate::context::{self, Frame};
+use crate::node::{Node, flag};
+use crate::output::TaskOutput;
+use crate::reason::Reason;
+use crate::region::Region;
+use crate::report::{self, ReportKind};
+use crate::sync::Mutex;
+
+/// Runs `f` on tokio's blocking pool, inside the current scope.
+///
+/// In the closure, [`is_cancelled`](crate::is_cancelled),
+/// [`deadline`](crate::deadline()) and
+/// [`checkpoint_blocking`](crate::checkpoint_blocking()) are those of the scope
+/// that awaits it. Functions with `#[cancellable(blocking)]` have a checkpoint in
+/// each round of their loops.
+///
+/// - Cancelled before it has begun, the closure is dropped and never runs.
+/// - Once begun it is waited for, as nothing can interrupt it. An `Err` after one
+///   of its checkpoints has refused counts as the cancellation: it is not returned.
+/// - When the grace period is over it is left behind and reported; its thread
+///   goes on. [`abandon`](Blocking::abandon) leaves it at once, without a report.
+///
+/// # Panics
+///
+/// A panic of the closure is resumed. Polling it outside of a tokio runtime
+/// panics.
+///
+/// # Cancel safety
+///
+/// Dropped from outside while the closure runs, it leaves the thread behind,
+/// reported and cancelled with [`Reason::Dropped`].
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() {
+/// use taskscope::{Value, blocking};
+///
+/// let Value(sum) = blocking(|| Value((1..=10).sum::<u32>())).await;
+/// assert_eq!(sum, 55);
+/// # }
+/// ```
+#[track_caller]
+pub fn blocking<F, R>(f: F) -> Blocking<F, R>
+where
+    F: FnOnce() -> R + Send + 'static,
+    R: TaskOutput + Send + 'static,
+{
+    Blocking {
+        state: State::New(f),
+        abandon: false,
+        region: Region::holding(),
+        location: Location::caller(),
+    }
+}
+
+/// Future of [`blocking`].
+#[must_use = "futures do nothing unless awaited"]
+pub struct Blocking<F, R> {
+    state: State<F, R>,
+    abandon: bool,
+    region: Region,
+    location: &'static Location<'static>,
+}
+
+enum State<F, R> {
+    New(F),
+    Running {
+        node: Arc<Node>,
+        slot: Arc<Slot<F>>,
+        thread: JoinHandle<Option<Result<R, Panic>>>,
+    },
+    Left,
+}
+
+type Slot<F> = Mutex<Option<F>>;
+
+impl<F, R> Unpin for Blocking<F, R> {}
+
+impl<F, R> fmt::Debug for Blocking<F, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Blocking")
+            .field("abandon", &self.abandon)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<F, R> Blocking<F, R> {
+    /// Does not wait for the closure when it is cancelled: the thread goes on by
+    /// itself, its checkpoints refuse, and what it returns is dropped.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() {
+    /// use std::{thread, time::Duration};
+    /// use taskscope::{blocking, timeout};
+    ///
+    /// let slow = blocking(|| thread::sleep(Duration::from_secs(1))).abandon();
+    /// assert!(timeout(Duration::from_millis(1), slow).await.is_err());
+    /// # }
+    /// ```
+    pub fn abandon(mut self) -> Self {
+        self.abandon = true;
+        self
+    }
+}
+
+impl<F, R> Blocking<F, R>
+where
+    F: FnOnce() -> R + Send + 'static,
+    R: TaskOutput + Send + 'static,
+{
+    /// Hands the closure to the pool, unless the scope is cancelled already.
+    fn start(&mut self) {
+        let State::New(f) = std::mem::replace(&mut self.state, State::Left) else {
+            return;
+        };
+        let Some(node) = self.node() else {
+            return context::outside(|| drop(f));
+        };
+        let slot = Arc::new(Mutex::new(Some(f)));
+        let thread = tokio::task::spawn_blocking({
+            let (node, slot) = (node.clone(), slot.clone());
+            move || run(&node, &slot)
+        });
+        self.state = State::Running { node, slot, thread };
+    }
+
+    /// The node of the work; `None` where it is not to begin.
+    fn node(&self) -> Option<Arc<Node>> {
+        context::current(|frame| {
+            if frame.is_some_and(Frame::leaving) {
+                return None;
+            }
+            let parent = frame.map(|frame| (frame.node, frame.is_shielded()));
+            let name = Cow::Borrowed("blocking");
+            Some(Node::child(parent, name, self.location))
+        })
+    }
+
+    /// Polls the thread; `None` when there will be no output.
+    fn poll_thread(&mut self, cx: &mut Context<'_>) -> Poll<Option<R>> {
+        let State::Running { node, slot, thread } = &mut self.state else {
+            return Poll::Ready(None);
+        };
+        if is_leaving() && withdraw(slot) {
+            return Poll::Ready(None);
+        }
+        let joined = if self.abandon {
+            ready!(Pin::new(thread).poll(cx))
+        } else {
+            ready!(self.region.enter(cx, false, |cx| Pin::new(thread).poll(cx)))
+        };
+        let refused = node.flags_acquire() & flag::REFUSED != 0;
+        Poll::Ready(match joined {
+            Ok(Some(Ok(output))) => Some(output).filter(|output| {
+                // What it returns because it was cancelled says nothing else.
+                !(refused && output.is_failure() && is_leaving())
+            }),
+            Ok(Some(Err(panic))) => {
+                self.end();
+                panic.resume()
+            }
+            // Withdrawn, or the runtime is shut down.
+            Ok(None) | Err(_) => None,
+        })
+    }
+}
+
+impl<F, R> Blocking<F, R> {
+    fn end(&mut self) {
+        self.region.close();
+        self.state = State::Left;
+    }
+
+    /// The grace period is over.
+    fn overrun(&mut self) {
+        let State::Running { node, .. } = &self.state else {
+            return;
+        };
+        let (node, last) = (node.clone(), node.last_location());
+        let what = format!("blocking work (last checkpoint at {last})");
+        node.overran_and(&what, "was left behind, still running,", self.location);
+        self.end();
+    }
+}
+
+impl<F, R> Future for Blocking<F, R>
+where
+    F: FnOnce() -> R + Send + 'static,
+    R: TaskOutput + Send + 'static,
+{
+    type Output = R;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<R> {
+        let this = &mut *self;
+        if let State::New(_) = this.state {
+            this.start();
+        }
+        let left = matches!(this.state, State::Left);
+        if !left {
+            if let Poll::Ready(output) = this.poll_thread(cx) {
+                this.end();
+                if let Some(output) = output {
+                    return Poll::Ready(output);
+                }
+            } else if this.region.may_drop(true) {
+                this.overrun();
+            } else {
+                return Poll::Pending;
+            }
+        }
+        parked("`blocking`", this.location)
+    }
+}
+
+impl<F, R> Drop for Blocking<F, R> {
+    fn drop(&mut self) {
+        let State::Running { node, slot, .. } = &self.state else {
+            return;
+        };
+        node.cancel(Reason::Dropped);
+        let ended = node.flags_acquire() & flag::CLOSED != 0;
+        if withdraw(slot) || ended || self.abandon {
+            return;
+        }
+        let message = format!(
+            "blocking work was dropped by who waited for it, and goes on (last checkpoint at {})",
+            node.last_location()
+        );
+        report::report(ReportKind::Abandoned, &node.name(), message, self.location);
+    }
+}
+
+fn is_leaving() -> bool {
+    context::current(|frame| frame.is_some_and(Frame::leaving))
+}
+
+/// Drops the closure, if it has not begun.
+fn withdraw<F>(slot: &Slot<F>) -> bool {
+    let closure = slot.lock().take();
+    let withdrawn = closure.is_some();
+    context::outside(|| drop(closure));
+    withdrawn
+}
+
+/// On the thread: runs the closure, if it is still there.
+fn run<F: FnOnce() -> R, R>(node: &Arc<Node>, slot: &Slot<F>) -> Option<Result<R, Panic>> {
+    let closure = slot.lock().take();
+    let cancelled = node.flags_acquire() & (flag::CANCELLED | flag::ABORTED) != 0;
+    let result = match closure {
+        Some(closure) if cancelled => {
+            drop(closure);
+            None
+        }
+        Some(closure) => {
+            node.set(flag::STARTED);
+            let frame = Frame::blocking(node, false);
+            Some(context::enter(&frame, || catch(closure)))
+        }
+        None => None,
+    };
+    node.finish();
+    result
+}
