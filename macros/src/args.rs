@@ -1,7 +1,8 @@
 //! Options: `name`, `name(list)` and `name = value`, separated by commas.
 
 use crate::diag::{Diag, Mistake};
-use proc_macro2::{Ident, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::quote;
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream, Parser};
 use syn::token::Paren;
@@ -13,13 +14,11 @@ pub(crate) struct Options {
     pub(crate) krate: Option<Path>,
     pub(crate) loops: bool,
     /// The checks switched off by `allow(…)`.
-    #[allow(dead_code, reason = "read by the structure checks")]
     pub(crate) allow: Allow,
 }
 
 /// Checks that are switched off.
-#[derive(Default)]
-#[allow(dead_code, reason = "read by the structure checks")]
+#[derive(Clone, Copy, Default)]
 pub(crate) struct Allow {
     pub(crate) detached: bool,
     pub(crate) blocking: bool,
@@ -142,17 +141,41 @@ impl Options {
         } else if name == "crate" {
             self.krate = Some(parse_crate(input)?);
         } else {
-            if !input.peek(Paren) {
-                return Err(without_checks(name));
-            }
-            let checks;
-            parenthesized!(checks in input);
-            list(&checks, diag, CHECKS, |name, _, _| {
-                self.allow.set(name);
-                Ok(())
-            })?;
+            self.allow.parse(name, input, diag)?;
         }
         Ok(())
+    }
+
+    /// These options as those that a `task_group!` in the function begins with; nothing
+    /// if none are set.
+    pub(crate) fn handed_on(&self) -> TokenStream {
+        let mut options = Vec::new();
+        if let Some(krate) = &self.krate {
+            options.push(quote!(crate = #krate));
+        }
+        if self.loops {
+            options.push(quote!(loops));
+        }
+        let checks = self.allow.checks();
+        if !checks.is_empty() {
+            options.push(quote!(allow(#(#checks),*)));
+        }
+        if options.is_empty() {
+            TokenStream::new()
+        } else {
+            quote!(@(#(#options),*))
+        }
+    }
+
+    /// What `handed_on` has written.
+    pub(crate) fn parse_handed_on(input: ParseStream, diag: &mut Diag) -> syn::Result<Self> {
+        if !input.peek(Token![@]) {
+            return Ok(Self::default());
+        }
+        input.parse::<Token![@]>()?;
+        let options;
+        parenthesized!(options in input);
+        Ok(Self::parse(options.parse()?, diag))
     }
 }
 
@@ -166,6 +189,32 @@ fn without_checks(name: &Ident) -> syn::Error {
 }
 
 impl Allow {
+    /// `(detached, …)`, after `allow`.
+    pub(crate) fn parse(
+        &mut self,
+        name: &Ident,
+        input: ParseStream,
+        diag: &mut Diag,
+    ) -> syn::Result<()> {
+        if !input.peek(Paren) {
+            return Err(without_checks(name));
+        }
+        let checks;
+        parenthesized!(checks in input);
+        list(&checks, diag, CHECKS, |name, _, _| {
+            self.set(name);
+            Ok(())
+        })
+    }
+
+    fn checks(self) -> Vec<Ident> {
+        let on = [self.detached, self.blocking, self.hard_drop];
+        let checks = CHECKS.iter().zip(on).filter(|(_, on)| *on);
+        checks
+            .map(|(check, _)| Ident::new(check, Span::call_site()))
+            .collect()
+    }
+
     fn set(&mut self, check: &Ident) {
         match check {
             _ if check == "detached" => self.detached = true,

@@ -1,7 +1,7 @@
 //! `#[cancellable]`: parse, check, rewrite, emit.
 
 use crate::args::Options;
-use crate::check::{check_function, check_other, is_expanded};
+use crate::check::{Checker, Site, check_function, check_other, group_argument, is_expanded};
 use crate::diag::Diag;
 use crate::item::{Function, Target, has_marker};
 use crate::path::Crate;
@@ -17,11 +17,11 @@ use syn::{Type, TypeParamBound};
 /// The item with its async code made cancellable, beside the errors found in it.
 pub(crate) fn cancellable(args: TokenStream, item: TokenStream) -> TokenStream {
     let mut diag = Diag::default();
-    let mut options = Options::parse(args, &mut diag);
-    let krate = Crate::new(options.krate.take());
+    let options = Options::parse(args, &mut diag);
     let mut cancellable = Cancellable {
-        krate,
-        loops: options.loops,
+        krate: Crate::new(options.krate.clone()),
+        handed_on: options.handed_on(),
+        options,
         diag,
     };
     let mut tokens = cancellable.target(item);
@@ -31,7 +31,9 @@ pub(crate) fn cancellable(args: TokenStream, item: TokenStream) -> TokenStream {
 
 struct Cancellable {
     krate: Crate,
-    loops: bool,
+    options: Options,
+    /// What groups in the function are told of the options.
+    handed_on: TokenStream,
     diag: Diag,
 }
 
@@ -93,6 +95,7 @@ impl Cancellable {
     }
 
     fn body(&mut self, sig: &Signature, block: &mut Block) {
+        self.check(sig, block);
         if sig.asyncness.is_some() {
             let scope = Scope::new(Kind::Async, output(&sig.output));
             self.rewriter(scope).visit_top_block(block);
@@ -124,8 +127,22 @@ impl Cancellable {
         }
     }
 
+    fn check(&mut self, sig: &Signature, block: &Block) {
+        let mut checker = Checker {
+            krate: &self.krate,
+            diag: &mut self.diag,
+            allow: self.options.allow,
+            loops: self.options.loops,
+            site: Site::Attribute,
+            group: group_argument(&sig.inputs),
+            plain: sig.asyncness.is_none(),
+        };
+        checker.body(block);
+    }
+
     fn rewriter(&mut self, scope: Scope) -> Rewriter<'_> {
-        Rewriter::new(&self.krate, &mut self.diag, self.loops, scope)
+        let (loops, handed_on) = (self.options.loops, &self.handed_on);
+        Rewriter::new(&self.krate, &mut self.diag, loops, scope).handing_on(handed_on)
     }
 }
 

@@ -1,6 +1,7 @@
 //! `task_group!`: a builder chain around an async closure.
 
-use crate::args::{Seen, check_flag, parse_crate, skip_value};
+use crate::args::{Options, Seen, check_flag, parse_crate, skip_value};
+use crate::check::{Checker, Site};
 use crate::diag::{Diag, Mistake};
 use crate::hint::Hints;
 use crate::path::{Crate, mixed};
@@ -13,8 +14,9 @@ use syn::parse::discouraged::Speculative;
 use syn::parse::{ParseStream, Parser};
 use syn::spanned::Spanned;
 use syn::token::Brace;
+use syn::visit::Visit;
 use syn::visit_mut::VisitMut;
-use syn::{Block, Expr, ExprClosure, ReturnType, Stmt, Token, Type};
+use syn::{Block, Expr, ExprClosure, Pat, ReturnType, Stmt, Token, Type};
 
 /// The expression that builds and runs the group, beside the errors found in it.
 pub(crate) fn task_group(tokens: TokenStream) -> TokenStream {
@@ -41,12 +43,14 @@ const OPTIONS: &[&str] = &[
     "on_failure",
     "error",
     "local",
+    "allow",
     "crate",
 ];
 
 #[derive(Default)]
 struct Group {
-    krate: Option<syn::Path>,
+    /// Those of the function around it, and its own `crate` and `allow(…)`.
+    options: Options,
     error: Option<Type>,
     local: bool,
     /// What the builder's methods of these names are called with.
@@ -63,6 +67,7 @@ enum Body {
 
 impl Group {
     fn parse(&mut self, input: ParseStream, diag: &mut Diag) -> syn::Result<()> {
+        self.options = Options::parse_handed_on(input, diag)?;
         let mut seen = Seen::default();
         while !is_closure(input) {
             if input.is_empty() {
@@ -88,8 +93,11 @@ impl Group {
             return check_flag(&name, input, diag);
         }
         if name == "crate" {
-            self.krate = Some(parse_crate(input)?);
+            self.options.krate = Some(parse_crate(input)?);
             return Ok(());
+        }
+        if name == "allow" {
+            return self.options.allow.parse(&name, input, diag);
         }
         input.parse::<Token![=]>()?;
         if name == "error" {
@@ -101,7 +109,8 @@ impl Group {
     }
 
     fn expand(mut self, diag: &mut Diag) -> TokenStream {
-        let krate = Crate::new(self.krate.take());
+        let krate = Crate::new(self.options.krate.clone());
+        self.check(&krate, diag);
         let span = mixed_site();
         let path = krate.at(span);
         let error = self.error.as_ref().map_or_else(
@@ -111,16 +120,44 @@ impl Group {
         let settings = self.settings(&krate, diag);
         let run = Ident::new(if self.local { "run_local" } else { "run" }, span);
         let body = match self.body {
-            Some(Body::Closure(body)) => async_closure(*body, &krate, &error, diag),
+            Some(Body::Closure(body)) => {
+                let mut closure = Closure {
+                    options: &self.options,
+                    krate: &krate,
+                    error: &error,
+                    diag,
+                };
+                closure.make_async(*body)
+            }
             Some(Body::Raw(tokens)) => quote_spanned!(span=> async #tokens),
             None => missing_body(&error),
         };
         quote_spanned!(span=> #path::TaskGroup::<#error>::new() #settings.#run(#body))
     }
 
+    fn check(&self, krate: &Crate, diag: &mut Diag) {
+        let mut checker = Checker {
+            krate,
+            diag,
+            allow: self.options.allow,
+            loops: self.options.loops,
+            site: Site::Group,
+            group: None,
+            plain: false,
+        };
+        for (_, value) in &self.settings {
+            checker.visit_expr(value);
+        }
+        if let Some(Body::Closure(body)) = &self.body {
+            checker.group = name_of(body.inputs.first());
+            checker.visit_expr(&body.body);
+        }
+    }
+
     fn settings(&mut self, krate: &Crate, diag: &mut Diag) -> TokenStream {
         let scope = Scope::new(Kind::Async, None);
-        let mut rewriter = Rewriter::new(krate, diag, false, scope);
+        let mut rewriter = Rewriter::new(krate, diag, self.options.loops, scope)
+            .handing_on(&self.options.handed_on());
         let mut tokens = TokenStream::new();
         for (name, value) in &mut self.settings {
             rewriter.visit_expr_mut(value);
@@ -162,35 +199,54 @@ fn complete_closure(input: ParseStream) -> syn::Result<ExprClosure> {
     }
 }
 
-// From `|g| { … }` into `async |g| { … }`, cancellable.
-fn async_closure(
-    mut closure: ExprClosure,
-    krate: &Crate,
-    error: &TokenStream,
-    diag: &mut Diag,
-) -> TokenStream {
-    let span = mixed_site();
-    if let Some(asyncness) = closure.asyncness.take() {
-        diag.mistake(asyncness.span, &ALREADY_ASYNC);
+/// What a group's body is made with.
+struct Closure<'a> {
+    options: &'a Options,
+    krate: &'a Crate,
+    error: &'a TokenStream,
+    diag: &'a mut Diag,
+}
+
+impl Closure<'_> {
+    // From `|g| { … }` into `async |g| { … }`, cancellable.
+    fn make_async(&mut self, mut closure: ExprClosure) -> TokenStream {
+        let span = mixed_site();
+        if let Some(asyncness) = closure.asyncness.take() {
+            self.diag.mistake(asyncness.span, &ALREADY_ASYNC);
+        }
+        if let Expr::Async(body) = &*closure.body {
+            closure.capture = closure.capture.or(body.capture);
+        }
+        let scope = Scope::new(Kind::Async, self.output(&closure.output));
+        let mut block = into_block(mem::replace(&mut *closure.body, Expr::PLACEHOLDER));
+        let group = closure.inputs.first();
+        if let Some(mut hints) = group.and_then(|group| Hints::new(group, self.krate, self.error)) {
+            hints.visit_block_mut(&mut block);
+        }
+        Rewriter::new(self.krate, self.diag, self.options.loops, scope)
+            .handing_on(&self.options.handed_on())
+            .visit_top_block(&mut block);
+        *closure.body = Expr::Verbatim(block.into_token_stream());
+        closure.asyncness = Some(Token![async](span));
+        closure.into_token_stream()
     }
-    let result = quote_spanned!(span=> ::core::result::Result<_, #error>);
-    let output = output(&closure.output).filter(|_| matches!(closure.output, ReturnType::Type(..)));
-    let scope = Scope::new(Kind::Async, output.or_else(|| syn::parse2(result).ok()));
-    if let Expr::Async(body) = &*closure.body {
-        closure.capture = closure.capture.or(body.capture);
+
+    // The type of the body: as written, else a result of the group's error type.
+    fn output(&self, written: &ReturnType) -> Option<Type> {
+        let written = output(written).filter(|_| matches!(written, ReturnType::Type(..)));
+        let error = self.error;
+        let result = quote_spanned!(mixed_site()=> ::core::result::Result<_, #error>);
+        written.or_else(|| syn::parse2(result).ok())
     }
-    let mut block = into_block(mem::replace(&mut *closure.body, Expr::PLACEHOLDER));
-    if let Some(mut hints) = closure
-        .inputs
-        .first()
-        .and_then(|group| Hints::new(group, krate, error))
-    {
-        hints.visit_block_mut(&mut block);
+}
+
+// What the body calls its group.
+fn name_of(parameter: Option<&Pat>) -> Option<String> {
+    match parameter? {
+        Pat::Ident(name) => Some(name.ident.to_string()),
+        Pat::Type(typed) => name_of(Some(&typed.pat)),
+        _ => None,
     }
-    Rewriter::new(krate, diag, false, scope).visit_top_block(&mut block);
-    *closure.body = Expr::Verbatim(block.into_token_stream());
-    closure.asyncness = Some(Token![async](span));
-    closure.into_token_stream()
 }
 
 fn into_block(body: Expr) -> Block {

@@ -5,6 +5,7 @@
 //! reported together, beside the code, which is emitted in any case.
 
 mod args;
+mod arguments;
 mod cancellable;
 mod check;
 mod cleanup;

@@ -21,6 +21,19 @@ pub(crate) fn race(tokens: TokenStream) -> TokenStream {
     }
 }
 
+/// The expressions in a `race!`, or in a `select!` that reads like one.
+pub(crate) fn expressions(mac: &Macro) -> Option<Vec<Expr>> {
+    let race: Race = mac.parse_body().ok()?;
+    let mut exprs = Vec::new();
+    for branch in race.branches {
+        exprs.push(branch.future);
+        exprs.extend(branch.guard.map(|(_, guard)| guard));
+        exprs.push(branch.handler);
+    }
+    exprs.extend(race.fallback.map(|fallback| fallback.handler));
+    Some(exprs)
+}
+
 struct Race {
     krate: Option<Path>,
     biased: Option<Ident>,

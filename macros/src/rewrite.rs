@@ -4,13 +4,13 @@
 //! replaced and restored around closures, async blocks and cleanups. Blocks with a
 //! `defer!` in them are the matter of `cleanup`.
 
+use crate::arguments::{arguments, is_transparent, joins_foreign_futures};
 use crate::diag::{Diag, Mistake};
 use crate::item::is_marker;
 use crate::path::{Crate, mixed};
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 use std::mem;
-use syn::parse::ParseStream;
 use syn::token::Brace;
 use syn::visit_mut::{self, VisitMut};
 use syn::{Attribute, Block, Expr, Lifetime, Macro, ReturnType, Stmt, Token, Type};
@@ -22,6 +22,8 @@ pub(crate) struct Rewriter<'a> {
     pub(crate) scope: Scope,
     /// Every loop gets a checkpoint, not only the marked ones.
     loops: bool,
+    /// What a `task_group!` in the code is to begin with: options of the function.
+    handed_on: TokenStream,
     /// How many slots have been named.
     slots: usize,
 }
@@ -82,42 +84,6 @@ enum Route {
     Nowhere,
 }
 
-/// Macros whose arguments are expressions that they evaluate in place.
-const TRANSPARENT: &[&str] = &[
-    "println",
-    "print",
-    "eprintln",
-    "eprint",
-    "format",
-    "format_args",
-    "write",
-    "writeln",
-    "assert",
-    "assert_eq",
-    "assert_ne",
-    "debug_assert",
-    "debug_assert_eq",
-    "debug_assert_ne",
-    "vec",
-    "matches",
-    "dbg",
-    "panic",
-    "todo",
-    "unreachable",
-    "unimplemented",
-    "pin",
-    "join",
-    "try_join",
-    "anyhow",
-    "bail",
-    "ensure",
-    "trace",
-    "debug",
-    "info",
-    "warn",
-    "error",
-];
-
 /// The words that make the arguments of a macro worth reading.
 const TELLING: &[&str] = &[
     "await",
@@ -129,6 +95,8 @@ const TELLING: &[&str] = &[
     "for",
     "defer",
     "on_cancel",
+    "race",
+    "task_group",
 ];
 
 impl Scope {
@@ -221,8 +189,22 @@ impl<'a> Rewriter<'a> {
             diag,
             scope,
             loops,
+            handed_on: TokenStream::new(),
             slots: 0,
         }
+    }
+
+    pub(crate) fn handing_on(mut self, options: &TokenStream) -> Self {
+        self.handed_on = options.clone();
+        self
+    }
+
+    // From `task_group!(…)` into `task_group!(@(options) …)`: its macro comes later,
+    // and reads the body as the part of this function that it is.
+    fn hand_on(&self, mac: &mut Macro) {
+        let mut tokens = self.handed_on.clone();
+        tokens.extend(mem::take(&mut mac.tokens));
+        mac.tokens = tokens;
     }
 
     /// Runs `visit` with another scope.
@@ -424,13 +406,7 @@ impl<'a> Rewriter<'a> {
     // From the tokens of a macro into the same tokens with their awaits gated, where
     // they read as expressions.
     fn visit_arguments(&mut self, mac: &mut Macro) {
-        let first_only = mac
-            .path
-            .segments
-            .last()
-            .is_some_and(|last| last.ident == "matches");
-        let parser = |input: ParseStream| arguments(input, first_only);
-        let Ok((mut parts, rest)) = mac.parse_body_with(parser) else {
+        let Some((mut parts, rest)) = arguments(mac) else {
             return;
         };
         let branches = joins_foreign_futures(&mac.path);
@@ -498,12 +474,11 @@ impl VisitMut for Rewriter<'_> {
         if self.krate.names(&mac.path, "race") {
             return self.visit_race(mac);
         }
-        let Some(last) = mac.path.segments.last() else {
-            return;
-        };
-        let name = last.ident.to_string();
+        if self.krate.names(&mac.path, "task_group") {
+            return self.hand_on(mac);
+        }
         let read = is_telling(&mac.tokens) || joins_foreign_futures(&mac.path);
-        if TRANSPARENT.contains(&name.as_str()) && read {
+        if read && is_transparent(&mac.path) {
             self.visit_arguments(mac);
         }
     }
@@ -515,20 +490,6 @@ impl VisitMut for Rewriter<'_> {
     fn visit_path_mut(&mut self, _: &mut syn::Path) {}
     fn visit_generic_argument_mut(&mut self, _: &mut syn::GenericArgument) {}
     fn visit_expr_const_mut(&mut self, _: &mut syn::ExprConst) {}
-}
-
-/// Whether a macro is known by its path to join the futures it is given.
-fn joins_foreign_futures(path: &syn::Path) -> bool {
-    let names: Vec<_> = path
-        .segments
-        .iter()
-        .map(|segment| segment.ident.to_string())
-        .collect();
-    let names: Vec<_> = names.iter().map(String::as_str).collect();
-    matches!(
-        names[..],
-        ["tokio" | "futures" | "futures_util", "join" | "try_join"]
-    )
 }
 
 /// What the three kinds of loops have in common.
@@ -641,27 +602,6 @@ pub(crate) fn ends(tokens: &TokenStream) -> (Span, Span) {
     let mut spans = tokens.clone().into_iter().map(|tree| tree.span());
     let start = spans.next().unwrap_or_else(Span::call_site);
     (start, spans.last().unwrap_or(start))
-}
-
-type Arguments = (Vec<(Expr, Option<TokenTree>)>, TokenStream);
-
-// Expressions with what separates them, and what is left unread.
-fn arguments(input: ParseStream, first_only: bool) -> syn::Result<Arguments> {
-    let mut parts = Vec::new();
-    while !input.is_empty() && (parts.is_empty() || !first_only) {
-        let expr = input.parse()?;
-        let separated = input.peek(Token![,]) || input.peek(Token![;]);
-        let separator = if separated {
-            Some(input.parse()?)
-        } else {
-            None
-        };
-        if separator.is_none() && !input.is_empty() {
-            return Err(input.error("expected `,`"));
-        }
-        parts.push((expr, separator));
-    }
-    Ok((parts, input.parse()?))
 }
 
 fn is_telling(tokens: &TokenStream) -> bool {

@@ -112,7 +112,7 @@ fn e04_return_break_and_continue_run_what_they_leave() {
 
 #[test]
 fn e05_cancel_runs_the_deferred_blocks_uninterrupted() {
-    #[cancellable]
+    #[cancellable(allow(detached))]
     async fn body(log: Log, here: oneshot::Sender<()>) {
         defer! {
             log.add("before");

@@ -85,7 +85,7 @@ fn arguments_of_known_macros_are_read() {
 
 #[test]
 fn other_macros_and_what_does_not_parse_are_left() {
-    let body = "select! { a = f().await => {} } race!(f().await); own!(f().await);
+    let body = "own::select! { a = f().await => {} } race!(f().await); own!(f().await);
         info!(%field, f().await); task_group!(|g| { f().await });";
     assert_body("", body, body);
 }

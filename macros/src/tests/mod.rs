@@ -1,5 +1,6 @@
 //! Expansions as text: what good input becomes, and that half-typed input is kept.
 
+mod checks;
 mod entry;
 mod errors;
 mod expansion;

@@ -1,4 +1,4 @@
-//! What is reported before anything is rewritten. Nothing here changes the code.
+//! What the attributes and macros stand on.
 
 use crate::diag::{Diag, Mistake};
 use crate::item::{Function, has_marker};

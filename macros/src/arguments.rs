@@ -1,0 +1,127 @@
+//! Macros whose arguments are expressions that they evaluate in place.
+
+use proc_macro2::{TokenStream, TokenTree};
+use syn::parse::ParseStream;
+use syn::{Expr, Macro, Path, Token};
+
+/// Known by the last name of their path.
+const TRANSPARENT: &[&str] = &[
+    "println",
+    "print",
+    "eprintln",
+    "eprint",
+    "format",
+    "format_args",
+    "write",
+    "writeln",
+    "assert",
+    "assert_eq",
+    "assert_ne",
+    "debug_assert",
+    "debug_assert_eq",
+    "debug_assert_ne",
+    "vec",
+    "matches",
+    "dbg",
+    "panic",
+    "todo",
+    "unreachable",
+    "unimplemented",
+    "pin",
+    "join",
+    "try_join",
+    "anyhow",
+    "bail",
+    "ensure",
+    "trace",
+    "debug",
+    "info",
+    "warn",
+    "error",
+];
+
+/// Those of them that do nothing but evaluate: they neither await nor end anything.
+const QUIET: &[&str] = &[
+    "println",
+    "print",
+    "eprintln",
+    "eprint",
+    "format",
+    "format_args",
+    "write",
+    "writeln",
+    "vec",
+    "matches",
+    "dbg",
+    "pin",
+    "anyhow",
+    "trace",
+    "debug",
+    "info",
+    "warn",
+    "error",
+];
+
+/// Expressions with what separates them, and what is left unread.
+pub(crate) type Arguments = (Vec<(Expr, Option<TokenTree>)>, TokenStream);
+
+/// Whether the macro evaluates its arguments in place.
+pub(crate) fn is_transparent(path: &Path) -> bool {
+    ends_with_one_of(path, TRANSPARENT)
+}
+
+/// Whether the macro does nothing else, either.
+pub(crate) fn is_quiet(path: &Path) -> bool {
+    ends_with_one_of(path, QUIET)
+}
+
+fn ends_with_one_of(path: &Path, names: &[&str]) -> bool {
+    let last = path.segments.last();
+    last.is_some_and(|last| names.iter().any(|name| last.ident == name))
+}
+
+/// Whether a macro is known by its path to join the futures it is given.
+pub(crate) fn joins_foreign_futures(path: &Path) -> bool {
+    let names = names(path);
+    matches!(
+        strs(&names)[..],
+        ["tokio" | "futures" | "futures_util", "join" | "try_join"]
+    )
+}
+
+/// The names in a path: `tokio`, `task`, `spawn`.
+pub(crate) fn names(path: &Path) -> Vec<String> {
+    let segments = path.segments.iter();
+    segments.map(|segment| segment.ident.to_string()).collect()
+}
+
+/// To be matched with a slice of literals.
+pub(crate) fn strs(names: &[String]) -> Vec<&str> {
+    names.iter().map(String::as_str).collect()
+}
+
+/// The arguments of a macro, if they read as expressions.
+pub(crate) fn arguments(mac: &Macro) -> Option<Arguments> {
+    // The second argument of this one is a pattern.
+    let first_only = ends_with_one_of(&mac.path, &["matches"]);
+    mac.parse_body_with(|input: ParseStream| list(input, first_only))
+        .ok()
+}
+
+fn list(input: ParseStream, first_only: bool) -> syn::Result<Arguments> {
+    let mut parts = Vec::new();
+    while !input.is_empty() && (parts.is_empty() || !first_only) {
+        let expr = input.parse()?;
+        let separated = input.peek(Token![,]) || input.peek(Token![;]);
+        let separator = if separated {
+            Some(input.parse()?)
+        } else {
+            None
+        };
+        if separator.is_none() && !input.is_empty() {
+            return Err(input.error("expected `,`"));
+        }
+        parts.push((expr, separator));
+    }
+    Ok((parts, input.parse()?))
+}

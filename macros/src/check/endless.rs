@@ -1,0 +1,210 @@
+//! [blocking]: loops that nothing can end.
+
+use super::{Check, Finding};
+use crate::arguments::{arguments, is_quiet};
+use crate::item::has_marker;
+use proc_macro2::TokenStream;
+use quote::ToTokens;
+use syn::visit::{self, Visit};
+use syn::{Attribute, Expr, ExprLoop, ExprWhile, Label, Lifetime, Lit, Macro};
+
+/// A `loop` or `while true` that can neither await nor end, and has no checkpoint.
+pub(super) fn check(expr: &Expr, loops: bool) -> Option<(TokenStream, Finding)> {
+    let endless = Endless::of(expr)?;
+    if has_checkpoint(endless.attrs, loops) || endless.has_way_out(loops) {
+        return None;
+    }
+    let help = if has_marker(endless.attrs, "no_checkpoint") {
+        "remove `#[no_checkpoint]`"
+    } else {
+        "write `#[checkpoint]` above it: then each iteration can be cancelled and lets others run"
+    };
+    let finding = Finding {
+        check: Check::Blocking,
+        what: format!("this `{}` can never be cancelled", endless.keyword),
+        why: "there is no await, `break`, `return` or `?` in it, so that it never stops nor waits",
+        help: help.to_owned(),
+    };
+    Some((endless.keyword, finding))
+}
+
+/// A loop without a condition.
+struct Endless<'e> {
+    attrs: &'e [Attribute],
+    label: Option<&'e Label>,
+    /// `loop` or `while true`
+    keyword: TokenStream,
+    body: &'e syn::Block,
+}
+
+impl<'e> Endless<'e> {
+    fn of(expr: &'e Expr) -> Option<Self> {
+        match expr {
+            Expr::Loop(ExprLoop {
+                attrs,
+                label,
+                loop_token,
+                body,
+            }) => Some(Self {
+                attrs,
+                label: label.as_ref(),
+                keyword: loop_token.to_token_stream(),
+                body,
+            }),
+            Expr::While(ExprWhile {
+                attrs,
+                label,
+                while_token,
+                cond,
+                body,
+            }) if is_true(cond) => {
+                let mut keyword = while_token.to_token_stream();
+                cond.to_tokens(&mut keyword);
+                Some(Self {
+                    attrs,
+                    label: label.as_ref(),
+                    keyword,
+                    body,
+                })
+            }
+            _ => None,
+        }
+    }
+
+    fn has_way_out(&self, loops: bool) -> bool {
+        let mut ways = WaysOut {
+            own: self.label.map(|label| &label.name),
+            inner: Vec::new(),
+            depth: 0,
+            loops,
+            found: false,
+        };
+        ways.visit_block(self.body);
+        ways.found
+    }
+}
+
+fn is_true(cond: &Expr) -> bool {
+    matches!(cond, Expr::Lit(lit) if matches!(&lit.lit, Lit::Bool(lit) if lit.value))
+}
+
+fn has_checkpoint(attrs: &[Attribute], loops: bool) -> bool {
+    (loops || has_marker(attrs, "checkpoint")) && !has_marker(attrs, "no_checkpoint")
+}
+
+/// Looks for what waits in a loop or ends it. Where that cannot be known, in a macro,
+/// it counts as found.
+struct WaysOut<'e> {
+    own: Option<&'e Lifetime>,
+    /// Labels inside of the loop.
+    inner: Vec<&'e Lifetime>,
+    /// How many loops further in.
+    depth: usize,
+    loops: bool,
+    found: bool,
+}
+
+impl<'e> WaysOut<'e> {
+    fn visit_inner(&mut self, label: Option<&'e Label>, is_loop: bool, expr: &'e Expr) {
+        self.inner.extend(label.map(|label| &label.name));
+        self.depth += usize::from(is_loop);
+        visit::visit_expr(self, expr);
+        self.depth -= usize::from(is_loop);
+        if label.is_some() {
+            self.inner.pop();
+        }
+    }
+
+    fn visit_inner_loop(&mut self, attrs: &[Attribute], label: Option<&'e Label>, expr: &'e Expr) {
+        // One that has no way out either is reported itself, and enough.
+        let stays = Endless::of(expr).is_some_and(|inner| !inner.has_way_out(self.loops));
+        self.found |= stays || has_checkpoint(attrs, self.loops);
+        if !self.found {
+            self.visit_inner(label, true, expr);
+        }
+    }
+
+    fn is_inner(&self, label: &Lifetime) -> bool {
+        self.inner.iter().any(|inner| inner.ident == label.ident)
+    }
+
+    fn is_own(&self, label: &Lifetime) -> bool {
+        self.own.is_some_and(|own| own.ident == label.ident)
+    }
+}
+
+impl<'ast> Visit<'ast> for WaysOut<'ast> {
+    fn visit_expr(&mut self, expr: &'ast Expr) {
+        if self.found {
+            return;
+        }
+        match expr {
+            Expr::Await(_)
+            | Expr::Return(_)
+            | Expr::Try(_)
+            | Expr::Yield(_)
+            | Expr::Verbatim(_) => {
+                self.found = true;
+            }
+            Expr::Break(jump) => {
+                self.found = match &jump.label {
+                    None => self.depth == 0,
+                    Some(label) => !self.is_inner(label),
+                };
+                visit::visit_expr(self, expr);
+            }
+            Expr::Continue(jump) => {
+                let label = jump.label.as_ref();
+                self.found =
+                    label.is_some_and(|label| !self.is_inner(label) && !self.is_own(label));
+            }
+            Expr::Loop(inner) => self.visit_inner_loop(&inner.attrs, inner.label.as_ref(), expr),
+            Expr::While(inner) => self.visit_inner_loop(&inner.attrs, inner.label.as_ref(), expr),
+            Expr::ForLoop(inner) => self.visit_inner_loop(&inner.attrs, inner.label.as_ref(), expr),
+            Expr::Block(block) => self.visit_inner(block.label.as_ref(), false, expr),
+            Expr::Call(call) if diverges(&call.func) => self.found = true,
+            // Code of their own, which runs elsewhere.
+            Expr::Async(_) | Expr::Closure(_) | Expr::Const(_) => {}
+            _ => visit::visit_expr(self, expr),
+        }
+    }
+
+    fn visit_macro(&mut self, mac: &'ast Macro) {
+        let args = arguments(mac).filter(|_| is_quiet(&mac.path));
+        let Some((args, _)) = args else {
+            self.found = true;
+            return;
+        };
+        for (arg, _) in &args {
+            let mut inside = WaysOut {
+                own: None,
+                inner: Vec::new(),
+                depth: self.depth,
+                loops: self.loops,
+                found: false,
+            };
+            inside.visit_expr(arg);
+            self.found |= inside.found;
+        }
+    }
+
+    fn visit_item(&mut self, _: &'ast syn::Item) {}
+    fn visit_attribute(&mut self, _: &'ast Attribute) {}
+}
+
+/// Functions of the standard library that do not return.
+const DIVERGING: &[&str] = &[
+    "exit",
+    "abort",
+    "resume_unwind",
+    "panic_any",
+    "unreachable_unchecked",
+];
+
+fn diverges(func: &Expr) -> bool {
+    let Expr::Path(func) = func else {
+        return false;
+    };
+    let last = func.path.segments.last();
+    last.is_some_and(|last| DIVERGING.iter().any(|name| last.ident == name))
+}

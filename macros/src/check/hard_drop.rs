@@ -1,0 +1,166 @@
+//! [`hard_drop`]: futures that are dropped in the middle, without their cleanup.
+
+use super::{Call, Check, Finding, short, text};
+use crate::arguments::{names, strs};
+use crate::path::Crate;
+use proc_macro2::{Spacing, TokenStream, TokenTree};
+use syn::{Expr, ExprCall, ExprMethodCall, Macro};
+
+const WHY: &str =
+    "a dropped future cannot await: its `defer!` blocks are lost, and its tasks stay behind";
+
+/// A function that drops what it is given.
+pub(super) fn check_path(path: &[&str], call: &Call, krate: &str) -> Option<Finding> {
+    let name = call.name();
+    match path {
+        ["tokio", "time", function @ ("timeout" | "timeout_at")]
+        | ["time", function @ ("timeout" | "timeout_at")] => Some(Finding {
+            check: Check::HardDrop,
+            what: format!("`{name}` drops a late future in the middle"),
+            why: WHY,
+            help: timeout_help(function, call, krate),
+        }),
+        [
+            "futures" | "futures_util",
+            "future",
+            "select_all" | "select_ok",
+        ]
+        | ["future", "select_all" | "select_ok"] => Some(Finding {
+            check: Check::HardDrop,
+            what: format!("`{name}` drops the futures that lose in the middle"),
+            why: WHY,
+            help: format!(
+                "write `{krate}::race! {{ … }}`, or spawn them in a `task_group!` and take the first \
+                 result of their `TaskSet`: `tasks.next().await`"
+            ),
+        }),
+        _ => None,
+    }
+}
+
+fn timeout_help(function: &str, call: &Call, krate: &str) -> String {
+    match call.args.and_then(|args| args.get(1)) {
+        Some(future) if is_lent(future) => race_help(function, call),
+        _ => format!(
+            "write `{krate}::{function}({})`, whose error is `Cancelled`",
+            call.args()
+        ),
+    }
+}
+
+/// `timeout(limit, &mut future)`.
+pub(super) fn check_lent<'e>(call: &'e ExprCall, krate: &Crate) -> Option<(&'e Expr, Finding)> {
+    let Expr::Path(func) = &*call.func else {
+        return None;
+    };
+    let name = ["timeout", "timeout_at"]
+        .into_iter()
+        .find(|name| krate.names(&func.path, name))?;
+    let future = call.args.get(1).filter(|future| is_lent(future))?;
+    let call = Call {
+        path: &func.path,
+        args: Some(&call.args),
+    };
+    let finding = Finding {
+        check: Check::HardDrop,
+        what: format!("`{name}` on a future that is only lent to it"),
+        why: "past the limit the future has been left, and whoever owns it cannot poll it again",
+        help: race_help(name, &call),
+    };
+    Some((future, finding))
+}
+
+fn race_help(function: &str, call: &Call) -> String {
+    let arg = |index| {
+        let arg = call.args.and_then(|args| args.get(index));
+        arg.map_or_else(|| "…".to_owned(), short)
+    };
+    let sleep = if function == "timeout" {
+        "sleep"
+    } else {
+        "sleep_until"
+    };
+    format!(
+        "write `race! {{ value = {} => …, () = tokio::time::{sleep}({}) => … }}`, which leaves \
+         the future as it is",
+        arg(1),
+        arg(0)
+    )
+}
+
+// Whether a future belongs to someone else, as in `race!`.
+fn is_lent(future: &Expr) -> bool {
+    match future {
+        Expr::Reference(reference) => reference.mutability.is_some(),
+        Expr::MethodCall(call) => call.method == "as_mut" && call.args.is_empty(),
+        _ => false,
+    }
+}
+
+/// A method that drops what it is given.
+pub(super) fn check_method(call: &ExprMethodCall, krate: &str) -> Option<Finding> {
+    let name = call.method.to_string();
+    let telling = matches!(&*name, "run_until_cancelled" | "run_until_cancelled_owned");
+    let [future] = call.args.iter().collect::<Vec<_>>()[..] else {
+        return None;
+    };
+    telling.then(|| Finding {
+        check: Check::HardDrop,
+        what: format!("`{name}` drops its future in the middle"),
+        why: WHY,
+        help: format!(
+            "write `{krate}::Scope::new().cancel_when({}.cancelled()).run({}).await`",
+            short(&call.receiver),
+            short(future)
+        ),
+    })
+}
+
+/// A macro that drops its branches.
+pub(super) fn check_macro(path: &[&str], mac: &Macro, krate: &str) -> Option<Finding> {
+    let name = text(&mac.path);
+    if is_select(mac) {
+        return Some(Finding {
+            check: Check::HardDrop,
+            what: format!("`{name}!` drops the branches that lose in the middle"),
+            why: WHY,
+            help: format!("write `{krate}::race! {{ … }}`: it takes the same branches"),
+        });
+    }
+    matches!(path, ["tokio" | "futures" | "futures_util", "try_join"]).then(|| Finding {
+        check: Check::HardDrop,
+        what: format!("`{name}!` drops the other branches in the middle when one fails"),
+        why: WHY,
+        help: format!("write `{krate}::try_join!({})`", short(&mac.tokens)),
+    })
+}
+
+/// Whether this is the `select!` of tokio or of futures. A bare one may be anybody's:
+/// theirs is known by its branches, `pattern = future => handler`.
+pub(super) fn is_select(mac: &Macro) -> bool {
+    match strs(&names(&mac.path))[..] {
+        ["tokio", "select"] | ["futures" | "futures_util", "select" | "select_biased"] => true,
+        ["select" | "select_biased"] => begins_with_branch(&mac.tokens),
+        _ => false,
+    }
+}
+
+// Whether there is a `=` before the first `=>`.
+fn begins_with_branch(tokens: &TokenStream) -> bool {
+    let mut assigned = false;
+    let mut joint = None;
+    for tree in tokens.clone() {
+        let TokenTree::Punct(punct) = tree else {
+            joint = None;
+            continue;
+        };
+        let (sign, before) = (punct.as_char(), joint.take());
+        match (before, sign, punct.spacing()) {
+            (Some('='), '>', _) => return assigned,
+            (None, '=', Spacing::Alone) => assigned = true,
+            _ => {}
+        }
+        joint = (punct.spacing() == Spacing::Joint).then_some(sign);
+    }
+    false
+}

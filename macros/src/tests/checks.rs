@@ -1,0 +1,359 @@
+//! The structure checks: what they find, what they leave alone, and what they advise.
+
+use super::{attribute, group, short};
+
+/// Where each finding begins in the expansion, dense.
+const ERROR: &str = "::core::compile_error!{\"";
+
+/// The findings in `expansion`, without spaces.
+fn findings(expansion: &str) -> Vec<String> {
+    let dense = short(expansion);
+    let found = dense.split(ERROR).skip(1);
+    found.map(str::to_owned).collect()
+}
+
+fn in_function(args: &str, body: &str) -> Vec<String> {
+    findings(&attribute(args, &format!("async fn f() {{ {body} }}")))
+}
+
+#[track_caller]
+fn assert_finds(body: &str, what: &str, help: &str) {
+    let found = in_function("", body);
+    assert_eq!(found.len(), 1, "{body}: {found:#?}");
+    for text in [what, help] {
+        assert!(found[0].contains(&short(text)), "{body}: {}", found[0]);
+    }
+}
+
+#[track_caller]
+fn assert_quiet(body: &str) {
+    // A body that does not read as Rust would be quiet, too.
+    let found = in_function("", &format!("{body}; tokio::spawn(canary());"));
+    assert_eq!(found.len(), 1, "{body}: {found:#?}");
+    assert!(found[0].contains("canary()"), "{body}: {found:#?}");
+}
+
+#[test]
+fn detached() {
+    for (body, help) in [
+        ("tokio::spawn(work(1));", "`g.spawn(work(1))`"),
+        ("::tokio::spawn(work());", "or `g.spawn_scoped(work())`"),
+        ("tokio::task::spawn(work());", "`g.spawn(work())`"),
+        ("task::spawn(work());", "`g.spawn(work())`"),
+        ("async_std::task::spawn(work());", "`g.spawn(work())`"),
+        ("smol::spawn(work());", "`g.spawn(work())`"),
+        (
+            "tokio::task::spawn_local(w());",
+            "`g.spawn_local(w())` in `task_group!(local,",
+        ),
+        (
+            "tokio::task::spawn_blocking(work);",
+            "`g.spawn_blocking(work)`",
+        ),
+        ("task::spawn_blocking(work);", "`g.spawn_blocking(work)`"),
+        ("std::thread::spawn(work);", "`g.spawn_blocking(work)`"),
+        ("thread::spawn(|| { });", "`g.spawn_blocking(|| { })`"),
+        ("let all = JoinSet::new();", "`TaskSet`"),
+        (
+            "let all: S = tokio::task::JoinSet::<u8>::new();",
+            "`TaskSet`",
+        ),
+        ("futures.map(tokio::spawn).count();", "`g.spawn(…)`"),
+    ] {
+        assert_finds(body, "this function", help);
+    }
+}
+
+#[test]
+fn blocking() {
+    for (body, help) in [
+        ("std::thread::sleep(d);", "`tokio::time::sleep(d).await`"),
+        ("thread::sleep(d);", "`tokio::time::sleep(d).await`"),
+        ("futures::executor::block_on(f());", "`f().await`"),
+        ("executor::block_on(async { 1 });", "`….await`"),
+        ("tokio::runtime::Handle::block_on(&h, f());", "`f().await`"),
+        ("taskscope::block_on(f());", "`f().await`"),
+        ("Handle::current().block_on(f());", "`f().await`"),
+        ("self.rt.block_on(f());", "`f().await`"),
+        ("tx.blocking_send(1);", "`tx.send(1).await`"),
+        ("self.rx.blocking_recv();", "`self.rx.recv().await`"),
+        ("lock.blocking_lock();", "`lock.lock().await`"),
+        ("std::fs::read(path)?;", "`tokio::fs::read(path).await`"),
+        (
+            "std::fs::exists(path);",
+            "`tokio::fs::try_exists(path).await`",
+        ),
+        (
+            "std::fs::soft_link(a, b);",
+            "spawn_blocking(|| std::fs::soft_link(a, b))`",
+        ),
+        (
+            "std::fs::File::open(path);",
+            "`tokio::fs::File::open(path)`",
+        ),
+        (
+            "std::net::TcpStream::connect(a);",
+            "`tokio::net::TcpStream::connect(a).await`",
+        ),
+        (
+            "std::net::UdpSocket::bind(a);",
+            "`tokio::net::UdpSocket::bind(a).await`",
+        ),
+    ] {
+        assert_finds(body, "blocks the thread", help);
+    }
+}
+
+#[test]
+fn hard_drop() {
+    for (body, help) in [
+        (
+            "tokio::select! { _ = f() => {} }",
+            "`taskscope::race! { … }`",
+        ),
+        (
+            "select! { biased; Some(x) = f() => x == 1, else => {} }",
+            "race!",
+        ),
+        (
+            "futures::select! { x = f() => {}, complete => {} }",
+            "race!",
+        ),
+        (
+            "tokio::try_join!(a, b());",
+            "`taskscope::try_join!(a, b())`",
+        ),
+        ("future::select_all(all);", "`TaskSet`"),
+        ("futures::future::select_ok(all);", "`TaskSet`"),
+        (
+            "token.run_until_cancelled(f());",
+            "`taskscope::Scope::new().cancel_when(token.cancelled()).run(f()).await`",
+        ),
+        (
+            "tokio::time::timeout(d, f());",
+            "`taskscope::timeout(d, f())`",
+        ),
+        (
+            "time::timeout_at(at, f());",
+            "`taskscope::timeout_at(at, f())`",
+        ),
+        ("tokio::time::timeout(d, &mut f);", "race!"),
+    ] {
+        assert_finds(body, "in the middle", help);
+    }
+}
+
+#[test]
+fn lent_to_a_timeout() {
+    for (body, help) in [
+        (
+            "timeout(d, &mut f);",
+            "`race! { value = &mut f => …, () = tokio::time::sleep(d) => … }`",
+        ),
+        (
+            "taskscope::timeout_at(d, f.as_mut());",
+            "() = tokio::time::sleep_until(d)",
+        ),
+    ] {
+        assert_finds(body, "on a future that is only lent", help);
+    }
+}
+
+#[test]
+fn endless_loops() {
+    for body in [
+        "loop { work(); }",
+        "while true { work(); }",
+        "loop { loop { work(); } }",
+        "loop { loop { break; } }",
+        "loop { while work() { continue; } }",
+        "loop { for x in y { break; } }",
+        "'a: loop { continue 'a; }",
+        "loop { 'a: loop { break 'a; } 'b: { break 'b; } }",
+        "loop { 'a: for x in y { continue 'a; } }",
+        "loop { println!(\"{}\", work()); write!(out, \"\"); }",
+        "loop { tasks.push(async { x.await }); }",
+        "loop { let f = || return 1; let g = |x| x?; }",
+        "loop { fn inner() { return; } }",
+        "loop { #[cfg(unix)] work(); continue; }",
+    ] {
+        assert_finds(body, "can never be cancelled", "`#[checkpoint]`");
+    }
+    let found = in_function("loops", "#[no_checkpoint] loop { work(); }");
+    assert!(found[0].contains("remove`#[no_checkpoint]`"), "{found:?}");
+}
+
+#[test]
+fn loops_with_a_way_out() {
+    for body in [
+        "loop { f().await; }",
+        "loop { if work() { break; } }",
+        "loop { let Some(x) = y else { break }; }",
+        "loop { return; }",
+        "loop { x?; }",
+        "'a: loop { loop { break 'a; } }",
+        "'a: { loop { break 'a; } }",
+        "'a: for x in y { loop { continue 'a; } }",
+        "loop { while f().await { } }",
+        "loop { println!(\"{}\", f().await); }",
+        "loop { println!(\"{}\", x?); }",
+        "loop { anything!(); }",
+        "loop { race! { _ = f() => {} } }",
+        "loop { join!(a, b); }",
+        "loop { assert!(work()); }",
+        "loop { if work() { panic!() } }",
+        "loop { if work() { std::process::exit(1) } }",
+        "loop { defer! { f().await; } work(); }",
+        "#[checkpoint] loop { work(); }",
+        "#[taskscope::checkpoint] while true { work(); }",
+        "loop { #[checkpoint] for x in y { work(); } }",
+        "while x { work(); }",
+        "while let Some(x) = y.pop() { work(); }",
+        "for x in y { work(); }",
+        "let f = || loop { work(); };",
+    ] {
+        assert_quiet(body);
+    }
+    assert_eq!(in_function("loops", "loop { work(); }"), [""; 0]);
+}
+
+#[test]
+fn names_of_the_users_own() {
+    for body in [
+        "spawn(work()); g.spawn(work()); self.spawn(work()); Self::spawn(work());",
+        "crate::task::spawn(w()); self::thread::spawn(w); super::thread::sleep(d); crate::tokio::spawn(w());",
+        "spawn::all(); select::first(); timeout::short(d, &mut f); my::task::spawn(w()); pool::spawn(w());",
+        "sleep(d); block_on(f()); self.block_on(f()); tiles.block_on(); ui::block_on(tile);",
+        "fs::read(path); tokio::fs::read(path); File::open(path); crate::std::fs::read(path);",
+        "std::fs::Permissions::from_mode(1); std::net::Ipv4Addr::new(127, 0, 0, 1); std::net::SocketAddr::new(a, 1);",
+        "std::fs::File::from(fd); std::net::TcpListener::from(fd);",
+        "select!(name, age from users); select(a, b); crate::select! { a = f() => {} } self::select!(a = b => c);",
+        "crossbeam::select! { recv(r) -> x => y = x, }  select! { recv(r) -> msg => x = 1, default => {} }",
+        "select_all(all); stream::select_all(all); futures::stream::select_all(all);",
+        "timeout(d, f()); timeout(d, &f); x.timeout(d, &mut f); timeout(&mut f); client::timeout(d, &mut f);",
+        "std::time::Duration::from_secs(1); tokio::time::sleep(d); handle.abort(); tokio::join!(a, b);",
+        "try_join!(a, b); taskscope::try_join!(a, b); futures::future::join_all(all);",
+        "tx.blocking_send(); x.blocking_recv(1); self.blocking_send(1); self.run_until_cancelled(f());",
+        "set.spawn(f()); JoinSet::len(&set); thread::current(); std::thread::available_parallelism();",
+        "#[path = \"tokio::spawn\"] let x: fn(tokio::spawn) = 1; let tokio = spawn;",
+        "fn inner() { std::thread::sleep(d); } const { std::thread::sleep(d) };",
+    ] {
+        assert_quiet(body);
+    }
+}
+
+#[test]
+fn code_of_the_function_is_read() {
+    for body in [
+        "async { tokio::spawn(f()) };",
+        "async move |x| tokio::spawn(x);",
+        "|x| tokio::spawn(x);",
+        "|x| async { std::thread::sleep(d) };",
+        "if let Some(x) = tokio::spawn(f()).await {}",
+        "println!(\"{}\", tokio::spawn(f()));",
+        "join!(f(), async { tokio::spawn(g()) });",
+        "race! { x = f(), if std::fs::exists(p) => {} }",
+        "race! { x = f() => { tokio::spawn(x); } else => {} }",
+        "defer! { std::thread::sleep(d); }  f().await",
+        "'a: { if x { tokio::spawn(f()); } }",
+        "f(tokio::spawn(g())).x[tokio_index];",
+    ] {
+        assert_eq!(in_function("", body).len(), 1, "{body}");
+    }
+    // Free to block: it may be for another thread.
+    assert_quiet("g.spawn_blocking(move || { std::thread::sleep(d); loop { work(); } });");
+}
+
+#[test]
+fn each_check_is_switched_off_by_its_name() {
+    let body = "tokio::spawn(f()); std::thread::sleep(d); loop { work(); } select! { _ = f() => {} } timeout(d, &mut f);";
+    for (args, count) in [
+        ("", 5),
+        ("allow(detached)", 4),
+        ("allow(blocking)", 3),
+        ("allow(hard_drop)", 3),
+        ("allow(blocking, hard_drop)", 1),
+        ("allow(detached, blocking, hard_drop)", 0),
+    ] {
+        let item = format!(
+            "impl S {{ async fn f(&self) {{ {body} }} fn g() {{ {body} }} #[cancellable] async fn h() {{ {body} }} }}"
+        );
+        assert_eq!(findings(&attribute(args, &item)).len(), count, "{args}");
+        let module = format!("mod m {{ mod n {{ async fn f() {{ {body} }} }} }}");
+        assert_eq!(findings(&attribute(args, &module)).len(), count, "{args}");
+        assert_eq!(in_function(args, body).len(), count, "{args}");
+        let comma = if args.is_empty() { "" } else { "," };
+        let found = findings(&group(&format!("{args} {comma} |g| {{ {body} }}")));
+        assert_eq!(found.len(), count, "{args}: {found:?}");
+    }
+}
+
+#[test]
+fn groups_read_their_own_body() {
+    let body = "task_group!(limit = 2, |group| { tokio::spawn(f()); Ok(()) }).await";
+    assert_quiet(body);
+    let found = findings(&group("limit = 2, |group| { tokio::spawn(f()); Ok(()) }"));
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].contains("write`group.spawn(f())`,or"), "{found:?}");
+    assert!(
+        found[0].contains("`allow(detached)`infrontofthebody"),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn groups_are_handed_the_options() {
+    let expansion = attribute(
+        "allow(detached, hard_drop), loops, crate = a::b",
+        "async fn f() { println!(\"{}\", task_group!(limit = 2, |g| Ok(()))); }",
+    );
+    let handed_on = "@(crate = a::b, loops, allow(detached, hard_drop)) limit = 2, |g| Ok(())";
+    assert!(short(&expansion).contains(&short(handed_on)), "{expansion}");
+
+    let expansion = short(&group(
+        "@(crate = a::b, loops, allow(detached)) allow(blocking), |g| {
+            tokio::spawn(f());
+            std::thread::sleep(d);
+            loop { work(); }
+            task_group!(|h| Ok(())).await
+        }",
+    ));
+    assert_eq!(findings(&expansion), [""; 0], "{expansion}");
+    assert!(expansion.starts_with("a::b::TaskGroup"), "{expansion}");
+    assert!(
+        expansion.contains("loop{a::b::__private::gate().await;work();}"),
+        "{expansion}"
+    );
+    let nested = "task_group!(@(crate=a::b,loops,allow(detached,blocking))|h|Ok(()))";
+    assert!(expansion.contains(nested), "{expansion}");
+}
+
+#[test]
+fn a_group_given_as_an_argument_is_named() {
+    let item = "async fn f(n: u32, tasks: &Group<'_, Error>) { tokio::spawn(work()); }";
+    let found = findings(&attribute("", item));
+    assert!(
+        found[0].contains("write`tasks.spawn(work())`,or"),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn long_arguments_are_left_out() {
+    let body = "tokio::spawn(async move { client.fetch(first_address, second_address).await });";
+    assert_finds(body, "this function", "`g.spawn(…)`");
+}
+
+#[test]
+fn findings_come_beside_the_rewritten_function() {
+    let expansion = attribute(
+        "",
+        "async fn f() { tokio::spawn(g()).await; select! { _ = f() => {} } }",
+    );
+    assert_eq!(findings(&expansion).len(), 2, "{expansion}");
+    let rewritten = "async fn f() { P::after(P::gate().await, tokio::spawn(g())).await; select! { _ = f() => {} } }";
+    assert!(
+        short(&expansion).starts_with(&short(rewritten)),
+        "{expansion}"
+    );
+}
