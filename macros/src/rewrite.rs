@@ -458,8 +458,12 @@ impl VisitMut for Rewriter<'_> {
         } else {
             Kind::Plain
         };
-        let scope = Scope::new(kind, output(&expr.output));
-        self.within(scope, |this| match &mut *expr.body {
+        // Without a `->`, what a closure returns is inferred.
+        let ty = match &expr.output {
+            ReturnType::Default => None,
+            written => output(written),
+        };
+        self.within(Scope::new(kind, ty), |this| match &mut *expr.body {
             Expr::Block(body) if body.label.is_none() => {
                 this.visit_top_block(&mut body.block);
             }
@@ -483,10 +487,16 @@ impl VisitMut for Rewriter<'_> {
         }
     }
 
+    // Of a pattern, only the guard of a match arm is code.
+    fn visit_pat_mut(&mut self, pat: &mut syn::Pat) {
+        if let syn::Pat::Guard(pat) = pat {
+            self.visit_expr_mut(&mut pat.guard);
+        }
+    }
+
     // Other items, types and constants are no code of this function.
     fn visit_item_mut(&mut self, _: &mut syn::Item) {}
     fn visit_type_mut(&mut self, _: &mut Type) {}
-    fn visit_pat_mut(&mut self, _: &mut syn::Pat) {}
     fn visit_path_mut(&mut self, _: &mut syn::Path) {}
     fn visit_generic_argument_mut(&mut self, _: &mut syn::GenericArgument) {}
     fn visit_expr_const_mut(&mut self, _: &mut syn::ExprConst) {}

@@ -44,6 +44,15 @@ fn attributes_of_an_await_stay() {
 }
 
 #[test]
+fn guards_of_match_arms_are_code() {
+    assert_body(
+        "",
+        "match x { 1 if f().await => {} _ => {} }",
+        "match x { 1 if P::after(P::gate().await, f()).await => {} _ => {} }",
+    );
+}
+
+#[test]
 fn groups_and_shields_are_entered_without_a_gate() {
     assert_body(
         "",

@@ -76,7 +76,11 @@ async fn values(open: bool) -> u32 {
         defer! { step(n).await; }
         "1".parse()
     };
-    block.await.unwrap_or(0) + closure(1).await.unwrap_or(0)
+    let inferred = async |n: u32| {
+        defer! { step(n).await; }
+        n + 1
+    };
+    block.await.unwrap_or(0) + closure(1).await.unwrap_or(0) + inferred(1).await
 }
 
 #[cancellable]
