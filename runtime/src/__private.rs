@@ -3,6 +3,9 @@
 
 pub use crate::cleanup::{Body, Cleanup, Frame, Leave, LeaveBlock};
 pub use crate::context::{Done, Gate, done, gate};
+#[cfg(feature = "shutdown")]
+pub use crate::entry::Main;
+pub use crate::entry::{PausedClock, Test};
 pub use crate::exit::Exit;
 pub use crate::join::{Flatten, branch, cons, join, solo, try_join};
 pub use crate::race::{Won, all_disabled, field, race, racer};

@@ -239,6 +239,7 @@ impl<F, R> Drop for Blocking<F, R> {
         };
         node.cancel(Reason::Dropped);
         let ended = node.flags_acquire() & flag::CLOSED != 0;
+        node.detach();
         if withdraw(slot) || ended || self.abandon {
             return;
         }

@@ -62,14 +62,14 @@ struct Deferred<E> {
 }
 
 /// What a group's future owns, and has to give back however it ends.
-struct Members<E, L: Locals> {
+struct Members<E: Send + 'static, L: Locals> {
     shared: Arc<Shared<E>>,
     scoped: Children<Erased>,
     locals: L,
     deferred: Deferred<E>,
 }
 
-impl<E, L: Locals> Members<E, L> {
+impl<E: Send + 'static, L: Locals> Members<E, L> {
     fn new(shared: Arc<Shared<E>>, locals: L) -> Self {
         let deferred = Deferred {
             held: false,
@@ -91,7 +91,7 @@ impl<E, L: Locals> Members<E, L> {
     }
 }
 
-impl<E, L: Locals> Drop for Members<E, L> {
+impl<E: Send + 'static, L: Locals> Drop for Members<E, L> {
     fn drop(&mut self) {
         drop(self.shared.scoped.close());
         self.scoped.clear();
@@ -107,6 +107,7 @@ impl<E, L: Locals> Drop for Members<E, L> {
             drop(cleanup);
             report_lost(&self.shared.node.name(), self.shared.node.location());
         }
+        self.shared.desert();
         // Nobody else would tell them that the others are gone.
         self.shared.cancel_services(&Reason::Dropped);
         self.release();
@@ -194,6 +195,8 @@ pin_project! {
     // every lifetime where the type itself is a parameter of something else.
     pub(crate) struct GroupRun<T, E, F, Fut, L>
     where
+        E: Send,
+        E: 'static,
         L: Locals,
     {
         // Dropped first: it may borrow what the body borrows, and the body's
@@ -206,7 +209,7 @@ pin_project! {
     }
 }
 
-impl<T, E, F, Fut, L: Locals> GroupRun<T, E, F, Fut, L> {
+impl<T, E: Send + 'static, F, Fut, L: Locals> GroupRun<T, E, F, Fut, L> {
     pub(crate) fn new(shared: Arc<Shared<E>>, locals: L, body: F) -> Self {
         GroupRun {
             members: Members::new(shared, locals),

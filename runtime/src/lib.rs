@@ -8,6 +8,7 @@ mod boundary;
 mod caught;
 mod cleanup;
 mod context;
+mod entry;
 mod error;
 mod exit;
 mod group;
@@ -27,6 +28,10 @@ mod scoped;
 mod set;
 mod shared;
 mod shield;
+#[cfg(feature = "shutdown")]
+mod shutdown;
+#[cfg(feature = "shutdown")]
+mod signal;
 mod sync;
 mod table;
 mod task;
@@ -45,6 +50,8 @@ pub use report::{Report, ReportKind, Stats, set_report_hook, stats};
 pub use scope::{CancelHandle, Scope, ScopeRun, timeout, timeout_at};
 pub use set::TaskSet;
 pub use shield::{Shield, shield};
+#[cfg(feature = "shutdown")]
+pub use shutdown::Shutdown;
 /// Runs futures until the first one completes with a value that its pattern
 /// matches, lets the others leave in order, and then runs its handler.
 ///

@@ -1,9 +1,12 @@
 //! What went wrong where nobody could be told by a return value.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::panic::Location;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
+
+use crate::sync::Mutex;
 
 /// What a [`Report`] is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +23,9 @@ pub enum ReportKind {
     Unreported,
     /// Blocking work goes on though nobody waits for it any more.
     Abandoned,
+    /// Something blocks its thread, so that it could not even be dropped when
+    /// the grace period was over.
+    Stuck,
     /// All tasks that have a place under their group's limit wait for tasks
     /// that wait for a place.
     Stalled,
@@ -121,7 +127,7 @@ pub(crate) fn report(
     match kind {
         ReportKind::LostCleanup => LOST.fetch_add(1, Ordering::Relaxed),
         ReportKind::Overrun => OVERRUNS.fetch_add(1, Ordering::Relaxed),
-        ReportKind::Unreported | ReportKind::Abandoned | ReportKind::Stalled => 0,
+        _ => 0,
     };
     let report = Report {
         kind,
@@ -133,7 +139,39 @@ pub(crate) fn report(
     report.to_string()
 }
 
+/// Collects the reports of the threads that it is installed on.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Sink(Arc<Mutex<Vec<Report>>>);
+
+thread_local! {
+    static SINK: RefCell<Option<Sink>> = const { RefCell::new(None) };
+}
+
+impl Sink {
+    /// For the rest of this thread.
+    pub(crate) fn install(&self) {
+        SINK.set(Some(self.clone()));
+    }
+
+    /// For as long as `f` runs, which does not unwind.
+    pub(crate) fn collect<R>(&self, f: impl FnOnce() -> R) -> R {
+        let former = SINK.replace(Some(self.clone()));
+        let result = f();
+        SINK.set(former);
+        result
+    }
+
+    pub(crate) fn take(&self) -> Vec<Report> {
+        std::mem::take(&mut *self.0.lock())
+    }
+}
+
 fn publish(report: &Report) {
+    // A thread that ends has no sink any more.
+    let sink = SINK.try_with(|sink| sink.borrow().clone()).ok().flatten();
+    if let Some(sink) = sink {
+        sink.0.lock().push(report.clone());
+    }
     let hook = match HOOK.read() {
         Ok(slot) => slot.clone(),
         Err(poisoned) => poisoned.into_inner().clone(),

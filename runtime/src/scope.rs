@@ -76,13 +76,17 @@ impl<'a> Scope<'a> {
         Scope::at("scope", Location::caller())
     }
 
-    fn at(what: &'static str, location: &'static Location<'static>) -> Scope<'a> {
+    pub(crate) fn at(what: &'static str, location: &'static Location<'static>) -> Scope<'a> {
         let owner = Owner::new(Node::root(Cow::Borrowed(what), location));
         Scope {
             owner,
             timeout: None,
             when: None,
         }
+    }
+
+    pub(crate) fn node(&self) -> &Arc<Node> {
+        self.owner.node()
     }
 
     /// Names the scope, for [`Cancelled::scope`] and reports. The default is

@@ -38,6 +38,13 @@ pub(crate) enum Kind {
     Service,
 }
 
+/// What has failed so far.
+struct Failures<E> {
+    list: Vec<Failure<E>>,
+    /// The group's future was dropped: nobody will be given the list.
+    deserted: bool,
+}
+
 /// What a group's future, its handles and its tasks share.
 pub(crate) struct Shared<E> {
     pub(crate) node: Arc<Node>,
@@ -45,7 +52,7 @@ pub(crate) struct Shared<E> {
     pub(crate) limit: Option<Arc<Semaphore>>,
     /// Where tasks are spawned: the runtime that polls the group.
     pub(crate) runtime: OnceLock<Handle>,
-    failures: Mutex<Vec<Failure<E>>>,
+    failures: Mutex<Failures<E>>,
     panic: Mutex<Option<Panic>>,
     /// Whether a task was left by cancellation.
     cut: AtomicBool,
@@ -64,7 +71,10 @@ impl<E> Shared<E> {
             on_failure,
             limit: limit.map(|limit| Arc::new(Semaphore::new(limit))),
             runtime: OnceLock::new(),
-            failures: Mutex::new(Vec::new()),
+            failures: Mutex::new(Failures {
+                list: Vec::new(),
+                deserted: false,
+            }),
             panic: Mutex::new(None),
             cut: AtomicBool::new(false),
             scoped: Queue::new(),
@@ -92,8 +102,37 @@ impl<E: Send + 'static> Shared<E> {
     }
 
     pub(crate) fn fail(&self, failure: Failure<E>) {
-        self.failures.lock().push(failure);
+        self.note(failure);
         self.cancel_rest();
+    }
+
+    fn note(&self, failure: Failure<E>) {
+        let mut failures = self.failures.lock();
+        if !failures.deserted {
+            failures.list.push(failure);
+            return;
+        }
+        drop(failures);
+        self.hand_up(&[failure]);
+    }
+
+    /// The group's future is gone: what fails from now on, and what was not
+    /// returned, is reported, and attached to the scope that adopts the tasks.
+    pub(crate) fn desert(&self) {
+        let mut failures = self.failures.lock();
+        failures.deserted = true;
+        let unreturned = std::mem::take(&mut failures.list);
+        drop(failures);
+        self.hand_up(&unreturned);
+    }
+
+    fn hand_up(&self, failures: &[Failure<E>]) {
+        let above = self.node.parent();
+        for text in self.report(failures) {
+            if let Some((above, _)) = &above {
+                above.attach_failure(text);
+            }
+        }
     }
 
     fn cancel_rest(&self) {
@@ -128,7 +167,7 @@ impl<E: Send + 'static> Shared<E> {
     pub(crate) fn body_failed(&self, error: E) {
         if !self.is_echo(&error, &self.node) {
             let failure = self.body_failure(Cause::Error(error));
-            self.failures.lock().push(failure);
+            self.note(failure);
         }
         self.node.cancel(Reason::SiblingFailed);
     }
@@ -152,7 +191,7 @@ impl<E: Send + 'static> Shared<E> {
     /// Errors of some types can be asked. For the others it is inferred: the
     /// code was told of a failure, and the group is being left for one.
     fn is_echo(&self, error: &E, node: &Node) -> bool {
-        if self.failures.lock().is_empty() {
+        if self.failures.lock().list.is_empty() {
             return false;
         }
         passes_on(error).unwrap_or_else(|| {
@@ -251,7 +290,7 @@ impl<E: Send + 'static> Shared<E> {
             name: "deferred".to_owned(),
             ..self.body_failure(cause)
         };
-        self.failures.lock().push(failure);
+        self.note(failure);
     }
 }
 
@@ -263,7 +302,7 @@ impl<E: Send + 'static> Shared<E> {
         place: &mut Place,
     ) -> Poll<Result<T, GroupError<E>>> {
         let outer = place.close();
-        let failures = std::mem::take(&mut *self.failures.lock());
+        let failures = std::mem::take(&mut self.failures.lock().list);
         if let Some(panic) = self.panic.lock().take() {
             self.report(&failures);
             panic.resume();

@@ -1,0 +1,248 @@
+//! What `#[taskscope::main]` and `#[taskscope::test]` expand to.
+
+#![allow(missing_docs, reason = "the macros' own, described with them")]
+
+use std::future::Future;
+use std::io;
+use std::panic::Location;
+use std::time::{Duration, Instant};
+
+use tokio::runtime::{Builder, Runtime};
+
+use crate::caught::catch;
+use crate::report::{ReportKind, Sink};
+use crate::scope::Scope;
+#[cfg(feature = "shutdown")]
+use crate::shutdown::Shutdown;
+
+/// The runtime to be built.
+#[derive(Debug)]
+struct Flavor {
+    multi_thread: bool,
+    worker_threads: Option<usize>,
+}
+
+impl Flavor {
+    fn builder(&self) -> Builder {
+        let mut builder = if self.multi_thread {
+            multi_thread()
+        } else {
+            Builder::new_current_thread()
+        };
+        builder.enable_all();
+        if let Some(threads) = self.worker_threads {
+            builder.worker_threads(threads);
+        }
+        builder
+    }
+}
+
+#[cfg(feature = "rt-multi-thread")]
+fn multi_thread() -> Builder {
+    Builder::new_multi_thread()
+}
+
+#[cfg(not(feature = "rt-multi-thread"))]
+fn multi_thread() -> Builder {
+    Builder::new_current_thread()
+}
+
+fn built(built: io::Result<Runtime>) -> Runtime {
+    match built {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("taskscope: cannot start tokio's runtime: {error}");
+            std::process::exit(1)
+        }
+    }
+}
+
+/// `#[taskscope::main]`.
+#[cfg(feature = "shutdown")]
+#[derive(Debug)]
+pub struct Main {
+    flavor: Flavor,
+    shutdown: Shutdown,
+}
+
+#[cfg(feature = "shutdown")]
+impl Main {
+    #[allow(clippy::new_without_default, reason = "written by the macro alone")]
+    #[track_caller]
+    pub fn new() -> Main {
+        let flavor = Flavor {
+            multi_thread: true,
+            worker_threads: None,
+        };
+        Main {
+            flavor,
+            shutdown: Shutdown::new(),
+        }
+    }
+
+    pub fn flavor_current_thread(mut self) -> Self {
+        self.flavor.multi_thread = false;
+        self
+    }
+
+    pub fn worker_threads(mut self, threads: usize) -> Self {
+        self.flavor.worker_threads = Some(threads);
+        self
+    }
+
+    pub fn drain(mut self, drain: Duration) -> Self {
+        self.shutdown = self.shutdown.drain(drain);
+        self
+    }
+
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.shutdown = self.shutdown.grace(grace);
+        self
+    }
+
+    /// Runs the program; exits the process if it is cancelled.
+    pub fn run<F: Future>(self, program: F) -> F::Output {
+        let runtime = built(self.flavor.builder().build());
+        self.shutdown.block_on(runtime, program)
+    }
+}
+
+/// `#[taskscope::test]`.
+#[derive(Debug)]
+pub struct Test {
+    name: &'static str,
+    flavor: Flavor,
+    start_paused: bool,
+    location: &'static Location<'static>,
+}
+
+/// Whether `start_paused` can be given: with feature `test-util`.
+#[diagnostic::on_unimplemented(
+    message = "`start_paused` needs tokio's paused clock",
+    note = "enable feature `test-util` of taskscope, among the dev-dependencies"
+)]
+pub trait PausedClock {
+    fn paused(self) -> bool;
+}
+
+#[cfg(feature = "test-util")]
+impl PausedClock for bool {
+    fn paused(self) -> bool {
+        self
+    }
+}
+
+impl Test {
+    #[track_caller]
+    pub fn new(name: &'static str) -> Test {
+        let flavor = Flavor {
+            multi_thread: false,
+            worker_threads: None,
+        };
+        Test {
+            name,
+            flavor,
+            start_paused: false,
+            location: Location::caller(),
+        }
+    }
+
+    #[cfg(feature = "rt-multi-thread")]
+    pub fn flavor_multi_thread(mut self) -> Self {
+        self.flavor.multi_thread = true;
+        self
+    }
+
+    pub fn worker_threads(mut self, threads: usize) -> Self {
+        self.flavor.worker_threads = Some(threads);
+        self
+    }
+
+    pub fn start_paused(mut self, paused: impl PausedClock) -> Self {
+        self.start_paused = paused.paused();
+        self
+    }
+
+    /// Runs the test.
+    ///
+    /// # Panics
+    ///
+    /// With the test's own panic, or when a task or a cleanup was left behind.
+    pub fn run<F: Future>(self, test: F) -> F::Output {
+        let sink = Sink::default();
+        let caught = sink.collect(|| catch(|| self.run_watched(test, &sink)));
+        let (output, mut left) = match caught {
+            Ok(ended) => ended,
+            Err(panic) => panic.resume(),
+        };
+        left.extend(sink.take().into_iter().filter_map(|report| {
+            use ReportKind::{Abandoned, LostCleanup, Overrun};
+            let bad = matches!(report.kind(), LostCleanup | Overrun | Abandoned);
+            bad.then(|| report.to_string())
+        }));
+        assert!(
+            left.is_empty(),
+            "test `{}` left something behind:\n  {}",
+            self.name,
+            left.join("\n  ")
+        );
+        output
+    }
+
+    fn run_watched<F: Future>(&self, test: F, sink: &Sink) -> (F::Output, Vec<String>) {
+        let runtime = built(self.builder(sink).build());
+        let scope = Scope::at(self.name, self.location);
+        let root = scope.node().clone();
+        let (outcome, mut left) = runtime.block_on(async {
+            let mut left = Vec::new();
+            let outcome = scope
+                .run(async {
+                    let output = test.await;
+                    // What is still there, when only the test's end is.
+                    for task in root.leaves_below(usize::MAX) {
+                        left.push(format!(
+                            "task `{}` was still running (spawned at {}, last checkpoint at {})",
+                            task.path, task.location, task.last
+                        ));
+                    }
+                    output
+                })
+                .await;
+            (outcome, left)
+        });
+        let alive = runtime.block_on(alive_for(Duration::from_millis(200)));
+        if alive > 0 {
+            left.push(format!(
+                "tasks spawned with `tokio::spawn` were still running: {alive}"
+            ));
+        }
+        runtime.shutdown_background();
+        match outcome {
+            Ok(output) => (output, left),
+            Err(cancelled) => panic!("test `{}` ended early: {cancelled}", self.name),
+        }
+    }
+
+    fn builder(&self, sink: &Sink) -> Builder {
+        let mut builder = self.flavor.builder();
+        let sink = sink.clone();
+        builder.on_thread_start(move || sink.install());
+        #[cfg(feature = "test-util")]
+        builder.start_paused(self.start_paused);
+        builder
+    }
+}
+
+/// How many tasks the runtime still has, once those had time to end that are
+/// about to.
+async fn alive_for(patience: Duration) -> usize {
+    let metrics = tokio::runtime::Handle::current().metrics();
+    let since = Instant::now();
+    loop {
+        let alive = metrics.num_alive_tasks();
+        if alive == 0 || since.elapsed() > patience {
+            return alive;
+        }
+        tokio::task::yield_now().await;
+    }
+}
