@@ -11,9 +11,10 @@ use crate::path::{Crate, mixed};
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 use std::mem;
+use syn::spanned::Spanned;
 use syn::token::Brace;
 use syn::visit_mut::{self, VisitMut};
-use syn::{Attribute, Block, Expr, Lifetime, Macro, ReturnType, Stmt, Token, Type};
+use syn::{Attribute, Block, Expr, Lifetime, Macro, Path, ReturnType, Stmt, Token, Type};
 
 /// Rewrites the bodies of one macro input.
 pub(crate) struct Rewriter<'a> {
@@ -409,11 +410,13 @@ impl<'a> Rewriter<'a> {
         let Some((mut parts, rest)) = arguments(mac) else {
             return;
         };
-        let branches = joins_foreign_futures(&mac.path);
+        let joins = joins_foreign_futures(&mac.path);
+        let own = joins && rest.is_empty() && own_join_fits(&mac.path, &parts);
         let mut tokens = TokenStream::new();
         for (expr, separator) in &mut parts {
             self.visit_expr_mut(expr);
-            if branches {
+            // `biased;` is no branch.
+            if joins && !own && !is_semicolon(separator.as_ref()) {
                 tokens.extend(self.branch(expr));
             } else {
                 expr.to_tokens(&mut tokens);
@@ -422,6 +425,18 @@ impl<'a> Rewriter<'a> {
         }
         tokens.extend(rest);
         mac.tokens = tokens;
+        if own {
+            self.use_own_join(&mut mac.path);
+        }
+    }
+
+    // From `tokio::join` into `::taskscope::join`.
+    fn use_own_join(&self, path: &mut Path) {
+        let krate = self.krate.at(path.span());
+        let name = path.segments.last().map(|last| &last.ident);
+        if let Ok(own) = syn::parse2(quote!(#krate::#name)) {
+            *path = own;
+        }
     }
 }
 
@@ -591,6 +606,24 @@ pub(crate) fn unwrap_operand(operand: &mut Expr) {
         }
         _ => {}
     }
+}
+
+// Another crate's `join!` gives what our own does, which also leaves the others in
+// order when a branch panics. `try_join!` differs: its error comes at once.
+fn own_join_fits(path: &Path, parts: &[(Expr, Option<TokenTree>)]) -> bool {
+    const MOST: usize = 26;
+    let name_fits = path
+        .segments
+        .last()
+        .is_some_and(|last| last.ident == "join");
+    let branches_alone = !parts
+        .iter()
+        .any(|(_, separator)| is_semicolon(separator.as_ref()));
+    name_fits && branches_alone && parts.len() <= MOST
+}
+
+fn is_semicolon(separator: Option<&TokenTree>) -> bool {
+    matches!(separator, Some(TokenTree::Punct(punct)) if punct.as_char() == ';')
 }
 
 // Whether what is awaited is a group or a shield: entering one is no checkpoint.

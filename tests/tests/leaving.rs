@@ -201,6 +201,28 @@ fn through_tokio_join() {
     });
 }
 
+/// A panic in one of them: the others are left in order, as by the own `join!`.
+#[test]
+fn a_panic_in_tokio_join_leaves_the_others_in_order() {
+    #[cancellable]
+    async fn body(log: Log) {
+        defer! { log.add("caller"); }
+        let (here, reached) = oneshot::channel();
+        tokio::join!(stay(log.clone(), "a", Some(here)), async {
+            reached.await.unwrap();
+            panic!("one of them")
+        });
+    }
+
+    both(|| async {
+        let log = Log::new();
+        let panic = caught(body(log.clone())).await.unwrap_err();
+        assert_eq!(text_of(&*panic), "one of them");
+        assert!(log.at("a cleans up") < log.at("a is clean"));
+        assert!(log.at("a is clean") < log.at("caller"));
+    });
+}
+
 #[test]
 fn through_own_join() {
     #[cancellable]

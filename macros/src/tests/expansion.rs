@@ -83,12 +83,14 @@ fn arguments_of_known_macros_are_read() {
     assert_body(
         "",
         r#"println!("{} {n}", f().await, n = g().await); vec![f().await; 3];
-        matches!(f().await, Some(1..=2) | None if true); tokio::join!(f(), g(h().await),);"#,
+        matches!(f().await, Some(1..=2) | None if true); tokio::join!(f(), g(h().await),);
+        tokio::join!(biased; f());"#,
         r#"println!("{} {n}", P::after(P::gate().await, f()).await,
             n = P::after(P::gate().await, g()).await);
         vec![P::after(P::gate().await, f()).await; 3];
         matches!(P::after(P::gate().await, f()).await, Some(1..=2) | None if true);
-        tokio::join!(P::solo(f()), P::solo(g(P::after(P::gate().await, h()).await)),);"#,
+        ::taskscope::join!(f(), g(P::after(P::gate().await, h()).await),);
+        tokio::join!(biased; P::solo(f()));"#,
     );
 }
 
