@@ -13,6 +13,10 @@ use syn::{Path, Token, parenthesized};
 pub(crate) struct Options {
     pub(crate) krate: Option<Path>,
     pub(crate) loops: bool,
+    /// On a plain function: its loops get checkpoints that return.
+    pub(crate) blocking: bool,
+    /// The future is written into the signature, with `Send`.
+    pub(crate) send: bool,
     /// The checks switched off by `allow(…)`.
     pub(crate) allow: Allow,
 }
@@ -25,7 +29,7 @@ pub(crate) struct Allow {
     pub(crate) hard_drop: bool,
 }
 
-const OPTIONS: &[&str] = &["loops", "allow", "crate"];
+const OPTIONS: &[&str] = &["loops", "blocking", "send", "allow", "crate"];
 const CHECKS: &[&str] = &["detached", "blocking", "hard_drop"];
 
 /// Names seen so far, to find the one given twice.
@@ -135,8 +139,14 @@ impl Options {
     }
 
     fn option(&mut self, name: &Ident, input: ParseStream, diag: &mut Diag) -> syn::Result<()> {
-        if name == "loops" {
-            self.loops = true;
+        let flag = match name {
+            _ if name == "loops" => Some(&mut self.loops),
+            _ if name == "blocking" => Some(&mut self.blocking),
+            _ if name == "send" => Some(&mut self.send),
+            _ => None,
+        };
+        if let Some(flag) = flag {
+            *flag = true;
             check_flag(name, input, diag)?;
         } else if name == "crate" {
             self.krate = Some(parse_crate(input)?);

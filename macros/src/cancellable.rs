@@ -1,16 +1,21 @@
 //! `#[cancellable]`: parse, check, rewrite, emit.
 
 use crate::args::Options;
-use crate::check::{Checker, Site, check_function, check_other, group_argument, is_expanded};
+use crate::blocking::{Refusal, check_blocking, returns_result};
+use crate::check::{
+    Checker, Site, check_body, check_function, check_other, group_argument, is_expanded,
+};
 use crate::diag::Diag;
 use crate::item::{Function, Target, has_marker};
 use crate::path::Crate;
 use crate::rewrite::{Kind, Rewriter, Scope, output};
-use proc_macro2::TokenStream;
+use crate::send::{check_send, refuse_boxed, send};
+use proc_macro2::{Span, TokenStream};
 use quote::ToTokens;
 use syn::visit_mut::VisitMut;
 use syn::{
-    Block, GenericArgument, ImplItem, Item, PathArguments, ReturnType, Signature, Stmt, TraitItem,
+    Block, GenericArgument, ImplItem, Item, ItemImpl, ItemTrait, PathArguments, ReturnType,
+    Signature, Stmt, TraitItem,
 };
 use syn::{Type, TypeParamBound};
 
@@ -54,18 +59,38 @@ impl Cancellable {
     }
 
     fn function(&mut self, mut function: Function) -> TokenStream {
-        if check_function(&function, &mut self.diag)
-            && let Some(body) = &mut function.body
-        {
-            self.body(&function.sig, &mut body.block);
+        if self.accepts(&function) {
+            let block = function.body.as_mut().map(|body| &mut body.block);
+            self.body(&mut function.sig, block);
+            if self.options.send {
+                function.change_head();
+            }
         }
         function.into_tokens()
     }
 
+    fn accepts(&mut self, function: &Function) -> bool {
+        if self.options.send && !check_send(&function.sig, &mut self.diag) {
+            false
+        } else if self.options.send && function.body.is_none() {
+            true
+        } else if self.options.blocking {
+            check_body(function, &mut self.diag) && check_blocking(&function.sig, &mut self.diag)
+        } else {
+            check_function(function, &mut self.diag)
+        }
+    }
+
+    // The items of a container, or one of a module.
     fn item(&mut self, item: &mut Item) {
         match item {
-            Item::Fn(f) if is_ours(&f.attrs, &f.sig, &f.block.stmts) => {
-                self.body(&f.sig, &mut f.block);
+            Item::Fn(f) if self.is_ours(&f.attrs, &f.sig, &f.block.stmts) => {
+                self.body(&mut f.sig, Some(&mut f.block));
+            }
+            Item::Impl(ItemImpl { attrs, .. }) | Item::Trait(ItemTrait { attrs, .. })
+                if self.options.send && has_marker(attrs, "async_trait") =>
+            {
+                refuse_boxed(Span::call_site(), &mut self.diag);
             }
             Item::Impl(item) => item.items.iter_mut().for_each(|item| self.impl_item(item)),
             Item::Trait(item) => item.items.iter_mut().for_each(|item| self.trait_item(item)),
@@ -79,26 +104,39 @@ impl Cancellable {
 
     fn impl_item(&mut self, item: &mut ImplItem) {
         if let ImplItem::Fn(f) = item
-            && is_ours(&f.attrs, &f.sig, &f.block.stmts)
+            && self.is_ours(&f.attrs, &f.sig, &f.block.stmts)
         {
-            self.body(&f.sig, &mut f.block);
+            self.body(&mut f.sig, Some(&mut f.block));
         }
     }
 
     fn trait_item(&mut self, item: &mut TraitItem) {
-        if let TraitItem::Fn(f) = item
-            && let Some(block) = &mut f.default
-            && is_ours(&f.attrs, &f.sig, &block.stmts)
-        {
-            self.body(&f.sig, block);
+        if let TraitItem::Fn(f) = item {
+            let stmts = f.default.as_ref().map_or(&[][..], |block| &block.stmts);
+            if self.is_ours(&f.attrs, &f.sig, stmts) {
+                self.body(&mut f.sig, f.default.as_mut());
+            }
         }
     }
 
-    fn body(&mut self, sig: &Signature, block: &mut Block) {
-        self.check(sig, block);
+    fn body(&mut self, sig: &mut Signature, mut block: Option<&mut Block>) {
+        if let Some(block) = &mut block {
+            self.check(sig, block);
+            self.rewrite(sig, block);
+        }
+        if self.options.send {
+            send(sig, block, &self.krate);
+        }
+    }
+
+    fn rewrite(&mut self, sig: &Signature, block: &mut Block) {
         if sig.asyncness.is_some() {
             let scope = Scope::new(Kind::Async, output(&sig.output));
             self.rewriter(scope).visit_top_block(block);
+        } else if self.options.blocking {
+            let mut rewriter = self.rewriter(Scope::new(Kind::Blocking, None));
+            rewriter.refusal = Some(Refusal::new(&sig.output));
+            rewriter.visit_top_block(block);
         } else {
             self.expanded_body(sig, &mut block.stmts);
         }
@@ -144,11 +182,17 @@ impl Cancellable {
         let (loops, handed_on) = (self.options.loops, &self.handed_on);
         Rewriter::new(&self.krate, &mut self.diag, loops, scope).handing_on(handed_on)
     }
-}
 
-// Async code without an attribute of its own, which would rewrite it once more.
-fn is_ours(attrs: &[syn::Attribute], sig: &Signature, stmts: &[Stmt]) -> bool {
-    (sig.asyncness.is_some() || is_expanded(stmts)) && !has_marker(attrs, "cancellable")
+    // Code of an annotated container, without an attribute of its own, which would
+    // rewrite it once more.
+    fn is_ours(&self, attrs: &[syn::Attribute], sig: &Signature, stmts: &[Stmt]) -> bool {
+        let plain = if self.options.blocking {
+            returns_result(sig)
+        } else {
+            is_expanded(stmts)
+        };
+        (sig.asyncness.is_some() || plain) && !has_marker(attrs, "cancellable")
+    }
 }
 
 /// The `T` of the first `Future<Output = T>` in a return type.

@@ -3,7 +3,7 @@
 
 use crate::diag::Mistake;
 use crate::path::mixed;
-use crate::rewrite::{Kind, Level, Rewriter, Scope, Slot};
+use crate::rewrite::{Kind, Level, Rewriter, Scope, Slot, output_hint};
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::token::Brace;
@@ -257,21 +257,9 @@ impl Rewriter<'_> {
         quote_spanned!(guard.span=> #private::Frame::#arm())
     }
 
-    // Tells an async block its type, as a function's is told: without it a value is
-    // not coerced and a bare `Ok(())` has no error type.
-    fn output_hint(&self, span: Span) -> TokenStream {
-        self.scope
-            .output
-            .as_ref()
-            .map_or_else(TokenStream::new, |output| {
-                quote_spanned! {span=>
-                    if let ::core::option::Option::Some(__taskscope_output) =
-                        ::core::option::Option::None::<#output>
-                    {
-                        return __taskscope_output;
-                    }
-                }
-            })
+    fn output_hint(&self, span: Span) -> Option<TokenStream> {
+        let output = self.scope.output.as_ref();
+        output.map(|output| output_hint(output, span))
     }
 
     // The block's value, or the jump that was noted.

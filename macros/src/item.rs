@@ -2,7 +2,7 @@
 //! body: a half-typed body is kept as it is.
 
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
-use quote::{ToTokens, TokenStreamExt};
+use quote::{ToTokens, TokenStreamExt, quote};
 use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser};
 use syn::token::Brace;
@@ -19,11 +19,13 @@ pub(crate) enum Target {
     Broken,
 }
 
-/// A function.
+/// A function, whose head is changed only by `send`.
 pub(crate) struct Function {
     pub(crate) attrs: Vec<Attribute>,
     pub(crate) sig: Signature,
     head: TokenStream,
+    /// What stands before the signature.
+    prefix: TokenStream,
     /// Nothing for a method that ends in `;`.
     pub(crate) body: Option<Body>,
 }
@@ -33,6 +35,8 @@ pub(crate) struct Head {
     pub(crate) attrs: Vec<Attribute>,
     pub(crate) vis: Visibility,
     pub(crate) sig: Signature,
+    /// `default`, which only nightly has.
+    defaultness: Option<Ident>,
     /// All of it, as it was written.
     tokens: TokenStream,
 }
@@ -134,13 +138,8 @@ impl Head {
         let mut trees: Vec<TokenTree> = tokens.into_iter().collect();
         let body = opened(trees.pop()?);
         let tokens: TokenStream = trees.into_iter().collect();
-        let (attrs, vis, sig) = function_head.parse2(tokens.clone()).ok()?;
-        let head = Self {
-            attrs,
-            vis,
-            sig,
-            tokens,
-        };
+        let mut head = function_head.parse2(tokens.clone()).ok()?;
+        head.tokens = tokens;
         Some((head, body))
     }
 }
@@ -156,12 +155,26 @@ impl Function {
             TokenTree::Punct(semi) if semi.as_char() == ';' => None,
             _ => return None,
         };
+        let Head {
+            attrs,
+            vis,
+            sig,
+            defaultness,
+            tokens,
+        } = head;
         Some(Self {
-            attrs: head.attrs,
-            sig: head.sig,
-            head: head.tokens,
+            prefix: quote!(#(#attrs)* #vis #defaultness),
+            head: tokens,
+            attrs,
+            sig,
             body,
         })
+    }
+
+    /// Takes a change of the signature into the head.
+    pub(crate) fn change_head(&mut self) {
+        let (prefix, sig) = (&self.prefix, &self.sig);
+        self.head = quote!(#prefix #sig);
     }
 
     /// The function with its body changed.
@@ -175,13 +188,18 @@ impl Function {
     }
 }
 
-fn function_head(input: ParseStream) -> syn::Result<(Vec<Attribute>, Visibility, Signature)> {
+fn function_head(input: ParseStream) -> syn::Result<Head> {
     let attrs = input.call(Attribute::parse_outer)?;
     let vis = input.parse()?;
-    if input.peek(Ident::peek_any) && input.fork().call(Ident::parse_any)? == "default" {
-        input.call(Ident::parse_any)?;
-    }
-    Ok((attrs, vis, input.parse()?))
+    let default = input.peek(Ident::peek_any) && input.fork().call(Ident::parse_any)? == "default";
+    let defaultness = default.then(|| input.call(Ident::parse_any)).transpose()?;
+    Ok(Head {
+        attrs,
+        vis,
+        sig: input.parse()?,
+        defaultness,
+        tokens: TokenStream::new(),
+    })
 }
 
 impl Body {

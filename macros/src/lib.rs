@@ -6,6 +6,7 @@
 
 mod args;
 mod arguments;
+mod blocking;
 mod cancellable;
 mod check;
 mod cleanup;
@@ -17,6 +18,7 @@ mod item;
 mod path;
 mod race;
 mod rewrite;
+mod send;
 #[cfg(test)]
 mod tests;
 
@@ -38,6 +40,8 @@ use proc_macro::TokenStream;
 /// # Options
 ///
 /// - `loops`: a checkpoint for every loop, less those marked `#[no_checkpoint]`.
+/// - `blocking`: for a plain function, see [below](#blocking-functions).
+/// - `send`: says that the future is `Send`, see [below](#futures-that-say-that-they-are-send).
 /// - `allow(detached, blocking, hard_drop)`: switches single checks off.
 /// - `crate = path`: where the runtime crate is, if not at `::taskscope`.
 ///
@@ -64,6 +68,54 @@ use proc_macro::TokenStream;
 ///     found
 /// }
 /// ```
+///
+/// # Blocking functions
+///
+/// `#[cancellable(blocking)]` stands on a plain function that `spawn_blocking` runs, and
+/// gives each iteration of its loops a checkpoint of a few nanoseconds. Blocking code
+/// cannot be dropped, so that the checkpoint returns `Err` when the scope is cancelled: the
+/// function returns a `Result` whose error is made `From<Cancelled>`, as `io::Error`,
+/// `BoxError` and `anyhow::Error` are.
+///
+/// ```ignore
+/// #[cancellable(blocking)]
+/// fn digest(blocks: &[Block]) -> Result<Digest, BoxError> {
+///     let mut digest = Digest::default();
+///     for block in blocks {
+///         digest.update(block);
+///     }
+///     Ok(digest)
+/// }
+/// ```
+///
+/// - `#[no_checkpoint]` leaves a loop as it is.
+/// - Loops in a closure are left as they are, since `return` would leave only the closure:
+///   write `checkpoint_blocking()?` there.
+/// - On an `impl`, a `trait` or a `mod` it goes for the plain functions that return a type
+///   called `Result`, or `…Result`. The async ones are made cancellable as always.
+///
+/// # Futures that say that they are `Send`
+///
+/// Whether the future of an `async fn` is `Send` is found out from its body. That does not work
+/// where the body needs to know it already, as in a function that spawns itself, and not for
+/// the methods of a trait, whose bodies are elsewhere. `#[cancellable(send)]` writes it into the
+/// signature: `async fn f(x: A) -> T` becomes `fn f(x: A) -> impl Future<Output = T> + Send`. It
+/// stands on functions, methods, an `impl`, and a `trait`, on methods without a body too.
+///
+/// ```ignore
+/// #[cancellable(send)]
+/// async fn visit(g: Group<'static>, dir: PathBuf) -> Result<(), BoxError> {
+///     let mut entries = tokio::fs::read_dir(dir).await?;
+///     while let Some(entry) = entries.next_entry().await? {
+///         if entry.file_type().await?.is_dir() {
+///             g.spawn(visit(g.clone(), entry.path()));
+///         }
+///     }
+///     Ok(())
+/// }
+/// ```
+///
+/// A function that awaits itself boxes that call, as always: `Box::pin(f(n - 1)).await`.
 ///
 /// # Async traits
 ///
@@ -231,7 +283,8 @@ pub fn race(input: TokenStream) -> TokenStream {
 /// - `worker_threads`: how many threads `"multi_thread"` has.
 /// - `crate`: the path of the runtime crate, if not at `::taskscope`.
 ///
-/// An explicit [`macro@cancellable`], for its options, stands above or below.
+/// An explicit [`macro@cancellable`], for its options, as in `#[cancellable(allow(detached))]`, stands
+/// above or below.
 ///
 /// # Examples
 ///
@@ -261,6 +314,8 @@ pub fn main(args: TokenStream, item: TokenStream) -> TokenStream {
 /// - `worker_threads`: how many threads `"multi_thread"` has.
 /// - `start_paused`: `true` to begin with tokio's clock paused.
 /// - `crate`: the path of the runtime crate, if not at `::taskscope`.
+///
+/// An explicit [`macro@cancellable`], for its options, stands above or below.
 ///
 /// # Examples
 ///

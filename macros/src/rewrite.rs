@@ -5,6 +5,7 @@
 //! `defer!` in them are the matter of `cleanup`.
 
 use crate::arguments::{arguments, is_transparent, joins_foreign_futures};
+use crate::blocking::Refusal;
 use crate::diag::{Diag, Mistake};
 use crate::item::is_marker;
 use crate::path::{Crate, mixed};
@@ -25,6 +26,8 @@ pub(crate) struct Rewriter<'a> {
     loops: bool,
     /// What a `task_group!` in the code is to begin with: options of the function.
     handed_on: TokenStream,
+    /// How a loop of the blocking function at hand is left.
+    pub(crate) refusal: Option<Refusal>,
     /// How many slots have been named.
     slots: usize,
 }
@@ -43,6 +46,8 @@ pub(crate) enum Kind {
     Async,
     /// A plain function or closure: no await, so no checkpoint.
     Plain,
+    /// A plain function whose loops have checkpoints that return.
+    Blocking,
     /// The block of the macro of this name; nothing jumps out of it.
     Cleanup(&'static str),
 }
@@ -110,7 +115,7 @@ impl Scope {
     }
 
     pub(crate) fn is_plain(&self) -> bool {
-        self.kind == Kind::Plain
+        matches!(self.kind, Kind::Plain | Kind::Blocking)
     }
 
     fn route(&mut self, jump: &Jump, valued: bool, slots: &mut usize) -> Route {
@@ -191,6 +196,7 @@ impl<'a> Rewriter<'a> {
             scope,
             loops,
             handed_on: TokenStream::new(),
+            refusal: None,
             slots: 0,
         }
     }
@@ -362,32 +368,44 @@ impl<'a> Rewriter<'a> {
         let label = parts.label.map(|label| label.name.clone());
         self.below(Level::Loop(label), |this| this.visit_block_mut(parts.body));
         if self.wants_checkpoint(parts.attrs) {
-            let gate = self.gate(parts.keyword);
-            let gate = Stmt::Expr(Expr::Verbatim(gate), Some(Token![;](mixed(parts.keyword))));
-            parts.body.stmts.insert(0, gate);
+            let checkpoint = self.loop_checkpoint(parts.keyword);
+            parts.body.stmts.insert(0, checkpoint);
+        }
+    }
+
+    fn loop_checkpoint(&self, keyword: Span) -> Stmt {
+        match &self.refusal {
+            Some(refusal) if self.scope.kind == Kind::Blocking => {
+                let leave = refusal.unless_refused(self.krate, keyword);
+                Stmt::Expr(Expr::Verbatim(leave), None)
+            }
+            _ => {
+                let semi = Token![;](mixed(keyword));
+                Stmt::Expr(Expr::Verbatim(self.gate(keyword)), Some(semi))
+            }
         }
     }
 
     // Takes the markers off a loop.
     fn wants_checkpoint(&mut self, attrs: &mut Vec<Attribute>) -> bool {
-        let plain = self.scope.is_plain();
         let marked = attrs
             .extract_if(.., |attr| is_marker(attr, "checkpoint"))
             .last();
         let unmarked = attrs
             .extract_if(.., |attr| is_marker(attr, "no_checkpoint"))
             .last();
-        if let Some(marker) = marked.as_ref().filter(|_| plain) {
-            self.diag.mistake_over(
-                marker,
-                &Mistake {
-                    what: "`#[checkpoint]` in code that is not async",
-                    why: "a checkpoint awaits, and a plain closure or function cannot",
-                    help: "put it on a loop of the async code, or make the closure `async`",
-                },
-            );
-        }
-        !plain && (marked.is_some() || self.loops) && unmarked.is_none()
+        let all = match self.scope.kind {
+            Kind::Blocking => true,
+            Kind::Plain => {
+                if let Some(marker) = &marked {
+                    let mistake = self.refusal.as_ref().map_or(&IN_PLAIN, |_| &IN_CLOSURE);
+                    self.diag.mistake_over(marker, mistake);
+                }
+                return false;
+            }
+            Kind::Async | Kind::Cleanup(_) => self.loops,
+        };
+        (marked.is_some() || all) && unmarked.is_none()
     }
 
     // From an argument of another crate's `join!` into a branch, which leaves in
@@ -439,6 +457,18 @@ impl<'a> Rewriter<'a> {
         }
     }
 }
+
+const IN_PLAIN: Mistake = Mistake {
+    what: "`#[checkpoint]` in code that is not async",
+    why: "a checkpoint awaits, and a plain closure or function cannot",
+    help: "put it on a loop of the async code, or make the closure `async`",
+};
+
+const IN_CLOSURE: Mistake = Mistake {
+    what: "`#[checkpoint]` in a closure of a blocking function",
+    why: "the checkpoint of a loop returns, which would leave the closure alone",
+    help: "write the loop outside the closure, or call `taskscope::checkpoint_blocking()` in it",
+};
 
 impl VisitMut for Rewriter<'_> {
     fn visit_expr_mut(&mut self, expr: &mut Expr) {
@@ -574,6 +604,18 @@ pub(crate) fn output(output: &ReturnType) -> Option<Type> {
     let mut ty = Type::clone(ty);
     Inferred.visit_type_mut(&mut ty);
     (!matches!(ty, Type::Infer(_) | Type::Never(_))).then_some(ty)
+}
+
+/// Tells an async block its type, as a function's is told: without it a value is not
+/// coerced, and a bare `Ok(())` has no error type.
+pub(crate) fn output_hint(output: &Type, span: Span) -> TokenStream {
+    quote_spanned! {span=>
+        if let ::core::option::Option::Some(__taskscope_output) =
+            ::core::option::Option::None::<#output>
+        {
+            return __taskscope_output;
+        }
+    }
 }
 
 // From `impl Trait` into `_`.

@@ -94,7 +94,8 @@ impl<T> Returns for fn() -> T {
     type Output = T;
 }
 
-type Never = <fn() -> ! as Returns>::Output;
+/// `!`.
+pub type Never = <fn() -> ! as Returns>::Output;
 
 impl TaskOutput for Never {
     type Value = Infallible;

@@ -7,7 +7,13 @@ use syn::{Attribute, Expr, Signature, Stmt};
 
 /// A function that can be cancelled has a body with async code in it.
 pub(crate) fn check_function(function: &Function, diag: &mut Diag) -> bool {
-    let Some(body) = &function.body else {
+    let stmts = function.body.as_ref().map(|body| &body.block.stmts);
+    check_body(function, diag) && stmts.is_some_and(|stmts| check_async(&function.sig, stmts, diag))
+}
+
+/// A function that can be cancelled has a body, and the attribute once.
+pub(crate) fn check_body(function: &Function, diag: &mut Diag) -> bool {
+    if function.body.is_none() {
         diag.mistake(
             function.sig.ident.span(),
             &Mistake {
@@ -17,9 +23,9 @@ pub(crate) fn check_function(function: &Function, diag: &mut Diag) -> bool {
             },
         );
         return false;
-    };
+    }
     check_once(&function.attrs, diag);
-    check_async(&function.sig, &body.block.stmts, diag)
+    true
 }
 
 fn check_once(attrs: &[Attribute], diag: &mut Diag) {
@@ -55,7 +61,7 @@ fn check_async(sig: &Signature, stmts: &[Stmt], diag: &mut Diag) -> bool {
                 what: "`#[cancellable]` on a function that is not async",
                 why: "a function is cancelled where it awaits, and this one cannot await",
                 help: &format!(
-                    "write `async fn {name}`; below another attribute, move `#[cancellable]` above it"
+                    "write `async fn {name}`, or `#[cancellable(blocking)]`; below another attribute, move `#[cancellable]` above it"
                 ),
             },
         );

@@ -11,7 +11,9 @@ mod endless;
 mod hard_drop;
 mod item;
 
-pub(crate) use item::{check_function, check_other, is_expanded, stray_guard, stray_marker};
+pub(crate) use item::{
+    check_body, check_function, check_other, is_expanded, stray_guard, stray_marker,
+};
 
 use crate::args::Allow;
 use crate::arguments::{arguments, is_transparent, names, strs};

@@ -1,11 +1,13 @@
 //! Expansions as text: what good input becomes, and that half-typed input is kept.
 
+mod blocking;
 mod checks;
 mod entry;
 mod errors;
 mod expansion;
 mod half_typed;
 mod race;
+mod send;
 
 use crate::cancellable::cancellable;
 use crate::group::task_group;
