@@ -2,9 +2,7 @@
 
 use crate::args::Options;
 use crate::blocking::{Refusal, check_blocking, returns_result};
-use crate::check::{
-    Checker, Site, check_body, check_function, check_other, group_argument, is_expanded,
-};
+use crate::check::{Checker, Own, Site, check_body, check_function, check_other, is_expanded};
 use crate::diag::Diag;
 use crate::item::{Function, Target, has_marker};
 use crate::path::Crate;
@@ -12,6 +10,7 @@ use crate::rewrite::{Kind, Rewriter, Scope, output};
 use crate::send::{check_send, refuse_boxed, send};
 use proc_macro2::{Span, TokenStream};
 use quote::ToTokens;
+use syn::visit::Visit;
 use syn::visit_mut::VisitMut;
 use syn::{
     Block, GenericArgument, ImplItem, Item, ItemImpl, ItemTrait, PathArguments, ReturnType,
@@ -27,6 +26,7 @@ pub(crate) fn cancellable(args: TokenStream, item: TokenStream) -> TokenStream {
         krate: Crate::new(options.krate.clone()),
         handed_on: options.handed_on(),
         options,
+        own: Own::default(),
         diag,
     };
     let mut tokens = cancellable.target(item);
@@ -39,6 +39,8 @@ struct Cancellable {
     options: Options,
     /// What groups in the function are told of the options.
     handed_on: TokenStream,
+    /// What the module at hand declares.
+    own: Own,
     diag: Diag,
 }
 
@@ -96,10 +98,20 @@ impl Cancellable {
             Item::Trait(item) => item.items.iter_mut().for_each(|item| self.trait_item(item)),
             Item::Mod(item) => {
                 let items = item.content.iter_mut().flat_map(|(_, items)| items);
-                items.for_each(|item| self.item(item));
+                self.module(items.collect());
             }
             _ => {}
         }
+    }
+
+    // A module, whose names are not those around it.
+    fn module(&mut self, items: Vec<&mut Item>) {
+        let outer = std::mem::take(&mut self.own);
+        for item in &items {
+            self.own.visit_item(item);
+        }
+        items.into_iter().for_each(|item| self.item(item));
+        self.own = outer;
     }
 
     fn impl_item(&mut self, item: &mut ImplItem) {
@@ -166,16 +178,8 @@ impl Cancellable {
     }
 
     fn check(&mut self, sig: &Signature, block: &Block) {
-        let mut checker = Checker {
-            krate: &self.krate,
-            diag: &mut self.diag,
-            allow: self.options.allow,
-            loops: self.options.loops,
-            site: Site::Attribute,
-            group: group_argument(&sig.inputs),
-            plain: sig.asyncness.is_none(),
-        };
-        checker.body(block);
+        Checker::new(&self.krate, &mut self.diag, &self.options, Site::Attribute)
+            .function(sig, block, &self.own);
     }
 
     fn rewriter(&mut self, scope: Scope) -> Rewriter<'_> {

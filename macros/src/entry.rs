@@ -1,7 +1,7 @@
 //! `#[taskscope::main]` and `#[taskscope::test]`: a plain function that runs its body
 //! on a runtime of its own.
 
-use crate::args::{Allow, list, nearest, parse_crate, parse_value};
+use crate::args::{self, list, nearest, parse_crate, parse_value};
 use crate::check::{Checker, Site};
 use crate::diag::{Diag, Mistake};
 use crate::item::{Body, Head, Target, is_marker};
@@ -10,7 +10,7 @@ use crate::rewrite::{self, Rewriter, Scope, output};
 use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote_spanned};
 use syn::parse::{ParseStream, Parser};
-use syn::{Attribute, Block, Expr, ExprLit, Lit, Path, Signature, Token};
+use syn::{Attribute, Expr, ExprLit, Lit, Path, Signature, Token};
 
 /// The function as rustc and the test harness want it, beside the errors found in it.
 pub(crate) fn entry(kind: Kind, args: TokenStream, item: TokenStream) -> TokenStream {
@@ -270,23 +270,11 @@ impl Entry {
         let Some(mut read) = Body::parse(braces) else {
             return body.into_token_stream();
         };
-        self.check_body(&read.block);
+        let options = args::Options::default();
+        Checker::new(&self.krate, &mut self.diag, &options, Site::Attribute).body(&read.block);
         let scope = Scope::new(rewrite::Kind::Async, output(&sig.output));
         Rewriter::new(&self.krate, &mut self.diag, false, scope).visit_top_block(&mut read.block);
         read.into_token_stream()
-    }
-
-    fn check_body(&mut self, block: &Block) {
-        let mut checker = Checker {
-            krate: &self.krate,
-            diag: &mut self.diag,
-            allow: Allow::default(),
-            loops: false,
-            site: Site::Attribute,
-            group: None,
-            plain: false,
-        };
-        checker.body(block);
     }
 
     fn harness(&self, span: Span) -> Option<TokenStream> {

@@ -14,9 +14,8 @@ use syn::parse::discouraged::Speculative;
 use syn::parse::{ParseStream, Parser};
 use syn::spanned::Spanned;
 use syn::token::Brace;
-use syn::visit::Visit;
 use syn::visit_mut::VisitMut;
-use syn::{Block, Expr, ExprClosure, Pat, ReturnType, Stmt, Token, Type};
+use syn::{Block, Expr, ExprClosure, ReturnType, Stmt, Token, Type};
 
 /// The expression that builds and runs the group, beside the errors found in it.
 pub(crate) fn task_group(tokens: TokenStream) -> TokenStream {
@@ -136,21 +135,12 @@ impl Group {
     }
 
     fn check(&self, krate: &Crate, diag: &mut Diag) {
-        let mut checker = Checker {
-            krate,
-            diag,
-            allow: self.options.allow,
-            loops: self.options.loops,
-            site: Site::Group,
-            group: None,
-            plain: false,
-        };
+        let mut checker = Checker::new(krate, diag, &self.options, Site::Group);
         for (_, value) in &self.settings {
-            checker.visit_expr(value);
+            checker.expr(value, None);
         }
         if let Some(Body::Closure(body)) = &self.body {
-            checker.group = name_of(body.inputs.first());
-            checker.visit_expr(&body.body);
+            checker.expr(&body.body, body.inputs.first());
         }
     }
 
@@ -237,15 +227,6 @@ impl Closure<'_> {
         let error = self.error;
         let result = quote_spanned!(mixed_site()=> ::core::result::Result<_, #error>);
         written.or_else(|| syn::parse2(result).ok())
-    }
-}
-
-// What the body calls its group.
-fn name_of(parameter: Option<&Pat>) -> Option<String> {
-    match parameter? {
-        Pat::Ident(name) => Some(name.ident.to_string()),
-        Pat::Type(typed) => name_of(Some(&typed.pat)),
-        _ => None,
     }
 }
 

@@ -1,19 +1,21 @@
 //! [blocking]: calls that hold up the thread.
 
-use super::{Call, Check, Finding, short};
+use super::{CRATES, Call, Check, Finding, short};
 use syn::{Expr, ExprMethodCall};
 
 const WHY: &str = "no other task runs on this thread meanwhile, and no cancellation arrives";
 
 /// A function that is known by its path to block.
 pub(super) fn check_path(path: &[&str], call: &Call) -> Option<Finding> {
-    let args = call.args();
+    let (args, krate) = (call.args(), call.krate);
     let help = match path {
         ["std", "thread", "sleep"] | ["thread", "sleep"] => {
             format!("write `tokio::time::sleep({args}).await`")
         }
-        [.., "block_on"] if blocks_on(path) => await_instead(call),
-        ["std", "fs", function] => file_help(function, &args),
+        [.., "block_on"] if blocks_on(path) => {
+            await_instead(call.args.and_then(|args| args.last()))
+        }
+        ["std", "fs", function] => file_help(function, call),
         [
             "std",
             "fs",
@@ -27,7 +29,7 @@ pub(super) fn check_path(path: &[&str], call: &Call) -> Option<Finding> {
             function @ "new",
         ] => format!(
             "write `tokio::fs::{ty}::{function}({args})`, whose methods are awaited, or move the \
-             work into `g.spawn_blocking(|| …)`"
+             work into `{krate}::blocking(|| …).await`"
         ),
         [
             "std",
@@ -39,10 +41,13 @@ pub(super) fn check_path(path: &[&str], call: &Call) -> Option<Finding> {
             format!("write `tokio::net::{ty}::{function}({args}).await`")
         }
         ["std", "net", "TcpStream", "connect_timeout"] => {
-            "write `taskscope::timeout(…, tokio::net::TcpStream::connect(…)).await`".to_owned()
+            let (address, limit) = (call.arg(0), call.arg(1));
+            format!(
+                "write `{krate}::timeout({limit}, tokio::net::TcpStream::connect({address})).await`"
+            )
         }
         ["std", "net", "ToSocketAddrs", "to_socket_addrs"] => {
-            "write `tokio::net::lookup_host(…).await`".to_owned()
+            format!("write `tokio::net::lookup_host({args}).await`")
         }
         _ => return None,
     };
@@ -63,12 +68,7 @@ pub(super) fn check_method(call: &ExprMethodCall) -> Option<Finding> {
             format!("write `{receiver}.{method}({args}).await`")
         }
         // `Runtime`, `Handle` and executors; with two arguments, a `LocalSet`.
-        ("block_on", 1 | 2) => {
-            format!(
-                "await the future here: `{}.await`",
-                operand(call.args.last()?)
-            )
-        }
+        ("block_on", 1 | 2) => await_instead(call.args.last()),
         _ => return None,
     };
     Some(finding(&method, help))
@@ -85,17 +85,6 @@ fn finding(name: &str, help: String) -> Finding {
 
 // A user's own function of that name, `crate::ui::block_on`, is no executor's.
 fn blocks_on(path: &[&str]) -> bool {
-    const CRATES: &[&str] = &[
-        "tokio",
-        "futures",
-        "futures_executor",
-        "futures_lite",
-        "pollster",
-        "smol",
-        "async_std",
-        "async_io",
-        "taskscope",
-    ];
     const TELLING: &[&str] = &["executor", "task", "Handle", "Runtime", "LocalSet"];
     match path {
         [first, .., _] if CRATES.contains(first) => true,
@@ -105,17 +94,13 @@ fn blocks_on(path: &[&str]) -> bool {
     }
 }
 
-fn await_instead(call: &Call) -> String {
-    let future = call.args.and_then(|args| args.last());
-    let future = future.map_or_else(|| "…".to_owned(), operand);
-    format!("await the future here: `{future}.await`")
-}
-
-// The future of a `block_on`, as the operand of an await.
-fn operand(future: &Expr) -> String {
+// What to do with the future of a `block_on`.
+fn await_instead(future: Option<&Expr>) -> String {
     match future {
-        Expr::Path(_) | Expr::Call(_) | Expr::MethodCall(_) => short(future),
-        _ => "…".to_owned(),
+        Some(future @ (Expr::Path(_) | Expr::Call(_) | Expr::MethodCall(_))) => {
+            format!("await the future here: `{}.await`", short(future))
+        }
+        _ => "await the future here, with `.await`: this code is async already".to_owned(),
     }
 }
 
@@ -137,21 +122,23 @@ const FILES: &[&str] = &[
     "rename",
     "set_permissions",
     "symlink_metadata",
+    "try_exists",
     "write",
 ];
 
-fn file_help(function: &str, args: &str) -> String {
+fn file_help(function: &str, call: &Call) -> String {
+    let (args, krate) = (call.args(), call.krate);
     let name = if function == "exists" {
         "try_exists"
     } else {
         function
     };
-    if FILES.contains(&name) || name == "try_exists" {
+    if FILES.contains(&name) {
         format!(
             "write `tokio::fs::{name}({args}).await`, or move several such calls into \
-             `g.spawn_blocking(|| …)`"
+             `{krate}::blocking(|| …).await`"
         )
     } else {
-        format!("move it into `g.spawn_blocking(|| std::fs::{function}({args}))`")
+        format!("move it into `{krate}::blocking(|| std::fs::{function}({args})).await`")
     }
 }

@@ -35,7 +35,7 @@ pub(super) fn check(path: &[&str], call: &Call, group: Option<&str>) -> Option<F
         check: Check::Detached,
         what,
         why,
-        help: instead.help(&call.args(), group),
+        help: instead.help(call, group),
     })
 }
 
@@ -60,7 +60,8 @@ impl Instead {
         })
     }
 
-    fn help(&self, args: &str, group: Option<&str>) -> String {
+    fn help(&self, call: &Call, group: Option<&str>) -> String {
+        let (args, krate) = (call.args(), call.krate);
         let g = group.unwrap_or("g");
         let inside = if group.is_some() {
             String::new()
@@ -74,7 +75,10 @@ impl Instead {
                 "write `{g}.spawn({args})`{inside}, or `{g}.spawn_scoped({args})` if it borrows"
             ),
             Self::SpawnLocal => format!("write `{g}.spawn_local({args})`{inside}"),
-            Self::SpawnBlocking => format!("write `{g}.spawn_blocking({args})`{inside}"),
+            Self::SpawnBlocking => format!(
+                "write `{g}.spawn_blocking({args})`{inside}, or `{krate}::blocking({args}).await` \
+                 to wait for it here"
+            ),
             Self::Group => format!(
                 "write `{g}.spawn(…)`{inside}; a `TaskSet` of the handles gives the results as they come"
             ),

@@ -10,15 +10,15 @@ const WHY: &str =
     "a dropped future cannot await: its `defer!` blocks are lost, and its tasks stay behind";
 
 /// A function that drops what it is given.
-pub(super) fn check_path(path: &[&str], call: &Call, krate: &str) -> Option<Finding> {
-    let name = call.name();
+pub(super) fn check_path(path: &[&str], call: &Call) -> Option<Finding> {
+    let (name, krate) = (call.name(), call.krate);
     match path {
         ["tokio", "time", function @ ("timeout" | "timeout_at")]
         | ["time", function @ ("timeout" | "timeout_at")] => Some(Finding {
             check: Check::HardDrop,
             what: format!("`{name}` drops a late future in the middle"),
             why: WHY,
-            help: timeout_help(function, call, krate),
+            help: timeout_help(function, call),
         }),
         [
             "futures" | "futures_util",
@@ -38,7 +38,8 @@ pub(super) fn check_path(path: &[&str], call: &Call, krate: &str) -> Option<Find
     }
 }
 
-fn timeout_help(function: &str, call: &Call, krate: &str) -> String {
+fn timeout_help(function: &str, call: &Call) -> String {
+    let krate = call.krate;
     match call.args.and_then(|args| args.get(1)) {
         Some(future) if is_lent(future) => race_help(function, call),
         _ => format!(
@@ -60,6 +61,7 @@ pub(super) fn check_lent<'e>(call: &'e ExprCall, krate: &Crate) -> Option<(&'e E
     let call = Call {
         path: &func.path,
         args: Some(&call.args),
+        krate: "",
     };
     let finding = Finding {
         check: Check::HardDrop,
@@ -71,10 +73,6 @@ pub(super) fn check_lent<'e>(call: &'e ExprCall, krate: &Crate) -> Option<(&'e E
 }
 
 fn race_help(function: &str, call: &Call) -> String {
-    let arg = |index| {
-        let arg = call.args.and_then(|args| args.get(index));
-        arg.map_or_else(|| "…".to_owned(), short)
-    };
     let sleep = if function == "timeout" {
         "sleep"
     } else {
@@ -83,8 +81,8 @@ fn race_help(function: &str, call: &Call) -> String {
     format!(
         "write `race! {{ value = {} => …, () = tokio::time::{sleep}({}) => … }}`, which leaves \
          the future as it is",
-        arg(1),
-        arg(0)
+        call.arg(1),
+        call.arg(0)
     )
 }
 

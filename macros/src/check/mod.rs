@@ -10,12 +10,14 @@ mod detached;
 mod endless;
 mod hard_drop;
 mod item;
+mod own;
 
 pub(crate) use item::{
     check_body, check_function, check_other, is_expanded, stray_guard, stray_marker,
 };
+pub(crate) use own::Own;
 
-use crate::args::Allow;
+use crate::args::{Allow, Options};
 use crate::arguments::{arguments, is_transparent, names, strs};
 use crate::diag::{Diag, Mistake};
 use crate::path::Crate;
@@ -24,20 +26,39 @@ use quote::ToTokens;
 use std::mem;
 use syn::punctuated::Punctuated;
 use syn::visit::{self, Visit};
-use syn::{Block, Expr, ExprCall, ExprMethodCall, FnArg, Macro, Path, Stmt, Token, Type};
+use syn::{
+    Block, Expr, ExprCall, ExprMethodCall, FnArg, Macro, Pat, Path, Signature, Stmt, Token, Type,
+};
+
+/// The crates that the checks know, the standard library among them.
+const CRATES: &[&str] = &[
+    "tokio",
+    "std",
+    "futures",
+    "futures_executor",
+    "futures_lite",
+    "futures_util",
+    "async_std",
+    "async_io",
+    "smol",
+    "pollster",
+    "taskscope",
+];
 
 /// Reads the bodies of one macro input.
 pub(crate) struct Checker<'a> {
-    pub(crate) krate: &'a Crate,
-    pub(crate) diag: &'a mut Diag,
-    pub(crate) allow: Allow,
+    krate: &'a Crate,
+    diag: &'a mut Diag,
+    allow: Allow,
     /// Every loop gets a checkpoint, not only the marked ones.
-    pub(crate) loops: bool,
-    pub(crate) site: Site,
+    loops: bool,
+    site: Site,
     /// What the group at hand is called, if there is one.
-    pub(crate) group: Option<String>,
+    group: Option<String>,
+    /// What is declared around the code at hand, and in it.
+    own: Own,
     /// In a plain function or closure.
-    pub(crate) plain: bool,
+    plain: bool,
 }
 
 /// Whose options switch a check off.
@@ -73,10 +94,40 @@ impl Check {
     }
 }
 
-impl Checker<'_> {
-    /// Reads a function's or a group's body.
+impl<'a> Checker<'a> {
+    pub(crate) fn new(krate: &'a Crate, diag: &'a mut Diag, options: &Options, site: Site) -> Self {
+        Self {
+            krate,
+            diag,
+            allow: options.allow,
+            loops: options.loops,
+            site,
+            group: None,
+            own: Own::default(),
+            plain: false,
+        }
+    }
+
+    /// Reads a function, around which `own` is declared.
+    pub(crate) fn function(&mut self, sig: &Signature, block: &Block, own: &Own) {
+        self.plain = sig.asyncness.is_none();
+        self.group = sig.inputs.iter().find_map(group_argument);
+        self.own = own.clone();
+        self.own.visit_signature(sig);
+        self.body(block);
+    }
+
+    /// Reads the body of an async function.
     pub(crate) fn body(&mut self, block: &Block) {
+        self.own.visit_block(block);
         self.visit_block(block);
+    }
+
+    /// Reads what a group is made with: the value of an option, or the body.
+    pub(crate) fn expr(&mut self, expr: &Expr, group: Option<&Pat>) {
+        self.group = group.and_then(name_of);
+        self.own.visit_expr(expr);
+        self.visit_expr(expr);
     }
 
     fn report(&mut self, at: impl ToTokens, finding: &Finding) {
@@ -86,7 +137,7 @@ impl Checker<'_> {
         let check = finding.check.name();
         let switch = match self.site {
             Site::Attribute => format!("`#[cancellable(allow({check}))]`"),
-            Site::Group => format!("`allow({check})` in front of the body"),
+            Site::Group => format!("`task_group!(allow({check}), …)`"),
         };
         let help = format!(
             "{}\n  = help: if it has to be so, {switch} switches this check off",
@@ -100,6 +151,10 @@ impl Checker<'_> {
                 help: &help,
             },
         );
+    }
+
+    fn is_own(&self, path: &[&str]) -> bool {
+        path.first().is_some_and(|first| self.own.has_item(first))
     }
 
     fn is_off(&self, check: Check) -> bool {
@@ -121,17 +176,38 @@ impl Checker<'_> {
     fn check_path(&mut self, path: &Path, args: Option<&Punctuated<Expr, Token![,]>>) {
         let names = names(path);
         let strs = strs(&names);
-        let call = Call { path, args };
+        if self.is_own(&strs) {
+            return;
+        }
+        let call = Call {
+            path,
+            args,
+            krate: &self.crate_name(),
+        };
         let finding = detached::check(&strs, &call, self.group.as_deref())
             .or_else(|| blocking::check_path(&strs, &call))
-            .or_else(|| hard_drop::check_path(&strs, &call, &self.crate_name()));
-        if let Some(finding) = finding {
+            .or_else(|| hard_drop::check_path(&strs, &call));
+        if let Some(mut finding) = finding {
+            finding.help.extend(if_own(&strs));
             self.report(path, &finding);
+        }
+    }
+
+    fn check_lent(&mut self, call: &ExprCall, func: &Path) {
+        let own = func
+            .get_ident()
+            .is_some_and(|name| self.own.has_value(&name.to_string()));
+        let finding = hard_drop::check_lent(call, self.krate).filter(|_| !own);
+        if let Some((at, finding)) = finding {
+            self.report(at, &finding);
         }
     }
 
     fn check_macro(&mut self, mac: &Macro) {
         let names = names(&mac.path);
+        if self.is_own(&strs(&names)) {
+            return;
+        }
         if let Some(finding) = hard_drop::check_macro(&strs(&names), mac, &self.crate_name()) {
             self.report(&mac.path, &finding);
         }
@@ -182,9 +258,7 @@ impl<'ast> Visit<'ast> for Checker<'_> {
     fn visit_expr_call(&mut self, call: &'ast ExprCall) {
         if let Expr::Path(func) = &*call.func {
             self.check_path(&func.path, Some(&call.args));
-            if let Some((at, finding)) = hard_drop::check_lent(call, self.krate) {
-                self.report(at, &finding);
-            }
+            self.check_lent(call, &func.path);
         } else {
             self.visit_expr(&call.func);
         }
@@ -225,15 +299,24 @@ impl<'ast> Visit<'ast> for Checker<'_> {
     // Other items, types and constants are no code of this function.
     fn visit_item(&mut self, _: &'ast syn::Item) {}
     fn visit_type(&mut self, _: &'ast Type) {}
-    fn visit_pat(&mut self, _: &'ast syn::Pat) {}
+    fn visit_pat(&mut self, _: &'ast Pat) {}
     fn visit_attribute(&mut self, _: &'ast syn::Attribute) {}
     fn visit_expr_const(&mut self, _: &'ast syn::ExprConst) {}
+}
+
+// A short path may name a module of the user's own, which can be said.
+fn if_own(path: &[&str]) -> Option<String> {
+    let (first, all) = (path.first()?, path.join("::"));
+    let is_short = !CRATES.contains(first);
+    is_short.then(|| format!("\n  = help: if `{first}` is your own, `self::{all}` says so"))
 }
 
 /// What a function is called with.
 struct Call<'a> {
     path: &'a Path,
     args: Option<&'a Punctuated<Expr, Token![,]>>,
+    /// What the user calls this crate.
+    krate: &'a str,
 }
 
 impl Call<'_> {
@@ -246,17 +329,27 @@ impl Call<'_> {
     fn args(&self) -> String {
         self.args.map_or_else(|| "…".to_owned(), short)
     }
+
+    fn arg(&self, index: usize) -> String {
+        let arg = self.args.and_then(|args| args.get(index));
+        arg.map_or_else(|| "…".to_owned(), short)
+    }
 }
 
-/// A group that the function is given as an argument.
-pub(crate) fn group_argument<'s>(inputs: impl IntoIterator<Item = &'s FnArg>) -> Option<String> {
-    inputs.into_iter().find_map(|input| match input {
-        FnArg::Typed(input) if is_group(&input.ty) => match &*input.pat {
-            syn::Pat::Ident(name) => Some(name.ident.to_string()),
-            _ => None,
-        },
+// What a function calls the group that it is given.
+fn group_argument(input: &FnArg) -> Option<String> {
+    match input {
+        FnArg::Typed(input) if is_group(&input.ty) => name_of(&input.pat),
         _ => None,
-    })
+    }
+}
+
+fn name_of(pat: &Pat) -> Option<String> {
+    match pat {
+        Pat::Ident(name) => Some(name.ident.to_string()),
+        Pat::Type(typed) => name_of(&typed.pat),
+        _ => None,
+    }
 }
 
 fn is_group(ty: &Type) -> bool {
@@ -270,9 +363,14 @@ fn is_group(ty: &Type) -> bool {
     }
 }
 
-/// What the user wrote, in one line.
+/// What the user wrote, in one line. Tokens do not remember the spaces between them.
 fn text(tokens: &impl ToTokens) -> String {
-    tokens.to_token_stream().to_string().replace(" :: ", "::")
+    let text = tokens.to_token_stream().to_string();
+    let text = text
+        .replace(" :: ", "::")
+        .replace("& mut ", "&mut ")
+        .replace("| |", "||");
+    text.trim_start_matches(":: ").to_owned()
 }
 
 /// What the user wrote, if it is short enough to be repeated in a message.

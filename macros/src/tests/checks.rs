@@ -52,7 +52,10 @@ fn detached() {
         ),
         ("task::spawn_blocking(work);", "`g.spawn_blocking(work)`"),
         ("std::thread::spawn(work);", "`g.spawn_blocking(work)`"),
-        ("thread::spawn(|| { });", "`g.spawn_blocking(|| { })`"),
+        (
+            "thread::spawn(|| { });",
+            "`g.spawn_blocking(|| { })` in `task_group!(|g| { … }).await`, or `taskscope::blocking(|| { }).await`",
+        ),
         ("let all = JoinSet::new();", "`TaskSet`"),
         (
             "let all: S = tokio::task::JoinSet::<u8>::new();",
@@ -70,7 +73,7 @@ fn blocking() {
         ("std::thread::sleep(d);", "`tokio::time::sleep(d).await`"),
         ("thread::sleep(d);", "`tokio::time::sleep(d).await`"),
         ("futures::executor::block_on(f());", "`f().await`"),
-        ("executor::block_on(async { 1 });", "`….await`"),
+        ("executor::block_on(async { 1 });", "with `.await`"),
         ("tokio::runtime::Handle::block_on(&h, f());", "`f().await`"),
         ("taskscope::block_on(f());", "`f().await`"),
         ("Handle::current().block_on(f());", "`f().await`"),
@@ -85,7 +88,7 @@ fn blocking() {
         ),
         (
             "std::fs::soft_link(a, b);",
-            "spawn_blocking(|| std::fs::soft_link(a, b))`",
+            "blocking(|| std::fs::soft_link(a, b)).await`",
         ),
         (
             "std::fs::File::open(path);",
@@ -243,6 +246,52 @@ fn names_of_the_users_own() {
 }
 
 #[test]
+fn names_declared_in_the_code_are_the_users_own() {
+    for body in [
+        "mod task { pub fn spawn() {} } task::spawn();",
+        "use crate::pool as thread; thread::spawn(work);",
+        "use super::{time, thread::{self, sleep}}; time::timeout(d, f()); thread::sleep(d);",
+        "struct JoinSet; let set = JoinSet::new();",
+        "enum Handle {} Handle::block_on(f());",
+        "macro_rules! select { ($($x:tt)*) => {}; } select! { a = f() => {} }",
+        "fn timeout(d: Duration, stream: &mut Stream) {} timeout(d, &mut stream);",
+        "let timeout = |d, stream: &mut Stream| stream.set(d); timeout(d, &mut stream);",
+        "use crate::net::timeout; timeout(d, &mut stream);",
+    ] {
+        assert_quiet(body);
+    }
+    for body in [
+        "use tokio::task; task::spawn(f());",
+        "use {std::thread, crate::x}; thread::spawn(f);",
+        "use taskscope::timeout; timeout(d, &mut f);",
+        "for task in tasks { task::spawn(task); }",
+        "{ mod inner { use crate::task; } } task::spawn(f());",
+    ] {
+        assert_eq!(in_function("", body).len(), 1, "{body}");
+    }
+}
+
+#[test]
+fn names_of_an_annotated_module_are_its_own() {
+    let module = "mod outer {
+        mod task { pub fn spawn() {} }
+        async fn f() { task::spawn(1); thread::spawn(2); }
+        fn timeout() {}
+        mod inner {
+            use super::thread;
+            async fn f(time: u32) { task::spawn(3); thread::spawn(4); }
+            async fn g() { timeout(d, &mut f); }
+        }
+        async fn g() { timeout(d, &mut f); }
+    }";
+    let found = findings(&attribute("", module));
+    assert_eq!(found.len(), 3, "{found:#?}");
+    for (finding, what) in found.iter().zip(["blocking(2)", "spawn(3)", "lent"]) {
+        assert!(finding.contains(what), "{finding}");
+    }
+}
+
+#[test]
 fn code_of_the_function_is_read() {
     for body in [
         "async { tokio::spawn(f()) };",
@@ -296,7 +345,7 @@ fn groups_read_their_own_body() {
     assert_eq!(found.len(), 1, "{found:?}");
     assert!(found[0].contains("write`group.spawn(f())`,or"), "{found:?}");
     assert!(
-        found[0].contains("`allow(detached)`infrontofthebody"),
+        found[0].contains("`task_group!(allow(detached),…)`"),
         "{found:?}"
     );
 }

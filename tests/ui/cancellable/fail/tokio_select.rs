@@ -1,0 +1,31 @@
+use taskscope::cancellable;
+use tokio::sync::mpsc;
+use tokio::time::{Duration, sleep};
+
+async fn save(_: u32) {}
+
+#[cancellable]
+async fn by_path(mut numbers: mpsc::Receiver<u32>) {
+    tokio::select! {
+        Some(number) = numbers.recv() => {
+            tokio::spawn(save(number));
+        }
+        () = sleep(Duration::from_secs(1)) => {}
+        else => {}
+    }
+}
+
+#[cancellable]
+async fn imported(limit: Duration) -> u32 {
+    use tokio::select;
+
+    loop {
+        select! {
+            biased;
+            () = save(1) => break 1,
+            () = sleep(limit), if !limit.is_zero() => break 2,
+        }
+    }
+}
+
+fn main() {}
