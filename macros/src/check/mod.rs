@@ -296,10 +296,16 @@ impl<'ast> Visit<'ast> for Checker<'_> {
         }
     }
 
+    // Of a pattern, only the guard of a match arm is code.
+    fn visit_pat(&mut self, pat: &'ast Pat) {
+        if let Pat::Guard(pat) = pat {
+            self.visit_expr(&pat.guard);
+        }
+    }
+
     // Other items, types and constants are no code of this function.
     fn visit_item(&mut self, _: &'ast syn::Item) {}
     fn visit_type(&mut self, _: &'ast Type) {}
-    fn visit_pat(&mut self, _: &'ast Pat) {}
     fn visit_attribute(&mut self, _: &'ast syn::Attribute) {}
     fn visit_expr_const(&mut self, _: &'ast syn::ExprConst) {}
 }

@@ -199,6 +199,7 @@ fn loops_with_a_way_out() {
         "'a: for x in y { loop { continue 'a; } }",
         "loop { while f().await { } }",
         "loop { println!(\"{}\", f().await); }",
+        "loop { match x { 1 if f().await => {} _ => {} } }",
         "loop { println!(\"{}\", x?); }",
         "loop { anything!(); }",
         "loop { race! { _ = f() => {} } }",
@@ -306,6 +307,7 @@ fn code_of_the_function_is_read() {
         "defer! { std::thread::sleep(d); }  f().await",
         "'a: { if x { tokio::spawn(f()); } }",
         "f(tokio::spawn(g())).x[tokio_index];",
+        "match x { 1 if std::fs::exists(p) => {} _ => {} }",
     ] {
         assert_eq!(in_function("", body).len(), 1, "{body}");
     }
