@@ -21,9 +21,10 @@ use crate::context::{self, Frame};
 use crate::node::{Node, flag};
 use crate::output::TaskOutput;
 use crate::reason::Reason;
-use crate::region::Region;
 use crate::report::{self, ReportKind};
+use crate::scope::Place;
 use crate::sync::Mutex;
+use crate::thread;
 
 /// Runs `f` on tokio's blocking pool, inside the current scope.
 ///
@@ -67,7 +68,7 @@ where
     Blocking {
         state: State::New(f),
         abandon: false,
-        region: Region::holding(),
+        place: Place::nowhere(),
         location: Location::caller(),
     }
 }
@@ -77,7 +78,7 @@ where
 pub struct Blocking<F, R> {
     state: State<F, R>,
     abandon: bool,
-    region: Region,
+    place: Place,
     location: &'static Location<'static>,
 }
 
@@ -119,6 +120,7 @@ impl<F, R> Blocking<F, R> {
     /// ```
     pub fn abandon(mut self) -> Self {
         self.abandon = true;
+        self.place = Place::branch();
         self
     }
 }
@@ -129,31 +131,23 @@ where
     R: TaskOutput + Send + 'static,
 {
     /// Hands the closure to the pool, unless the scope is cancelled already.
-    fn start(&mut self) {
+    fn start(&mut self, cx: &mut Context<'_>) {
         let State::New(f) = std::mem::replace(&mut self.state, State::Left) else {
             return;
         };
-        let Some(node) = self.node() else {
+        if is_leaving() {
             return context::outside(|| drop(f));
-        };
+        }
+        let node = Node::root(Cow::Borrowed("blocking"), self.location);
+        node.set(flag::BLOCKING);
+        // Before the thread can ask for its scope.
+        self.place.enter(&node, cx, |_| ());
         let slot = Arc::new(Mutex::new(Some(f)));
         let thread = tokio::task::spawn_blocking({
             let (node, slot) = (node.clone(), slot.clone());
             move || run(&node, &slot)
         });
         self.state = State::Running { node, slot, thread };
-    }
-
-    /// The node of the work; `None` where it is not to begin.
-    fn node(&self) -> Option<Arc<Node>> {
-        context::current(|frame| {
-            if frame.is_some_and(Frame::leaving) {
-                return None;
-            }
-            let parent = frame.map(|frame| (frame.node, frame.is_shielded()));
-            let name = Cow::Borrowed("blocking");
-            Some(Node::child(parent, name, self.location))
-        })
     }
 
     /// Polls the thread; `None` when there will be no output.
@@ -164,12 +158,8 @@ where
         if is_leaving() && withdraw(slot) {
             return Poll::Ready(None);
         }
-        let joined = if self.abandon {
-            ready!(Pin::new(thread).poll(cx))
-        } else {
-            ready!(self.region.enter(cx, false, |cx| Pin::new(thread).poll(cx)))
-        };
-        let refused = node.flags_acquire() & flag::REFUSED != 0;
+        let joined = ready!(self.place.enter(node, cx, |cx| Pin::new(thread).poll(cx)));
+        let refused = was_refused(node);
         Poll::Ready(match joined {
             Ok(Some(Ok(output))) => Some(output).filter(|output| {
                 // What it returns because it was cancelled says nothing else.
@@ -179,15 +169,22 @@ where
                 self.end();
                 panic.resume()
             }
-            // Withdrawn, or the runtime is shut down.
-            Ok(None) | Err(_) => None,
+            Ok(None) => None,
+            Err(_) => {
+                let location = self.location;
+                self.end();
+                panic!("the blocking work at {location} was not run: the runtime is shut down")
+            }
         })
     }
 }
 
 impl<F, R> Blocking<F, R> {
     fn end(&mut self) {
-        self.region.close();
+        if let State::Running { node, .. } = &self.state {
+            node.detach();
+        }
+        self.place.close();
         self.state = State::Left;
     }
 
@@ -196,9 +193,9 @@ impl<F, R> Blocking<F, R> {
         let State::Running { node, .. } = &self.state else {
             return;
         };
-        let (node, last) = (node.clone(), node.last_location());
+        let (scope, last) = (node.scope(), node.last_location());
         let what = format!("blocking work (last checkpoint at {last})");
-        node.overran_and(&what, "was left behind, still running,", self.location);
+        scope.overran_and(&what, "was left behind, still running,", self.location);
         self.end();
     }
 }
@@ -213,7 +210,7 @@ where
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<R> {
         let this = &mut *self;
         if let State::New(_) = this.state {
-            this.start();
+            this.start(cx);
         }
         let left = matches!(this.state, State::Left);
         if !left {
@@ -222,7 +219,7 @@ where
                 if let Some(output) = output {
                     return Poll::Ready(output);
                 }
-            } else if this.region.may_drop(true) {
+            } else if !this.abandon && this.place.may_drop(true) {
                 this.overrun();
             } else {
                 return Poll::Pending;
@@ -237,6 +234,7 @@ impl<F, R> Drop for Blocking<F, R> {
         let State::Running { node, slot, .. } = &self.state else {
             return;
         };
+        let scope = node.scope().name();
         node.cancel(Reason::Dropped);
         let ended = node.flags_acquire() & flag::CLOSED != 0;
         node.detach();
@@ -247,12 +245,21 @@ impl<F, R> Drop for Blocking<F, R> {
             "blocking work was dropped by who waited for it, and goes on (last checkpoint at {})",
             node.last_location()
         );
-        report::report(ReportKind::Abandoned, &node.name(), message, self.location);
+        report::report(ReportKind::Abandoned, &scope, message, self.location);
     }
 }
 
 fn is_leaving() -> bool {
     context::current(|frame| frame.is_some_and(Frame::leaving))
+}
+
+/// Whether a checkpoint has told the closure that it is cancelled, or has told
+/// somebody who entered the scope from elsewhere on its behalf.
+fn was_refused(node: &Node) -> bool {
+    context::current(|frame| {
+        let scope = frame.map_or(0, |frame| frame.node.flags_acquire());
+        (node.flags_acquire() | scope) & flag::REFUSED != 0
+    })
 }
 
 /// Drops the closure, if it has not begun.
@@ -268,14 +275,11 @@ fn run<F: FnOnce() -> R, R>(node: &Arc<Node>, slot: &Slot<F>) -> Option<Result<R
     let closure = slot.lock().take();
     let cancelled = node.flags_acquire() & (flag::CANCELLED | flag::ABORTED) != 0;
     let result = match closure {
-        Some(closure) if cancelled => {
-            drop(closure);
-            None
-        }
+        Some(closure) if cancelled => catch(|| drop(closure)).err().map(Err),
         Some(closure) => {
             node.set(flag::STARTED);
             let frame = Frame::blocking(node, false);
-            Some(context::enter(&frame, || catch(closure)))
+            Some(thread::enter(&frame, || catch(closure)))
         }
         None => None,
     };

@@ -64,6 +64,8 @@ pub(crate) mod flag {
     pub(crate) const STALLED: u32 = 1 << 11;
     /// A checkpoint of blocking code has returned `Cancelled`.
     pub(crate) const REFUSED: u32 = 1 << 12;
+    /// The node of blocking work, which is no scope of its own to its users.
+    pub(crate) const BLOCKING: u32 = 1 << 13;
 }
 
 /// The place of a node in its parent.
@@ -254,6 +256,12 @@ impl Node {
     /// The parent, and whether this node is shielded from its cancellation.
     pub(crate) fn parent(&self) -> Option<(Arc<Node>, bool)> {
         self.with_link(|link| (link.parent.clone(), link.shielded))
+    }
+
+    /// The scope that users know: for blocking work, the one that awaits it.
+    pub(crate) fn scope(self: &Arc<Self>) -> Arc<Node> {
+        let parent = self.parent().filter(|_| self.flags() & flag::BLOCKING != 0);
+        parent.map_or_else(|| self.clone(), |(parent, _)| parent)
     }
 
     /// The parent whose cancellation reaches this node.

@@ -285,6 +285,14 @@ impl Place {
         }
     }
 
+    /// The same for what may be dropped at any time.
+    pub(crate) fn branch() -> Place {
+        Place {
+            region: Region::branch(),
+            ..Place::nowhere()
+        }
+    }
+
     /// Puts `node` below the scope that polls it now, and runs `poll` in a
     /// region of that scope.
     pub(crate) fn enter<R>(
@@ -316,6 +324,11 @@ impl Place {
                 .filter(|frame| frame.leaving())
                 .map(|frame| frame.node.clone())
         })
+    }
+
+    /// See [`Region::may_drop`].
+    pub(crate) fn may_drop(&self, shielded: bool) -> bool {
+        self.region.may_drop(shielded)
     }
 
     pub(crate) fn leave(&mut self) {

@@ -91,6 +91,17 @@ fn look() -> Option<Cancelled> {
     })
 }
 
+/// Runs `f` inside `frame`, on a thread that may block.
+pub(crate) fn enter<R>(frame: &Frame<'_>, f: impl FnOnce() -> R) -> R {
+    // What was learnt about the pace of other code says nothing about this.
+    let former = PACE.take();
+    context::set_unclocked(0);
+    let result = context::enter(frame, f);
+    PACE.set(former);
+    context::set_unclocked(0);
+    result
+}
+
 /// The current deadline may have passed where no timer gets to fire.
 fn expire(frame: &Frame<'_>) {
     let now = Instant::now();
@@ -104,21 +115,23 @@ fn expire(frame: &Frame<'_>) {
     }
 }
 
+thread_local! {
+    /// When the clock was last looked at, and how many checkpoints were to be
+    /// passed after that without a look.
+    static PACE: Cell<Option<(Clock, u32)>> = const { Cell::new(None) };
+}
+
 /// Sets how many checkpoints are passed before the next look at the clock: many
 /// where they follow each other quickly, none where each round takes long.
 fn pace() {
     const OFTEN: Duration = Duration::from_micros(20);
     const MOST: u32 = 64;
-    thread_local! {
-        static LAST: Cell<Option<(Clock, u32)>> = const { Cell::new(None) };
-    }
     let now = Clock::now();
-    let checkpoints = match LAST.get() {
+    let checkpoints = match PACE.get() {
         Some((last, former)) if now - last < OFTEN => (former * 2 + 1).min(MOST),
-        Some((_, former)) => former / 2,
-        None => 0,
+        _ => 0,
     };
-    LAST.set(Some((now, checkpoints)));
+    PACE.set(Some((now, checkpoints)));
     context::set_unclocked(checkpoints);
 }
 
@@ -233,7 +246,13 @@ pub fn block_on<F: IntoFuture>(future: F) -> Result<F::Output, Cancelled> {
     };
     match exit {
         Exit::Value(value) => Ok(value),
-        Exit::Left | Exit::Ended => Err(node.take_cancelled()),
+        Exit::Left | Exit::Ended => {
+            // As at a checkpoint.
+            if let Some((node, _)) = &ambient {
+                node.set(flag::REFUSED);
+            }
+            Err(node.take_cancelled())
+        }
         Exit::Panicked(panic) => panic.resume(),
     }
 }
@@ -311,7 +330,7 @@ impl Ambient {
     pub fn enter<R>(&self, f: impl FnOnce() -> R) -> R {
         let _runtime = self.runtime.as_ref().map(Handle::enter);
         match &self.place {
-            Some((node, shielded)) => context::enter(&Frame::blocking(node, *shielded), f),
+            Some((node, shielded)) => enter(&Frame::blocking(node, *shielded), f),
             None => context::outside(f),
         }
     }
@@ -321,6 +340,6 @@ impl Ambient {
     pub fn handle(&self) -> Option<CancelHandle> {
         self.place
             .as_ref()
-            .map(|(node, _)| CancelHandle::new(node.clone()))
+            .map(|(node, _)| CancelHandle::new(node.scope()))
     }
 }
