@@ -168,6 +168,7 @@ impl Test {
     /// # Panics
     ///
     /// With the test's own panic, or when a task or a cleanup was left behind.
+    #[track_caller]
     pub fn run<F: Future>(self, test: F) -> F::Output {
         let sink = Sink::default();
         let caught = sink.collect(|| catch(|| self.run_watched(test, &sink)));
