@@ -116,6 +116,9 @@ pub struct Test {
     location: &'static Location<'static>,
 }
 
+/// How long tasks that are about to end, or to be dropped, may take, in real time.
+const PATIENCE: Duration = Duration::from_millis(200);
+
 /// Whether `start_paused` can be given: with feature `test-util`.
 #[diagnostic::on_unimplemented(
     message = "`start_paused` needs tokio's paused clock",
@@ -211,13 +214,14 @@ impl Test {
                 .await;
             (outcome, left)
         });
-        let alive = runtime.block_on(alive_for(Duration::from_millis(200)));
+        let alive = runtime.block_on(alive_for(PATIENCE));
         if alive > 0 {
             left.push(format!(
                 "tasks spawned with `tokio::spawn` were still running: {alive}"
             ));
         }
-        runtime.shutdown_background();
+        // What is dropped with it may have cleanups to lose.
+        runtime.shutdown_timeout(PATIENCE);
         match outcome {
             Ok(output) => (output, left),
             Err(cancelled) => panic!("test `{}` ended early: {cancelled}", self.name),

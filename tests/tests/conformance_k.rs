@@ -1,80 +1,19 @@
 //! Conformance, K: shutdown, by real signals to real processes.
 #![cfg(unix)]
 
-use std::io::{BufRead, BufReader, Lines, Read};
-use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
-use taskscope_tests::watched;
+use rustix::process::Signal;
+use taskscope_tests::{Program, watched};
 
-/// A program of `src/bin/shutdown.rs` that is ready.
-struct Program {
-    child: Child,
-    lines: Lines<BufReader<ChildStdout>>,
-    errors: JoinHandle<String>,
+/// A program of `src/bin/shutdown.rs`.
+fn start(name: &str, flavor: &str) -> Program {
+    Program::start(env!("CARGO_BIN_EXE_shutdown"), [name, flavor])
 }
 
-struct Ended {
-    code: Option<i32>,
-    signal: Option<i32>,
-    /// What it printed since it was ready.
-    lines: Vec<String>,
-    errors: String,
-}
-
-fn read(mut errors: ChildStderr) -> JoinHandle<String> {
-    std::thread::spawn(move || {
-        let mut text = String::new();
-        errors.read_to_string(&mut text).unwrap();
-        text
-    })
-}
-
-impl Program {
-    fn start(name: &str, flavor: &str) -> Program {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_shutdown"))
-            .args([name, flavor])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let errors = read(child.stderr.take().unwrap());
-        Program {
-            child,
-            lines,
-            errors,
-        }
-    }
-
-    fn ready(name: &str, flavor: &str) -> Program {
-        let mut program = Program::start(name, flavor);
-        assert_eq!(program.line(), "ready");
-        program
-    }
-
-    fn line(&mut self) -> String {
-        self.lines.next().expect("the program goes on").unwrap()
-    }
-
-    fn send(&self, signal: Signal) {
-        let pid = Pid::from_raw(self.child.id().cast_signed()).unwrap();
-        kill_process(pid, signal).unwrap();
-    }
-
-    fn end(mut self) -> Ended {
-        let lines = self.lines.map(Result::unwrap).collect();
-        let status = self.child.wait().unwrap();
-        Ended {
-            code: status.code(),
-            signal: status.signal(),
-            lines,
-            errors: self.errors.join().unwrap(),
-        }
-    }
+/// One that is ready.
+fn ready(name: &str, flavor: &str) -> Program {
+    Program::ready(env!("CARGO_BIN_EXE_shutdown"), [name, flavor])
 }
 
 /// Runs the test for both runtimes, each under a watchdog.
@@ -88,7 +27,7 @@ fn both_flavors(test: impl Fn(&str)) {
 fn k01_first_signal_cancels_the_root_and_all_is_left_in_order() {
     both_flavors(|flavor| {
         for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
-            let program = Program::ready("unwinds", flavor);
+            let program = ready("unwinds", flavor);
             program.send(signal);
             let mut ended = program.end();
             assert_eq!(ended.code, Some(code), "{}", ended.errors);
@@ -103,7 +42,7 @@ fn k01_first_signal_cancels_the_root_and_all_is_left_in_order() {
 #[test]
 fn k01_the_reason_is_the_shutdown() {
     both_flavors(|flavor| {
-        let program = Program::ready("reason", flavor);
+        let program = ready("reason", flavor);
         program.send(Signal::INT);
         let ended = program.end();
         assert_eq!(ended.code, Some(0), "{}", ended.errors);
@@ -115,7 +54,7 @@ fn k01_the_reason_is_the_shutdown() {
 #[test]
 fn k01_what_ends_while_it_drains_ends_with_its_own_code() {
     both_flavors(|flavor| {
-        let program = Program::ready("drains", flavor);
+        let program = ready("drains", flavor);
         program.send(Signal::TERM);
         let ended = program.end();
         assert_eq!(ended.code, Some(0), "{}", ended.errors);
@@ -126,7 +65,7 @@ fn k01_what_ends_while_it_drains_ends_with_its_own_code() {
 #[test]
 fn k01_another_signal_skips_the_wait() {
     both_flavors(|flavor| {
-        let mut program = Program::ready("leaves_late", flavor);
+        let mut program = ready("leaves_late", flavor);
         program.send(Signal::INT);
         assert_eq!(program.line(), "leaving");
         program.send(Signal::INT);
@@ -143,7 +82,7 @@ fn k01_another_signal_skips_the_wait() {
 fn k01_afterwards_a_signal_does_what_it_did_before() {
     both_flavors(|flavor| {
         for signal in [Signal::INT, Signal::TERM] {
-            let program = Program::ready("afterwards", flavor);
+            let program = ready("afterwards", flavor);
             program.send(signal);
             assert_eq!(program.end().signal, Some(signal.as_raw()));
         }
@@ -153,7 +92,7 @@ fn k01_afterwards_a_signal_does_what_it_did_before() {
 #[test]
 fn k06_tasks_still_running_when_main_returns_are_cancelled_and_awaited() {
     both_flavors(|flavor| {
-        let ended = Program::start("leftover", flavor).end();
+        let ended = start("leftover", flavor).end();
         assert_eq!(ended.code, Some(0), "{}", ended.errors);
         assert_eq!(ended.lines, ["leftover done", "the value of main"]);
     });
@@ -162,7 +101,7 @@ fn k06_tasks_still_running_when_main_returns_are_cancelled_and_awaited() {
 #[test]
 fn k07_errors_of_those_leftover_tasks_are_reported() {
     both_flavors(|flavor| {
-        let ended = Program::start("leftover", flavor).end();
+        let ended = start("leftover", flavor).end();
         let reports: Vec<&str> = ended.errors.lines().collect();
         let [report] = reports[..] else {
             panic!("{reports:?}");
@@ -175,7 +114,7 @@ fn k07_errors_of_those_leftover_tasks_are_reported() {
 #[test]
 fn k08_a_task_that_ignores_shutdown_cannot_hold_the_process() {
     both_flavors(|flavor| {
-        let program = Program::ready("ignores", flavor);
+        let program = ready("ignores", flavor);
         let since = Instant::now();
         program.send(Signal::TERM);
         let ended = program.end();
@@ -197,7 +136,7 @@ fn k08_a_task_that_ignores_shutdown_cannot_hold_the_process() {
 #[test]
 fn k08_without_grace_it_ends_at_once() {
     both_flavors(|flavor| {
-        let program = Program::ready("no_grace", flavor);
+        let program = ready("no_grace", flavor);
         program.send(Signal::TERM);
         let ended = program.end();
         assert_eq!(ended.code, Some(143));
@@ -209,7 +148,7 @@ fn k08_without_grace_it_ends_at_once() {
 #[test]
 fn k09_a_signal_in_a_shield_takes_effect_after_it() {
     both_flavors(|flavor| {
-        let program = Program::ready("shielded", flavor);
+        let program = ready("shielded", flavor);
         program.send(Signal::INT);
         let ended = program.end();
         assert_eq!(ended.code, Some(130), "{}", ended.errors);

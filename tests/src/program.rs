@@ -1,0 +1,84 @@
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader, Lines, Read};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
+use std::thread::JoinHandle;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// A program that runs as a process, its output read line by line.
+pub struct Program {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+    errors: JoinHandle<String>,
+}
+
+/// How a [`Program`] ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// The exit code, unless a signal killed it.
+    pub code: Option<i32>,
+    /// The signal that killed it.
+    pub signal: Option<i32>,
+    /// What it printed that was not read before.
+    pub lines: Vec<String>,
+    /// Its standard error.
+    pub errors: String,
+}
+
+fn read(mut errors: ChildStderr) -> JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut text = String::new();
+        errors.read_to_string(&mut text).unwrap();
+        text
+    })
+}
+
+impl Program {
+    /// Starts it.
+    pub fn start(path: &str, arguments: impl IntoIterator<Item: AsRef<OsStr>>) -> Program {
+        let mut child = Command::new(path)
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let errors = read(child.stderr.take().unwrap());
+        Program {
+            child,
+            lines,
+            errors,
+        }
+    }
+
+    /// Starts it, and waits until it says that it is ready.
+    pub fn ready(path: &str, arguments: impl IntoIterator<Item: AsRef<OsStr>>) -> Program {
+        let mut program = Program::start(path, arguments);
+        assert_eq!(program.line(), "ready");
+        program
+    }
+
+    /// The next line it prints.
+    pub fn line(&mut self) -> String {
+        self.lines.next().expect("the program goes on").unwrap()
+    }
+
+    /// Sends it a signal.
+    pub fn send(&self, signal: Signal) {
+        let pid = Pid::from_raw(self.child.id().cast_signed()).unwrap();
+        kill_process(pid, signal).unwrap();
+    }
+
+    /// Waits for its end.
+    pub fn end(mut self) -> Ended {
+        let lines = self.lines.map(Result::unwrap).collect();
+        let status = self.child.wait().unwrap();
+        Ended {
+            code: status.code(),
+            signal: status.signal(),
+            lines,
+            errors: self.errors.join().unwrap(),
+        }
+    }
+}
