@@ -36,6 +36,8 @@ mod sync;
 mod table;
 mod task;
 mod thread;
+#[cfg(feature = "tower")]
+pub mod tower;
 mod wakeset;
 
 pub use ambient::{cancelled, checkpoint, deadline, is_cancelled, is_stopping, stopping};

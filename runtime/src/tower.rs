@@ -1,0 +1,290 @@
+//! A request is a task: a layer for axum, tonic and other tower services.
+//!
+//! A server drops a request's future when its client goes away, wherever it
+//! stands. [`ScopeLayer`] puts a task of a group between the two, so that what is
+//! dropped is only who waits: the task is then cancelled, leaves in order (its
+//! `defer!`s run, its groups end), and the group waits for it.
+//!
+//! - The client disconnects: cancelled with [`Reason::Dropped`].
+//! - The request's own time is over: cancelled with
+//!   [`Reason::Deadline`](crate::Reason::Deadline), and answered.
+//! - The group is cancelled, as by a shutdown: the same, with the group's reason.
+//! - A panic of the handler ends that request alone, and is answered.
+//!
+//! A request ends with the head of its response. A body that is streamed after
+//! that is polled by the server, outside of the task.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use pin_project_lite::pin_project;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::boundary::after;
+use crate::caught::catch;
+use crate::context;
+use crate::error::{BoxError, TaskError};
+use crate::group::Group;
+use crate::handle::TaskHandle;
+use crate::output::Value;
+use crate::reason::Reason;
+
+type Time<Req> = dyn Fn(&Req) -> Option<Duration> + Send + Sync;
+type Name<Req> = dyn Fn(&Req) -> String + Send + Sync;
+type Answer<Resp> = dyn Fn(TaskError) -> Resp + Send + Sync;
+
+/// Runs each request as a task of a group, in a scope of its own.
+///
+/// `answer` makes the response of a request that has none of its own: it was
+/// cancelled, or it panicked. Give the group `on_failure = OnFailure::Continue`, so that
+/// a request whose cleanup overran the grace period does not end the others.
+/// The group's `limit` bounds how many requests run; the others wait.
+///
+/// With axum:
+///
+/// ```
+/// use std::time::Duration;
+/// use axum::{Router, extract::Request, http::StatusCode, response::IntoResponse, routing::get};
+/// use taskscope::{Group, Reason, TaskError, tower::ScopeLayer};
+///
+/// fn router(requests: &Group<'_>) -> Router {
+///     let scopes = ScopeLayer::new(requests, |error| match error {
+///         TaskError::Cancelled(cancelled) => match cancelled.reason() {
+///             Reason::Deadline => StatusCode::GATEWAY_TIMEOUT.into_response(),
+///             _ => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+///         },
+///         _ => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+///     })
+///     .name(|request: &Request| format!("{} {}", request.method(), request.uri().path()))
+///     .timeout(|request| {
+///         let seconds = request.headers().get("x-timeout")?.to_str().ok()?;
+///         Some(Duration::from_secs(seconds.parse().ok()?))
+///     });
+///     Router::new().route("/", get(async || "hello")).layer(scopes)
+/// }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// # let group = taskscope::TaskGroup::<taskscope::BoxError>::new().run(async |g| {
+/// #     drop(router(&g));
+/// #     Ok(())
+/// # });
+/// # group.await.unwrap();
+/// # }
+/// ```
+///
+/// With tonic, the answer is `|error| Status::cancelled(error.to_string()).into_http()`.
+pub struct ScopeLayer<Req, Resp, E = BoxError> {
+    group: Group<'static, E>,
+    plan: Arc<Plan<Req, Resp>>,
+}
+
+/// What the requests of one layer have in common.
+struct Plan<Req, Resp> {
+    name: Option<Arc<Name<Req>>>,
+    timeout: Option<Arc<Time<Req>>>,
+    answer: Arc<Answer<Resp>>,
+}
+
+impl<Req, Resp> Clone for Plan<Req, Resp> {
+    fn clone(&self) -> Self {
+        Plan {
+            name: self.name.clone(),
+            timeout: self.timeout.clone(),
+            answer: self.answer.clone(),
+        }
+    }
+}
+
+impl<Req, Resp, E> ScopeLayer<Req, Resp, E> {
+    /// A layer that spawns into `group`, which waits for its requests.
+    pub fn new(
+        group: &Group<'_, E>,
+        answer: impl Fn(TaskError) -> Resp + Send + Sync + 'static,
+    ) -> Self {
+        let plan = Plan {
+            name: None,
+            timeout: None,
+            answer: Arc::new(answer),
+        };
+        ScopeLayer {
+            group: group.clone(),
+            plan: Arc::new(plan),
+        }
+    }
+
+    /// Names the task of each request, for reports. The default is `request`.
+    pub fn name(mut self, name: impl Fn(&Req) -> String + Send + Sync + 'static) -> Self {
+        Arc::make_mut(&mut self.plan).name = Some(Arc::new(name));
+        self
+    }
+
+    /// Gives each request its time, counted from its arrival; `None` means no
+    /// limit. The handler sees it as [`deadline`](crate::deadline()).
+    pub fn timeout(
+        mut self,
+        timeout: impl Fn(&Req) -> Option<Duration> + Send + Sync + 'static,
+    ) -> Self {
+        Arc::make_mut(&mut self.plan).timeout = Some(Arc::new(timeout));
+        self
+    }
+}
+
+impl<Req, Resp, E> Clone for ScopeLayer<Req, Resp, E> {
+    fn clone(&self) -> Self {
+        ScopeLayer {
+            group: self.group.clone(),
+            plan: self.plan.clone(),
+        }
+    }
+}
+
+impl<Req, Resp, E> fmt::Debug for ScopeLayer<Req, Resp, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ScopeLayer")
+            .field("group", &self.group)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<S, Req, Resp, E> Layer<S> for ScopeLayer<Req, Resp, E> {
+    type Service = ScopeService<S, Req, Resp, E>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        ScopeService {
+            inner,
+            layer: self.clone(),
+        }
+    }
+}
+
+/// The service that [`ScopeLayer`] makes of another one.
+pub struct ScopeService<S, Req, Resp, E = BoxError> {
+    inner: S,
+    layer: ScopeLayer<Req, Resp, E>,
+}
+
+impl<S: Clone, Req, Resp, E> Clone for ScopeService<S, Req, Resp, E> {
+    fn clone(&self) -> Self {
+        ScopeService {
+            inner: self.inner.clone(),
+            layer: self.layer.clone(),
+        }
+    }
+}
+
+impl<S: fmt::Debug, Req, Resp, E> fmt::Debug for ScopeService<S, Req, Resp, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ScopeService")
+            .field("inner", &self.inner)
+            .field("layer", &self.layer)
+            .finish()
+    }
+}
+
+impl<S, Req, Resp, E> Service<Req> for ScopeService<S, Req, Resp, E>
+where
+    S: Service<Req, Response = Resp>,
+    S::Future: Send + 'static,
+    S::Error: Send + 'static,
+    Resp: Send + 'static,
+    E: Send + 'static,
+{
+    type Response = Resp;
+    type Error = S::Error;
+    type Future = ResponseFuture<Resp, S::Error>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Req) -> Self::Future {
+        let plan = &self.layer.plan;
+        let name = match &plan.name {
+            Some(name) => Cow::Owned(name(&request)),
+            None => Cow::Borrowed("request"),
+        };
+        let timeout = plan.timeout.as_ref().and_then(|timeout| timeout(&request));
+        let caught = Caught {
+            future: Some(self.inner.call(request)),
+        };
+        let task = self.layer.group.spawn_named(name, caught);
+        if let Some(at) = timeout.and_then(after) {
+            task.cancel_handle().set_deadline(at);
+        }
+        ResponseFuture {
+            task,
+            answer: plan.answer.clone(),
+        }
+    }
+}
+
+pin_project! {
+    /// A handler's future: its panic is a value, so that it ends one request
+    /// and is no failure of the group.
+    struct Caught<F> {
+        #[pin]
+        future: Option<F>,
+    }
+}
+
+impl<F: Future> Future for Caught<F> {
+    type Output = Value<Result<F::Output, TaskError>>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut slot = self.project().future;
+        let Some(future) = slot.as_mut().as_pin_mut() else {
+            return Poll::Pending;
+        };
+        let mut outcome = match catch(|| future.poll(cx)) {
+            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Ready(output)) => Ok(output),
+            Err(panic) => Err(TaskError::Panicked(panic.message())),
+        };
+        if let Err(panic) = context::drop_outside(slot) {
+            outcome = outcome.and(Err(TaskError::Panicked(panic.message())));
+        }
+        Poll::Ready(Value(outcome))
+    }
+}
+
+/// Future of [`ScopeService`]: waits for the request's task, and cancels it when
+/// it is dropped before.
+#[must_use = "futures do nothing unless awaited"]
+pub struct ResponseFuture<Resp, Error> {
+    task: TaskHandle<Result<Result<Resp, Error>, TaskError>>,
+    answer: Arc<Answer<Resp>>,
+}
+
+impl<Resp, Error> Unpin for ResponseFuture<Resp, Error> {}
+
+impl<Resp, Error> fmt::Debug for ResponseFuture<Resp, Error> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture")
+            .field("task", &self.task)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<Resp, Error> Future for ResponseFuture<Resp, Error> {
+    type Output = Result<Resp, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let outcome = ready!(Pin::new(&mut self.task).poll(cx));
+        Poll::Ready(match outcome {
+            Ok(Ok(output)) => output,
+            Ok(Err(error)) | Err(error) => Ok((self.answer)(error)),
+        })
+    }
+}
+
+impl<Resp, Error> Drop for ResponseFuture<Resp, Error> {
+    fn drop(&mut self) {
+        self.task.cancel_handle().cancel_with(Reason::Dropped);
+    }
+}
