@@ -1,6 +1,6 @@
 //! `task_group!`: a builder chain around an async closure.
 
-use crate::args::{Options, Seen, check_flag, parse_crate, skip_value};
+use crate::args::{Options, Seen, check_flag, parse_crate, parse_value, skip_value};
 use crate::check::{Checker, Site};
 use crate::diag::{Diag, Mistake};
 use crate::hint::Hints;
@@ -70,7 +70,7 @@ impl Group {
         let mut seen = Seen::default();
         while !is_closure(input) {
             if input.is_empty() {
-                return Err(no_body(input.span()));
+                return Err(self.missing(input.span()));
             }
             let name = input.call(Ident::parse_any)?;
             if seen.admit(&name, OPTIONS, diag) {
@@ -98,13 +98,25 @@ impl Group {
         if name == "allow" {
             return self.options.allow.parse(&name, input, diag);
         }
-        input.parse::<Token![=]>()?;
         if name == "error" {
-            self.error = Some(input.parse()?);
+            self.error = Some(parse_value(&name, input)?);
         } else {
-            self.settings.push((name, input.parse()?));
+            let value = parse_value(&name, input)?;
+            self.settings.push((name, value));
         }
         Ok(())
+    }
+
+    // What is said where the body should be: `timeout = limit |g| …` reads as an
+    // operator between three values.
+    fn missing(&mut self, end: Span) -> syn::Error {
+        let joined = self
+            .settings
+            .pop_if(|(_, value)| first_bar(value).is_some());
+        match joined.and_then(|(_, value)| first_bar(&value)) {
+            Some(bar) => NO_COMMA.at(bar),
+            None => no_body(end),
+        }
     }
 
     fn expand(mut self, diag: &mut Diag) -> TokenStream {
@@ -185,7 +197,7 @@ fn complete_closure(input: ParseStream) -> syn::Result<ExprClosure> {
     if input.is_empty() {
         Ok(closure)
     } else {
-        Err(input.error("expected the end of `task_group!` behind its body"))
+        Err(BEHIND_BODY.at(input.span()))
     }
 }
 
@@ -230,6 +242,19 @@ impl Closure<'_> {
     }
 }
 
+// The first `|` of `value | g | body`.
+fn first_bar(value: &Expr) -> Option<Span> {
+    let bar = |expr: &Expr| match expr {
+        Expr::Binary(expr) => match expr.op {
+            syn::BinOp::BitOr(bar) => Some((bar.spans[0], expr.left.clone())),
+            _ => None,
+        },
+        _ => None,
+    };
+    let (_, left) = bar(value)?;
+    bar(&left).map(|(bar, _)| bar)
+}
+
 fn into_block(body: Expr) -> Block {
     let span = mixed(body.span());
     match body {
@@ -241,6 +266,18 @@ fn into_block(body: Expr) -> Block {
         },
     }
 }
+
+const BEHIND_BODY: Mistake = Mistake {
+    what: "something behind the body of a `task_group!`",
+    why: "the body is the last argument, and options stand in front of it",
+    help: "move it in front of the `|g| { … }`, with a comma between",
+};
+
+const NO_COMMA: Mistake = Mistake {
+    what: "expected `,` between an option and the body of a `task_group!`",
+    why: "without it, the `|` of the body is taken for an operator",
+    help: "write `,` in front of the `|`",
+};
 
 const ALREADY_ASYNC: Mistake = Mistake {
     what: "`async` in front of the body of a `task_group!`",

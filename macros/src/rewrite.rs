@@ -532,6 +532,11 @@ impl VisitMut for Rewriter<'_> {
         }
     }
 
+    // A marker on what is no loop has been reported, and would be reported once more.
+    fn visit_attributes_mut(&mut self, attrs: &mut Vec<Attribute>) {
+        attrs.retain(|attr| !is_marker(attr, "checkpoint") && !is_marker(attr, "no_checkpoint"));
+    }
+
     // Of a pattern, only the guard of a match arm is code.
     fn visit_pat_mut(&mut self, pat: &mut syn::Pat) {
         if let syn::Pat::Guard(pat) = pat {

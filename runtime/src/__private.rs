@@ -7,7 +7,7 @@ pub use crate::context::{Done, Gate, done, gate};
 pub use crate::entry::Main;
 pub use crate::entry::{PausedClock, Test};
 pub use crate::exit::Exit;
-pub use crate::join::{Flatten, branch, cons, join, solo, try_join};
+pub use crate::join::{Flatten, branch, cons, join, solo, try_branch, try_join};
 pub use crate::output::Never;
 pub use crate::race::{Won, all_disabled, field, race, racer};
 pub use crate::thread::refused;

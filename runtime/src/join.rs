@@ -45,6 +45,14 @@ pub fn branch<F: IntoFuture>(future: F) -> Branch<F::IntoFuture, F::Output> {
     }
 }
 
+/// A branch of `try_join!`, whose value is a `Result`.
+pub fn try_branch<T, E, F>(future: F) -> Branch<F::IntoFuture, Result<T, E>>
+where
+    F: IntoFuture<Output = Result<T, E>>,
+{
+    branch(future)
+}
+
 impl<T, F: Future<Output = T>> Branch<F, T> {
     /// Polls the branch unless it has ended.
     fn advance(self: Pin<&mut Self>, cx: &mut Context<'_>) {
@@ -222,6 +230,12 @@ impl<T, F: Future<Output = T>, Rest: Branches> Branches for Cons<'_, F, T, Rest>
 }
 
 /// Branches whose values are `Result`s.
+#[diagnostic::on_unimplemented(
+    message = "the branches of this `try_join!` do not fail with one error type",
+    label = "one of them fails with something else than `{E}`",
+    note = "an error is returned as it is: convert it in its branch, \
+            `async {{ fut.await.map_err(Error::from) }}`"
+)]
 pub trait TryBranches<E>: Branches {
     /// The values of `Ok`, nested as the list is.
     type Oks;
@@ -517,7 +531,7 @@ macro_rules! join {
         $crate::__private::Flatten::flatten(
             $crate::__private::after(
                 $crate::__private::gate().await,
-                $crate::__private::join($crate::__join_list!($($branch,)*)),
+                $crate::__private::join($crate::__join_list!(branch; $($branch,)*)),
             )
             .await
         )
@@ -543,7 +557,7 @@ macro_rules! try_join {
     ($($branch:expr),* $(,)?) => {
         $crate::__private::after(
             $crate::__private::gate().await,
-            $crate::__private::try_join($crate::__join_list!($($branch,)*)),
+            $crate::__private::try_join($crate::__join_list!(try_branch; $($branch,)*)),
         )
         .await
         .map($crate::__private::Flatten::flatten)
@@ -553,11 +567,11 @@ macro_rules! try_join {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __join_list {
-    () => { () };
-    ($head:expr, $($rest:expr,)*) => {
+    ($kind:ident;) => { () };
+    ($kind:ident; $head:expr, $($rest:expr,)*) => {
         $crate::__private::cons(
-            ::core::pin::pin!($crate::__private::branch($head)),
-            $crate::__join_list!($($rest,)*),
+            ::core::pin::pin!($crate::__private::$kind($head)),
+            $crate::__join_list!($kind; $($rest,)*),
         )
     };
 }

@@ -19,6 +19,11 @@ use std::convert::Infallible;
 pub struct Value<T>(pub T);
 
 /// What a task gives to the one who awaits its handle.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not what a task returns",
+    label = "this returns `{Self}`",
+    note = "a task returns `()`, a `Result`, or `Value(v)` where nothing can fail"
+)]
 pub trait TaskOutput {
     /// The type of the value.
     type Value;

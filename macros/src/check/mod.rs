@@ -10,6 +10,7 @@ mod detached;
 mod endless;
 mod hard_drop;
 mod item;
+mod marker;
 mod own;
 
 pub(crate) use item::{
@@ -27,7 +28,8 @@ use std::mem;
 use syn::punctuated::Punctuated;
 use syn::visit::{self, Visit};
 use syn::{
-    Block, Expr, ExprCall, ExprMethodCall, FnArg, Macro, Pat, Path, Signature, Stmt, Token, Type,
+    Attribute, Block, Expr, ExprCall, ExprMethodCall, FnArg, Macro, Pat, Path, Signature, Stmt,
+    Token, Type,
 };
 
 /// The crates that the checks know, the standard library among them.
@@ -193,6 +195,13 @@ impl<'a> Checker<'a> {
         }
     }
 
+    fn check_loop(&mut self, expr: &Expr, attrs: &[Attribute]) {
+        marker::check_loop(attrs, self.diag);
+        if let Some((at, finding)) = endless::check(expr, self.loops) {
+            self.report(at, &finding);
+        }
+    }
+
     fn check_lent(&mut self, call: &ExprCall, func: &Path) {
         let own = func
             .get_ident()
@@ -245,17 +254,28 @@ impl<'ast> Visit<'ast> for Checker<'_> {
     fn visit_expr(&mut self, expr: &'ast Expr) {
         match expr {
             Expr::Path(expr) => self.check_path(&expr.path, None),
-            Expr::Loop(_) | Expr::While(_) => {
-                if let Some((at, finding)) = endless::check(expr, self.loops) {
-                    self.report(at, &finding);
-                }
-                visit::visit_expr(self, expr);
+            Expr::Loop(parts) => {
+                self.check_loop(expr, &parts.attrs);
+                self.visit_block(&parts.body);
+            }
+            Expr::While(parts) => {
+                self.check_loop(expr, &parts.attrs);
+                self.visit_expr(&parts.cond);
+                self.visit_block(&parts.body);
+            }
+            Expr::ForLoop(parts) => {
+                self.check_loop(expr, &parts.attrs);
+                self.visit_expr(&parts.expr);
+                self.visit_block(&parts.body);
             }
             _ => visit::visit_expr(self, expr),
         }
     }
 
     fn visit_expr_call(&mut self, call: &'ast ExprCall) {
+        call.attrs
+            .iter()
+            .for_each(|attr| self.visit_attribute(attr));
         if let Expr::Path(func) = &*call.func {
             self.check_path(&func.path, Some(&call.args));
             self.check_lent(call, &func.path);
@@ -296,6 +316,10 @@ impl<'ast> Visit<'ast> for Checker<'_> {
         }
     }
 
+    fn visit_attribute(&mut self, attr: &'ast Attribute) {
+        marker::check_other(attr, self.diag);
+    }
+
     // Of a pattern, only the guard of a match arm is code.
     fn visit_pat(&mut self, pat: &'ast Pat) {
         if let Pat::Guard(pat) = pat {
@@ -306,7 +330,6 @@ impl<'ast> Visit<'ast> for Checker<'_> {
     // Other items, types and constants are no code of this function.
     fn visit_item(&mut self, _: &'ast syn::Item) {}
     fn visit_type(&mut self, _: &'ast Type) {}
-    fn visit_attribute(&mut self, _: &'ast syn::Attribute) {}
     fn visit_expr_const(&mut self, _: &'ast syn::ExprConst) {}
 }
 

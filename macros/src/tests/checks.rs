@@ -222,6 +222,42 @@ fn loops_with_a_way_out() {
 }
 
 #[test]
+fn markers() {
+    for (body, what) in [
+        (
+            "#[checkpoint] #[no_checkpoint] for x in y {}",
+            "`#[no_checkpoint]` beside `#[checkpoint]`",
+        ),
+        (
+            "#[checkpoint] #[checkpoint] while x {}",
+            "`#[checkpoint]` is given twice",
+        ),
+        ("#[checkpoint(3)] loop {}", "write `#[checkpoint]` alone"),
+        (
+            "#[no_checkpoint = 1] for x in y {}",
+            "write `#[no_checkpoint]` alone",
+        ),
+        (
+            "#[checkpoint] let x = 1;",
+            "`#[checkpoint]` on what is no loop",
+        ),
+        (
+            "#[taskscope::no_checkpoint] f();",
+            "`#[no_checkpoint]` on what is no loop",
+        ),
+        ("#[checkpoint] if x {}", "on what is no loop"),
+        (
+            "match x { #[checkpoint] 1 => {} _ => {} }",
+            "on what is no loop",
+        ),
+    ] {
+        assert_finds(body, what, "help");
+        let expansion = attribute("", &format!("async fn f() {{ {body} }}"));
+        assert!(!expansion.contains("# ["), "{expansion}");
+    }
+}
+
+#[test]
 fn names_of_the_users_own() {
     for body in [
         "spawn(work()); g.spawn(work()); self.spawn(work()); Self::spawn(work());",

@@ -1,0 +1,21 @@
+use std::time::Duration;
+use taskscope::cancellable;
+
+async fn close() {}
+
+// A cleanup is code of the function.
+#[cancellable]
+async fn cleans_up() {
+    defer! {
+        std::thread::sleep(Duration::from_millis(1));
+        tokio::spawn(close());
+    }
+    on_cancel! {
+        loop {
+            std::hint::spin_loop();
+        }
+    }
+    close().await;
+}
+
+fn main() {}
