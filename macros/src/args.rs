@@ -105,7 +105,7 @@ pub(crate) fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
         .iter()
         .map(|known| (distance(name, known), *known))
         .min()?;
-    (best.0 <= 1 + name.len() / 3).then_some(best.1)
+    (best.0 <= (name.len() / 3).max(1)).then_some(best.1)
 }
 
 // Edits between two names: one row of the usual table at a time.

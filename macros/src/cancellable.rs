@@ -2,7 +2,9 @@
 
 use crate::args::Options;
 use crate::blocking::{Refusal, check_blocking, returns_result};
-use crate::check::{Checker, Own, Site, check_body, check_function, check_other, is_expanded};
+use crate::check::{
+    Checker, Own, Site, check_body, check_function, check_other, expanded_at, is_expanded,
+};
 use crate::diag::Diag;
 use crate::item::{Function, Target, has_marker};
 use crate::path::Crate;
@@ -13,8 +15,8 @@ use quote::ToTokens;
 use syn::visit::Visit;
 use syn::visit_mut::VisitMut;
 use syn::{
-    Block, GenericArgument, ImplItem, Item, ItemImpl, ItemTrait, PathArguments, ReturnType,
-    Signature, Stmt, TraitItem,
+    Block, Expr, ExprAsync, GenericArgument, ImplItem, Item, ItemImpl, ItemTrait, PathArguments,
+    ReturnType, Signature, Stmt, TraitItem,
 };
 use syn::{Type, TypeParamBound};
 
@@ -154,26 +156,19 @@ impl Cancellable {
         }
     }
 
-    // A function that another macro has made plain: its tail is the async code.
+    // A function that another macro has made plain: one expression in it is async.
     fn expanded_body(&mut self, sig: &Signature, stmts: &mut [Stmt]) {
-        let Some((Stmt::Expr(tail, None), before)) = stmts.split_last_mut() else {
-            return;
-        };
+        let at = expanded_at(stmts);
         let mut rewriter = self.rewriter(Scope::new(Kind::Plain, None));
-        for stmt in before {
-            rewriter.visit_stmt_mut(stmt);
-        }
-        let block = match tail {
-            syn::Expr::Async(block) => Some(block),
-            syn::Expr::Call(call) => match call.args.first_mut() {
-                Some(syn::Expr::Async(block)) => Some(block),
-                _ => None,
-            },
-            _ => None,
-        };
-        if let Some(block) = block {
-            let scope = Scope::new(Kind::Async, future_output(&sig.output));
-            rewriter.within(scope, |this| this.visit_top_block(&mut block.block));
+        for (index, stmt) in stmts.iter_mut().enumerate() {
+            let future = Some(index) == at;
+            match future.then(|| future_in(stmt, sig)).flatten() {
+                Some((future, output)) => {
+                    let scope = Scope::new(Kind::Async, output);
+                    rewriter.within(scope, |this| this.visit_top_block(&mut future.block));
+                }
+                None => rewriter.visit_stmt_mut(stmt),
+            }
         }
     }
 
@@ -196,6 +191,23 @@ impl Cancellable {
             is_expanded(stmts)
         };
         (sig.asyncness.is_some() || plain) && !has_marker(attrs, "cancellable")
+    }
+}
+
+// The async block of such a statement, and its type where it is written down.
+fn future_in<'s>(stmt: &'s mut Stmt, sig: &Signature) -> Option<(&'s mut ExprAsync, Option<Type>)> {
+    let (expr, output) = match stmt {
+        Stmt::Expr(tail, None) => (tail, future_output(&sig.output)),
+        Stmt::Local(body) => (&mut *body.init.as_mut()?.expr, output(&sig.output)),
+        _ => return None,
+    };
+    let expr = match expr {
+        Expr::Call(call) => call.args.first_mut()?,
+        expr => expr,
+    };
+    match expr {
+        Expr::Async(future) => Some((future, output)),
+        _ => None,
     }
 }
 

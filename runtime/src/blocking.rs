@@ -67,6 +67,8 @@ where
 {
     Blocking {
         state: State::New(f),
+        spawn: |node, slot| tokio::task::spawn_blocking(move || run(&node, &slot)),
+        is_failure: R::is_failure,
         abandon: false,
         place: Place::nowhere(),
         location: Location::caller(),
@@ -77,6 +79,10 @@ where
 #[must_use = "futures do nothing unless awaited"]
 pub struct Blocking<F, R> {
     state: State<F, R>,
+    // What needs bounds is called through these, so that the future needs none: with
+    // `R: 'static` on it rustc does not see that a scope around it is `Send`.
+    spawn: fn(Arc<Node>, Arc<Slot<F>>) -> Thread<R>,
+    is_failure: fn(&R) -> bool,
     abandon: bool,
     place: Place,
     location: &'static Location<'static>,
@@ -87,12 +93,13 @@ enum State<F, R> {
     Running {
         node: Arc<Node>,
         slot: Arc<Slot<F>>,
-        thread: JoinHandle<Option<Result<R, Panic>>>,
+        thread: Thread<R>,
     },
     Left,
 }
 
 type Slot<F> = Mutex<Option<F>>;
+type Thread<R> = JoinHandle<Option<Result<R, Panic>>>;
 
 impl<F, R> Unpin for Blocking<F, R> {}
 
@@ -125,11 +132,7 @@ impl<F, R> Blocking<F, R> {
     }
 }
 
-impl<F, R> Blocking<F, R>
-where
-    F: FnOnce() -> R + Send + 'static,
-    R: TaskOutput + Send + 'static,
-{
+impl<F, R> Blocking<F, R> {
     /// Hands the closure to the pool, unless the scope is cancelled already.
     fn start(&mut self, cx: &mut Context<'_>) {
         let State::New(f) = std::mem::replace(&mut self.state, State::Left) else {
@@ -143,10 +146,7 @@ where
         // Before the thread can ask for its scope.
         self.place.enter(&node, cx, |_| ());
         let slot = Arc::new(Mutex::new(Some(f)));
-        let thread = tokio::task::spawn_blocking({
-            let (node, slot) = (node.clone(), slot.clone());
-            move || run(&node, &slot)
-        });
+        let thread = (self.spawn)(node.clone(), slot.clone());
         self.state = State::Running { node, slot, thread };
     }
 
@@ -163,7 +163,7 @@ where
         Poll::Ready(match joined {
             Ok(Some(Ok(output))) => Some(output).filter(|output| {
                 // What it returns because it was cancelled says nothing else.
-                !(refused && output.is_failure() && is_leaving())
+                !(refused && (self.is_failure)(output) && is_leaving())
             }),
             Ok(Some(Err(panic))) => {
                 self.end();
@@ -177,9 +177,7 @@ where
             }
         })
     }
-}
 
-impl<F, R> Blocking<F, R> {
     fn end(&mut self) {
         if let State::Running { node, .. } = &self.state {
             node.detach();
@@ -200,11 +198,7 @@ impl<F, R> Blocking<F, R> {
     }
 }
 
-impl<F, R> Future for Blocking<F, R>
-where
-    F: FnOnce() -> R + Send + 'static,
-    R: TaskOutput + Send + 'static,
-{
+impl<F, R> Future for Blocking<F, R> {
     type Output = R;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<R> {

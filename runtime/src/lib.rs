@@ -54,6 +54,8 @@ pub use set::TaskSet;
 pub use shield::{Shield, shield};
 #[cfg(feature = "shutdown")]
 pub use shutdown::Shutdown;
+#[cfg(feature = "shutdown")]
+pub use taskscope_macros::main;
 /// Runs futures until the first one completes with a value that its pattern
 /// matches, lets the others leave in order, and then runs its handler.
 ///
@@ -152,6 +154,6 @@ pub use shutdown::Shutdown;
 #[doc(inline)]
 pub use taskscope_macros::race;
 pub use taskscope_macros::{
-    cancellable, checkpoint, defer, main, no_checkpoint, on_cancel, task_group, test,
+    cancellable, checkpoint, defer, no_checkpoint, on_cancel, task_group, test,
 };
 pub use thread::{Ambient, block_on, checkpoint_blocking, sleep_blocking};

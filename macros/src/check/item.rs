@@ -3,7 +3,7 @@
 use crate::diag::{Diag, Mistake};
 use crate::item::{Function, has_marker};
 use proc_macro2::{Ident, Span, TokenStream};
-use syn::{Attribute, Expr, Signature, Stmt};
+use syn::{Attribute, Expr, Pat, Signature, Stmt};
 
 /// A function that can be cancelled has a body with async code in it.
 pub(crate) fn check_function(function: &Function, diag: &mut Diag) -> bool {
@@ -70,17 +70,44 @@ fn check_async(sig: &Signature, stmts: &[Stmt], diag: &mut Diag) -> bool {
     true
 }
 
-/// The last expression of a function that another macro has already made plain:
-/// an async block, bare or as the only argument of a call like `Box::pin`.
+/// Whether another macro has already made the function plain.
 pub(crate) fn is_expanded(stmts: &[Stmt]) -> bool {
-    let Some(Stmt::Expr(tail, None)) = stmts.last() else {
-        return false;
-    };
+    expanded_at(stmts).is_some()
+}
+
+/// The statement that holds the async code of such a function.
+pub(crate) fn expanded_at(stmts: &[Stmt]) -> Option<usize> {
+    let last = stmts.last()?;
+    match last {
+        Stmt::Expr(tail, None) if is_future(tail) => Some(stmts.len() - 1),
+        _ => is_entry(&stmts[0], last).then_some(0),
+    }
+}
+
+/// The last expression of `#[async_trait]`'s functions, and of many written by hand: an
+/// async block, bare or as the only argument of a call like `Box::pin`.
+fn is_future(tail: &Expr) -> bool {
     match tail {
         Expr::Async(_) => true,
         Expr::Call(call) => matches!(call.args.first(), Some(Expr::Async(_))),
         _ => false,
     }
+}
+
+// What `#[tokio::main]` and `#[tokio::test]` make:
+// `let body = async { … }; … { return … .block_on(body); }`.
+fn is_entry(first: &Stmt, last: &Stmt) -> bool {
+    let (Stmt::Local(body), Stmt::Expr(Expr::Block(last), None)) = (first, last) else {
+        return false;
+    };
+    let names_body = matches!(&body.pat, Pat::Ident(name) if name.ident == "body");
+    let is_async = matches!(&body.init, Some(init) if matches!(*init.expr, Expr::Async(_)));
+    let run = match last.block.stmts.last() {
+        Some(Stmt::Expr(Expr::Return(run), _)) => run.expr.as_deref(),
+        _ => None,
+    };
+    let runs = matches!(run, Some(Expr::MethodCall(call)) if call.method == "block_on");
+    names_body && is_async && runs
 }
 
 /// An item that holds no functions at all.

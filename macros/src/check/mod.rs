@@ -14,7 +14,7 @@ mod marker;
 mod own;
 
 pub(crate) use item::{
-    check_body, check_function, check_other, is_expanded, stray_guard, stray_marker,
+    check_body, check_function, check_other, expanded_at, is_expanded, stray_guard, stray_marker,
 };
 pub(crate) use own::Own;
 

@@ -266,3 +266,32 @@ fn group_bodies() {
         &format!("{run}(async move |g| {{ g }})"),
     );
 }
+
+#[test]
+fn below_the_entry_points_of_tokio() {
+    let expanded = |body: &str| {
+        format!(
+            "#[::core::prelude::v1::test]
+            fn f() -> R {{
+                let body = async {{ {body} }};
+                tokio::pin!(body);
+                {{ use tokio::runtime::Builder; return Builder::new().build().block_on(body); }}
+            }}"
+        )
+    };
+    assert_same(
+        &attribute("", &expanded("f().await; defer! { c(); } g().await")),
+        &expanded(
+            "P::after(P::gate().await, f()).await;
+            {
+                let mut __frame = P::Frame::arm();
+                let __exit = __frame.body(async {
+                    if let Some(__output) = None::<R> { return __output; }
+                    P::after(P::gate().await, g()).await
+                }).await;
+                __frame.cleanup(async { c(); }).await;
+                __frame.leave(__exit).await
+            }",
+        ),
+    );
+}
