@@ -42,8 +42,11 @@ use proc_macro::TokenStream;
 /// - `loops`: a checkpoint for every loop, less those marked `#[no_checkpoint]`.
 /// - `blocking`: for a plain function, see [below](#blocking-functions).
 /// - `send`: says that the future is `Send`, see [below](#futures-that-say-that-they-are-send).
-/// - `allow(detached, blocking, hard_drop)`: switches single checks off.
+/// - `allow(detached, blocking, hard_drop)`: switches single [checks](#structure-checks) off.
 /// - `crate = path`: where the runtime crate is, if not at `::taskscope`.
+///
+/// They hold for what is inside, the bodies of [`task_group!`] included. A function with an
+/// attribute of its own, in an annotated `impl` or `mod`, has the options of its own alone.
 ///
 /// # Examples
 ///
@@ -67,6 +70,66 @@ use proc_macro::TokenStream;
 ///     }
 ///     found
 /// }
+/// ```
+///
+/// # Structure checks
+///
+/// What would break the structure is a compile-time error that says what to write instead:
+///
+/// | check | what is reported | what to write |
+/// | --- | --- | --- |
+/// | `detached` | `tokio::spawn`, `tokio::task::spawn` and `spawn_local`; those of `async_std` and `smol` | `group.spawn`, `spawn_scoped` if it borrows, `spawn_local` |
+/// | | `tokio::task::spawn_blocking`, `std::thread::spawn` | `group.spawn_blocking`, or `blocking(…).await` |
+/// | | `JoinSet::new` | `task_group!`, and a `TaskSet` of the handles |
+/// | `blocking` | `std::thread::sleep` | `tokio::time::sleep(…).await` |
+/// | | `block_on` of tokio, futures and others | `.await` |
+/// | | `blocking_send`, `blocking_recv`, `blocking_lock` | `send`, `recv`, `lock` and `.await` |
+/// | | functions in `std::fs::` and `std::net::` by full path | those of `tokio::fs` and `tokio::net`, or `blocking(…).await` |
+/// | | a `loop` or `while true` without an await, `break`, `return` or `?` | `#[checkpoint]` above it |
+/// | `hard_drop` | `select!` of tokio and futures | [`race!`] |
+/// | | `tokio::try_join!`, `futures::try_join!` | `taskscope::try_join!` |
+/// | | `future::select_all`, `future::select_ok` | [`race!`], or `TaskSet::next` in a group |
+/// | | `tokio::time::timeout` and `timeout_at` | `taskscope::timeout`, `timeout_at` |
+/// | | `run_until_cancelled` of a token | `Scope::new().cancel_when(token.cancelled())` |
+/// | | `timeout(limit, &mut future)` and `future.as_mut()`, also with taskscope's own | [`race!`], which leaves the future as it is |
+///
+/// A macro sees names, not types, so that a check fires where a name is telling:
+///
+/// - A path is known with its crate in front, or with the last module or type:
+///   `tokio::task::spawn`, `task::spawn`, `thread::sleep`, `time::timeout`, `JoinSet::new`. A
+///   bare `spawn` may be anybody's, and what begins with `self::`, `crate::` or `super::` is
+///   yours; so is what the function, or the annotated `mod`, declares or imports itself from
+///   elsewhere.
+/// - A bare `select!` is reported when its branches are those of tokio and futures,
+///   `pattern = future => handler`; with a path, when that is theirs.
+/// - Methods are known where the name says it all, `blocking_recv()` and `block_on(…)`, but
+///   not those of `self`, nor one called `spawn` or `abort`.
+/// - Plain closures may block: they may be for another thread. They may not detach.
+/// - In the arguments of a macro that is not known, nothing is read, and a `loop` with such a
+///   macro in it may have a way out.
+///
+/// Where it has to be so, `#[cancellable(allow(detached))]` and the like switch one check off
+/// for a function, an `impl` or a `mod`, and `task_group!(allow(detached), …)` for a group.
+///
+/// Code without the attribute is not read. For a project that wants no detached tasks
+/// anywhere, clippy knows types and looks everywhere; in `clippy.toml`:
+///
+/// ```toml
+/// disallowed-methods = [
+///     { path = "tokio::spawn", reason = "outlives its caller: use `group.spawn`" },
+///     { path = "tokio::task::spawn_local", reason = "outlives its caller: use `group.spawn_local`" },
+///     { path = "tokio::task::spawn_blocking", reason = "outlives its caller: use `taskscope::blocking`" },
+///     { path = "tokio::task::JoinSet::new", reason = "aborts its tasks without their cleanup: use `task_group!`" },
+///     { path = "tokio::runtime::Handle::spawn", reason = "outlives its caller: use `group.spawn`" },
+///     { path = "tokio::runtime::Runtime::spawn", reason = "outlives its caller: use `group.spawn`" },
+///     { path = "std::thread::spawn", reason = "outlives its caller: use `taskscope::blocking`" },
+///     { path = "tokio::time::timeout", reason = "drops without cleanup: use `taskscope::timeout`" },
+///     { path = "tokio::time::timeout_at", reason = "drops without cleanup: use `taskscope::timeout_at`" },
+/// ]
+/// disallowed-macros = [
+///     { path = "tokio::select", reason = "drops without cleanup: use `taskscope::race!`" },
+///     { path = "tokio::try_join", reason = "drops without cleanup: use `taskscope::try_join!`" },
+/// ]
 /// ```
 ///
 /// # Blocking functions
@@ -228,6 +291,10 @@ pub fn on_cancel(_: TokenStream) -> TokenStream {
 /// `on_failure` are those of the builder `TaskGroup`; `error = E` is the error type of
 /// the group (`BoxError` if left out, `_` to infer it); `local` stands alone and allows
 /// tasks that are not `Send`; `crate = path` says where the runtime crate is.
+///
+/// The body is read by the [structure checks](macro@cancellable#structure-checks), also
+/// outside of a [`macro@cancellable`] function; `allow(detached, blocking, hard_drop)` switches
+/// them off. In such a function, the function's options hold in the body as well.
 ///
 /// ```ignore
 /// let (user, cart) = task_group!(timeout = Duration::from_secs(2), |g| {
