@@ -50,14 +50,26 @@ use proc_macro::TokenStream;
 ///
 /// # Examples
 ///
-/// ```ignore
+/// ```
+/// use std::io;
+/// use taskscope::cancellable;
+/// use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+///
 /// #[cancellable]
-/// async fn copy(from: &mut Reader, to: &mut Writer) -> io::Result<u64> {
+/// async fn copy(
+///     from: &mut (impl AsyncRead + Unpin),
+///     to: &mut (impl AsyncWrite + Unpin),
+/// ) -> io::Result<usize> {
 ///     let mut bytes = 0;
-///     while let Some(chunk) = from.next().await? {
-///         bytes += to.write(&chunk).await?;
+///     let mut chunk = [0; 1024];
+///     loop {
+///         let length = from.read(&mut chunk).await?;
+///         if length == 0 {
+///             return Ok(bytes);
+///         }
+///         to.write_all(&chunk[..length]).await?;
+///         bytes += length;
 ///     }
-///     Ok(bytes)
 /// }
 ///
 /// #[cancellable(loops)]
@@ -70,6 +82,12 @@ use proc_macro::TokenStream;
 ///     }
 ///     found
 /// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// assert_eq!(copy(&mut &b"tea"[..], &mut Vec::new()).await.unwrap(), 3);
+/// assert_eq!(primes(12).await, [2, 3, 5, 7, 11]);
+/// # }
 /// ```
 ///
 /// # Structure checks
@@ -140,15 +158,22 @@ use proc_macro::TokenStream;
 /// function returns a `Result` whose error is made `From<Cancelled>`, as `io::Error`,
 /// `BoxError` and `anyhow::Error` are.
 ///
-/// ```ignore
+/// ```
+/// use taskscope::{Cancelled, blocking, cancellable};
+///
 /// #[cancellable(blocking)]
-/// fn digest(blocks: &[Block]) -> Result<Digest, BoxError> {
-///     let mut digest = Digest::default();
+/// fn checksum(blocks: &[[u8; 4]]) -> Result<u32, Cancelled> {
+///     let mut sum = 0_u32;
 ///     for block in blocks {
-///         digest.update(block);
+///         sum = sum.wrapping_add(u32::from_le_bytes(*block));
 ///     }
-///     Ok(digest)
+///     Ok(sum)
 /// }
+///
+/// # #[tokio::main]
+/// # async fn main() {
+/// assert_eq!(blocking(|| checksum(&[[1, 0, 0, 0], [2, 0, 0, 0]])).await.unwrap(), 3);
+/// # }
 /// ```
 ///
 /// - `#[no_checkpoint]` leaves a loop as it is.
@@ -165,7 +190,10 @@ use proc_macro::TokenStream;
 /// signature: `async fn f(x: A) -> T` becomes `fn f(x: A) -> impl Future<Output = T> + Send`. It
 /// stands on functions, methods, an `impl`, and a `trait`, on methods without a body too.
 ///
-/// ```ignore
+/// ```
+/// use std::path::PathBuf;
+/// use taskscope::{BoxError, Group, cancellable, task_group};
+///
 /// #[cancellable(send)]
 /// async fn visit(g: Group<'static>, dir: PathBuf) -> Result<(), BoxError> {
 ///     let mut entries = tokio::fs::read_dir(dir).await?;
@@ -176,6 +204,15 @@ use proc_macro::TokenStream;
 ///     }
 ///     Ok(())
 /// }
+///
+/// # #[tokio::main]
+/// # async fn main() {
+/// let visited = task_group!(limit = 8, |g| {
+///     g.spawn(visit(g.clone(), PathBuf::from("src")));
+///     Ok(())
+/// });
+/// visited.await.unwrap();
+/// # }
 /// ```
 ///
 /// A function that awaits itself boxes that call, as always: `Box::pin(f(n - 1)).await`.
@@ -202,7 +239,8 @@ pub fn cancellable(args: TokenStream, item: TokenStream) -> TokenStream {
 /// For loops that compute without awaiting: at the start of each iteration the
 /// function can be cancelled, and lets other tasks run once its budget is spent.
 ///
-/// ```ignore
+/// ```
+/// # use taskscope::cancellable;
 /// #[cancellable]
 /// async fn sum(numbers: &[u64]) -> u64 {
 ///     let mut sum = 0;
@@ -212,6 +250,8 @@ pub fn cancellable(args: TokenStream, item: TokenStream) -> TokenStream {
 ///     }
 ///     sum
 /// }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() { assert_eq!(sum(&[1, 2]).await, 3); }
 /// ```
 #[proc_macro_attribute]
 pub fn checkpoint(_: TokenStream, item: TokenStream) -> TokenStream {
@@ -220,14 +260,17 @@ pub fn checkpoint(_: TokenStream, item: TokenStream) -> TokenStream {
 
 /// Leaves a loop of a `#[cancellable(loops)]` function without a checkpoint.
 ///
-/// ```ignore
+/// ```
+/// # use taskscope::cancellable;
 /// #[cancellable(loops)]
-/// async fn row(values: &mut [f32]) {
+/// async fn roots(values: &mut [f32]) {
 ///     #[no_checkpoint]
 ///     for value in values {
 ///         *value = value.sqrt();
 ///     }
 /// }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() { roots(&mut [4.0]).await; }
 /// ```
 #[proc_macro_attribute]
 pub fn no_checkpoint(_: TokenStream, item: TokenStream) -> TokenStream {
@@ -245,14 +288,23 @@ pub fn no_checkpoint(_: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// `#[cancellable]` knows it by name, so that it needs no import; rustc would call one unused.
 ///
-/// ```ignore
+/// ```
+/// # use std::io;
+/// # use taskscope::cancellable;
+/// # struct Connection;
+/// # impl Connection {
+/// #     async fn open() -> io::Result<Self> { Ok(Self) }
+/// #     async fn count(&mut self) -> io::Result<u64> { Ok(1) }
+/// #     async fn close(&mut self) {}
+/// # }
 /// #[cancellable]
-/// async fn session(pool: &Pool) -> Result<u64, Error> {
-///     let mut conn = pool.get().await?;
-///     defer! { conn.close().await; }
-///     conn.login().await?;
-///     conn.count().await
+/// async fn session() -> io::Result<u64> {
+///     let mut connection = Connection::open().await?;
+///     defer! { connection.close().await; }
+///     connection.count().await
 /// }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() { assert_eq!(session().await.unwrap(), 1); }
 /// ```
 #[proc_macro]
 pub fn defer(_: TokenStream) -> TokenStream {
@@ -263,16 +315,27 @@ pub fn defer(_: TokenStream) -> TokenStream {
 ///
 /// Otherwise as [`defer!`].
 ///
-/// ```ignore
+/// ```
+/// # use std::io;
+/// # use taskscope::cancellable;
+/// # struct Upload;
+/// # impl Upload {
+/// #     async fn begin() -> io::Result<Self> { Ok(Self) }
+/// #     async fn send(&self, part: Vec<u8>) -> io::Result<()> { drop(part); Ok(()) }
+/// #     async fn finish(&self) -> io::Result<()> { Ok(()) }
+/// #     async fn discard(&self) {}
+/// # }
 /// #[cancellable]
-/// async fn upload(store: &Store, parts: Vec<Part>) -> Result<(), Error> {
-///     let upload = store.begin().await?;
+/// async fn upload(parts: Vec<Vec<u8>>) -> io::Result<()> {
+///     let upload = Upload::begin().await?;
 ///     on_cancel! { upload.discard().await; }
 ///     for part in parts {
 ///         upload.send(part).await?;
 ///     }
 ///     upload.finish().await
 /// }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() { upload(vec![vec![1]]).await.unwrap(); }
 /// ```
 #[proc_macro]
 pub fn on_cancel(_: TokenStream) -> TokenStream {
@@ -296,13 +359,26 @@ pub fn on_cancel(_: TokenStream) -> TokenStream {
 /// outside of a [`macro@cancellable`] function; `allow(detached, blocking, hard_drop)` switches
 /// them off. In such a function, the function's options hold in the body as well.
 ///
-/// ```ignore
+/// ```
+/// # use std::time::Duration;
+/// # use taskscope::{GroupError, task_group};
+/// # struct App;
+/// # impl App {
+/// #     async fn user(&self, id: u32) -> Result<String, std::io::Error> { Ok(format!("user {id}")) }
+/// #     async fn cart(&self, id: u32) -> Result<Vec<u32>, std::io::Error> { Ok(vec![id]) }
+/// # }
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), GroupError> {
+/// # let (app, id) = (App, 7);
 /// let (user, cart) = task_group!(timeout = Duration::from_secs(2), |g| {
 ///     let user = g.spawn_scoped(app.user(id));
 ///     let cart = g.spawn_scoped(app.cart(id));
 ///     Ok((user.await?, cart.await?))
 /// })
 /// .await?;
+/// # assert_eq!((user.as_str(), cart.len()), ("user 7", 1));
+/// # Ok(())
+/// # }
 /// ```
 #[proc_macro]
 pub fn task_group(input: TokenStream) -> TokenStream {
@@ -316,12 +392,27 @@ pub fn task_group(input: TokenStream) -> TokenStream {
 ///
 /// `crate = path;` in front says where the runtime crate is, if not at `::taskscope`.
 ///
-/// ```ignore
-/// race! {
-///     Some(order) = orders.recv() => serve(order).await?,
-///     () = &mut closing, if open => break,
-///     else => return Ok(()),
+/// ```
+/// # use std::time::Duration;
+/// # use taskscope::race;
+/// # use tokio::{sync::mpsc, time::sleep};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// # let (send, mut orders) = mpsc::channel(1);
+/// # send.send("tea").await.unwrap();
+/// # drop(send);
+/// let mut closing = Box::pin(sleep(Duration::from_secs(60)));
+/// let mut served = Vec::new();
+/// loop {
+///     race! {
+///         Some(order) = orders.recv() => served.push(order),
+///         () = &mut closing, if served.len() < 100 => break,
+///         else => break,
+///     }
+/// #   if served.len() == 1 { break; }
 /// }
+/// # assert_eq!(served, ["tea"]);
+/// # }
 /// ```
 #[proc_macro]
 pub fn race(input: TokenStream) -> TokenStream {
@@ -355,11 +446,18 @@ pub fn race(input: TokenStream) -> TokenStream {
 ///
 /// # Examples
 ///
-/// ```ignore
+/// ```no_run
+/// use std::time::Duration;
+/// use taskscope::BoxError;
+/// use tokio::net::TcpListener;
+///
 /// #[taskscope::main(grace = Duration::from_secs(5), flavor = "current_thread")]
 /// async fn main() -> Result<(), BoxError> {
 ///     let listener = TcpListener::bind("127.0.0.1:8080").await?;
-///     serve(listener).await
+///     loop {
+///         let (client, _) = listener.accept().await?;
+///         drop(client);
+///     }
 /// }
 /// ```
 #[proc_macro_attribute]
@@ -386,11 +484,16 @@ pub fn main(args: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// # Examples
 ///
-/// ```ignore
+/// ```
+/// # #![allow(unused_imports, reason = "the test is only there under `cargo test`")]
+/// # fn main() {}
+/// use std::{future::pending, time::Duration};
+/// use taskscope::timeout;
+///
 /// #[taskscope::test(start_paused = true)]
 /// async fn gives_up_after_a_second() {
 ///     let result = timeout(Duration::from_secs(1), pending::<()>()).await;
-///     assert_eq!(result.unwrap_err().reason().to_string(), "deadline");
+///     assert_eq!(result.unwrap_err().reason().to_string(), "deadline passed");
 /// }
 /// ```
 #[proc_macro_attribute]

@@ -1,4 +1,6 @@
 #![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+#![doc(test(attr(deny(warnings), allow(dead_code, unused_assignments, unused_variables))))]
 
 #[doc(hidden)]
 pub mod __private;
@@ -13,6 +15,7 @@ mod error;
 mod exit;
 mod group;
 mod group_run;
+pub mod guide;
 mod handle;
 mod join;
 #[cfg(all(test, taskscope_loom))]

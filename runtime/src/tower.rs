@@ -7,7 +7,7 @@
 //!
 //! - The client disconnects: cancelled with [`Reason::Dropped`].
 //! - The request's own time is over: cancelled with
-//!   [`Reason::Deadline`](crate::Reason::Deadline), and answered.
+//!   [`Reason::Deadline`], and answered.
 //! - The group is cancelled, as by a shutdown: the same, with the group's reason.
 //! - A panic of the handler ends that request alone, and is answered.
 //!

@@ -1,0 +1,48 @@
+//! The guide: each page is short, and its code is run as a test.
+//!
+//! Begin with the [`tour`]. Who comes from Python, trio or Go begins with
+//! [`from_asyncio`], who has a program on tokio with [`migrating`].
+//!
+//! | page | what it is about |
+//! | --- | --- |
+//! | [`tour`] | everything once, in fifteen minutes |
+//! | [`cancellation`] | what happens, step by step |
+//! | [`cleanup`] | `defer!`, `on_cancel!`, `shield`, the grace period |
+//! | [`groups`] | tasks, their errors, limits, services |
+//! | [`shutdown`] | how a process ends |
+//! | [`testing`] | how to test that cancelling is safe |
+//! | [`cancel_safety`] | what can still go wrong, and how to see it |
+//! | [`migrating`] | from tokio and tokio-util, step by step |
+//! | [`from_asyncio`] | idioms of asyncio, trio and Go |
+//! | [`design`] | why it is so, and its limits |
+
+#[doc = include_str!("tour.md")]
+pub mod tour {}
+
+#[doc = include_str!("cancellation.md")]
+pub mod cancellation {}
+
+#[doc = include_str!("cleanup.md")]
+pub mod cleanup {}
+
+#[doc = include_str!("groups.md")]
+pub mod groups {}
+
+#[cfg(feature = "shutdown")]
+#[doc = include_str!("shutdown.md")]
+pub mod shutdown {}
+
+#[doc = include_str!("testing.md")]
+pub mod testing {}
+
+#[doc = include_str!("cancel_safety.md")]
+pub mod cancel_safety {}
+
+#[doc = include_str!("migrating.md")]
+pub mod migrating {}
+
+#[doc = include_str!("from_asyncio.md")]
+pub mod from_asyncio {}
+
+#[doc = include_str!("design.md")]
+pub mod design {}
