@@ -23,12 +23,12 @@ use crate::context;
 use crate::exit::Exit;
 use crate::region::{Region, out_of_budget};
 use crate::report::{self, ReportKind};
+use crate::table::Kind;
 
 /// An armed cleanup.
 #[derive(Debug)]
 pub struct Frame {
     region: Region,
-    what: &'static str,
     location: &'static Location<'static>,
     /// Nothing is lost if the frame is dropped now.
     disarmed: bool,
@@ -40,25 +40,24 @@ impl Frame {
     /// Arms a `defer!`.
     #[track_caller]
     pub fn arm() -> Frame {
-        Frame::new("`defer!`", Location::caller())
+        Frame::new(Kind::Defer, Location::caller())
     }
 
     /// Arms an `on_cancel!`.
     #[track_caller]
     pub fn arm_on_cancel() -> Frame {
-        Frame::new("`on_cancel!`", Location::caller())
+        Frame::new(Kind::OnCancel, Location::caller())
     }
 
-    fn new(what: &'static str, location: &'static Location<'static>) -> Frame {
-        let mut region = Region::holding();
+    fn new(kind: Kind, location: &'static Location<'static>) -> Frame {
+        let mut region = Region::holding(kind);
         context::current(|frame| {
             if let Some(frame) = frame {
-                region.open(frame);
+                region.open(frame, Some(location));
             }
         });
         Frame {
             region,
-            what,
             location,
             disarmed: false,
             panic: None,
@@ -98,7 +97,7 @@ impl Frame {
         }
         LeaveBlock {
             exit: Some(exit),
-            what: self.what,
+            what: self.region.kind().name(),
             location: self.location,
         }
     }
@@ -116,7 +115,7 @@ impl Drop for Frame {
             .unwrap_or_default();
         let message = format!(
             "lost cleanup: {} was dropped before it had run to its end",
-            self.what
+            self.region.kind().name()
         );
         report::report(ReportKind::LostCleanup, &scope, message, self.location);
     }
@@ -138,11 +137,12 @@ impl<F: Future> Future for Body<'_, F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
+        let at = Some(this.frame.location);
         let region = &mut this.frame.region;
         let Some(body) = this.body.as_mut().as_pin_mut() else {
             return Poll::Pending;
         };
-        let polled = region.enter(cx, false, |cx| catch(|| body.poll(cx)));
+        let polled = region.enter_at(at, cx, false, |cx| catch(|| body.poll(cx)));
         let mut exit = match polled {
             Ok(Poll::Ready(value)) => Exit::Value(value),
             Err(panic) => Exit::Panicked(panic),
@@ -177,16 +177,16 @@ impl<F: Future<Output = ()>> Future for Cleanup<'_, F> {
         let Some(cleanup) = this.cleanup.as_mut().as_pin_mut() else {
             return Poll::Pending;
         };
-        match frame
-            .region
-            .enter(cx, true, |cx| catch(|| cleanup.poll(cx)))
-        {
+        match frame.region.enter_at(Some(frame.location), cx, true, |cx| {
+            catch(|| cleanup.poll(cx))
+        }) {
             Ok(Poll::Ready(())) => {}
             Err(panic) => frame.panic = Some(panic),
             Ok(Poll::Pending) if !frame.region.may_drop(true) => return Poll::Pending,
             Ok(Poll::Pending) => {
                 if let Some(node) = frame.region.node() {
-                    node.overran(&format!("the cleanup of {}", frame.what), frame.location);
+                    let what = format!("the cleanup of {}", frame.region.kind().name());
+                    node.overran(&what, frame.location);
                 }
             }
         }

@@ -22,6 +22,7 @@ use crate::report::{self, ReportKind};
 use crate::scope::Place;
 use crate::scoped::{Children, Erased, ErasedLocal, Queue};
 use crate::shared::Shared;
+use crate::table::Kind;
 
 /// Children that are not `Send`, in a group that has them.
 pub(crate) trait Locals {
@@ -74,7 +75,7 @@ impl<E: Send + 'static, L: Locals> Members<E, L> {
         let deferred = Deferred {
             held: false,
             running: None,
-            region: Region::holding(),
+            region: Region::holding(Kind::Deferred),
         };
         Members {
             shared,
@@ -167,7 +168,8 @@ impl<E: Send + 'static, L: Locals> Members<E, L> {
             running, region, ..
         } = &mut self.deferred;
         let Some(cleanup) = running else { return true };
-        let polled = region.enter(cx, true, |cx| catch(|| cleanup.as_mut().poll(cx)));
+        let at = Some(self.shared.node.location());
+        let polled = region.enter_at(at, cx, true, |cx| catch(|| cleanup.as_mut().poll(cx)));
         match polled {
             Ok(Poll::Ready(Ok(()))) => {}
             Ok(Poll::Ready(Err(error))) => self.shared.deferred_failed(Cause::Error(error), None),

@@ -11,6 +11,7 @@ use loom::thread;
 
 use crate::node::{Node, flag};
 use crate::reason::Reason;
+use crate::table::{Kind, RegionId};
 
 #[derive(Default)]
 struct Wakes(AtomicUsize);
@@ -95,7 +96,7 @@ fn a_region_that_notes_its_waker_sees_the_cancel_or_is_woken() {
         let id = node
             .lock()
             .regions
-            .open(crate::table::RegionId::ROOT, true, false);
+            .open(RegionId::ROOT, Kind::Defer, None, false);
         node.lock().regions.set_waker(id, &waker);
         let seen = is_cancelled(&node);
         canceller.join().unwrap();

@@ -19,7 +19,7 @@
 //!    in the tree, counted as pending in its parent, until that is gone.
 //!
 //! Lock order: a node's `link`, then a parent's `inner`. Two `inner`s are never
-//! held at once.
+//! held at once. The locks of the roots come last.
 
 use std::borrow::Cow;
 use std::panic::Location;
@@ -31,8 +31,10 @@ use std::time::Duration;
 use slab::Slab;
 use tokio::time::Instant;
 
+use crate::clock::Moment;
 use crate::reason::{Cancelled, Origin, Reason};
 use crate::report::{self, ReportKind};
+use crate::roots;
 use crate::sync::{AtomicPtr, AtomicU32, Mutex, MutexGuard, Ordering};
 use crate::table::Table;
 
@@ -102,6 +104,8 @@ pub(crate) struct Inner {
     orphaned: bool,
     places: Places,
     failures: Vec<String>,
+    /// Its key among the roots, if it was ever one.
+    root: Option<usize>,
 }
 
 /// The places under a group's limit.
@@ -121,6 +125,7 @@ pub(crate) struct Node {
     /// thread, a hint for everyone else.
     last: AtomicPtr<Location<'static>>,
     location: &'static Location<'static>,
+    born: Moment,
     link: Mutex<Option<Link>>,
     inner: Mutex<Inner>,
 }
@@ -140,6 +145,7 @@ impl Node {
             flags: AtomicU32::new(0),
             last: AtomicPtr::new(ptr::null_mut()),
             location,
+            born: Moment::now(),
             link: Mutex::new(None),
             inner: Mutex::new(Inner {
                 name,
@@ -230,6 +236,18 @@ impl Node {
     pub(crate) fn passed(&self, location: &'static Location<'static>) {
         self.last
             .store(ptr::from_ref(location).cast_mut(), Ordering::Relaxed);
+    }
+
+    pub(crate) fn born(&self) -> Moment {
+        self.born
+    }
+
+    /// Enters a node that is polled outside of every scope among the roots.
+    pub(crate) fn stand_alone(self: &Arc<Self>) {
+        let mut inner = self.lock();
+        if inner.root.is_none() {
+            inner.root = Some(roots::add(self));
+        }
     }
 
     pub(crate) fn location(&self) -> &'static Location<'static> {
@@ -342,7 +360,7 @@ impl Node {
     /// Cancels this node and all below it; false if it was cancelled before.
     pub(crate) fn cancel(self: &Arc<Self>, reason: Reason) -> bool {
         let scope = self.name();
-        self.walk(&Walk::Cancel(Arc::new(Origin { reason, scope })))
+        self.walk(&Walk::Cancel(Arc::new(Origin::new(reason, scope))))
     }
 
     /// Ends the grace period of this node and all below it, shielded or not.
@@ -466,6 +484,20 @@ impl Node {
         self.lock().children.len()
     }
 
+    /// Some of the children, from a key on, and the key to go on with: one that
+    /// looks at many must not hold up who wants the lock.
+    pub(crate) fn children_from(
+        &self,
+        from: usize,
+        most: usize,
+    ) -> (Vec<Arc<Node>>, Option<usize>) {
+        let inner = self.lock();
+        let end = inner.children.capacity();
+        let next = from.saturating_add(most).min(end);
+        let some = (from..next).filter_map(|key| inner.children.get(key).cloned());
+        (some.collect(), (next < end).then_some(next))
+    }
+
     /// What was reported as cancelled: the origin and the failures so far.
     pub(crate) fn take_cancelled(&self) -> Cancelled {
         let failures = std::mem::take(&mut self.lock().failures);
@@ -478,12 +510,8 @@ impl Node {
     }
 
     fn origin_or_request(&self) -> Arc<Origin> {
-        self.origin().unwrap_or_else(|| {
-            Arc::new(Origin {
-                reason: Reason::Requested,
-                scope: self.name(),
-            })
-        })
+        self.origin()
+            .unwrap_or_else(|| Arc::new(Origin::new(Reason::Requested, self.name())))
     }
 
     pub(crate) fn origin(&self) -> Option<Arc<Origin>> {
@@ -667,11 +695,16 @@ impl Node {
         }
     }
 
-    /// Where the last checkpoint was passed, or else where it was made.
-    pub(crate) fn last_location(&self) -> &'static Location<'static> {
+    /// Where the last checkpoint was passed, if any was.
+    pub(crate) fn last_checkpoint(&self) -> Option<&'static Location<'static>> {
         let last = self.last.load(Ordering::Relaxed);
         // SAFETY: `passed` alone writes it, from a `&'static Location`.
-        unsafe { last.as_ref() }.unwrap_or(self.location)
+        unsafe { last.as_ref() }
+    }
+
+    /// Where the last checkpoint was passed, or else where it was made.
+    pub(crate) fn last_location(&self) -> &'static Location<'static> {
+        self.last_checkpoint().unwrap_or(self.location)
     }
 
     /// A child is gone (invariant 6). Walks up while orphans run empty.
@@ -829,6 +862,10 @@ impl Node {
 impl Drop for Node {
     /// A chain of nodes that goes at once would recurse through its parents.
     fn drop(&mut self) {
+        let key = self.lock().root.take();
+        if let Some(key) = key {
+            roots::remove(self, key);
+        }
         let mut next = self.link.lock().take().map(|link| link.parent);
         while let Some(mut node) = next {
             next = Arc::get_mut(&mut node)

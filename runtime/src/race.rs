@@ -406,7 +406,7 @@ pub fn race<L: Racers>(list: L, biased: bool) -> Race<L, L::Won> {
         biased,
         node,
         outer: Outer::default(),
-        hold: Region::holding(),
+        hold: Region::boundary(),
         decided: false,
         panic: None,
     };

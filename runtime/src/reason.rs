@@ -6,6 +6,8 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
+use crate::clock::Moment;
+
 /// Why a scope was cancelled.
 ///
 /// The first reason stays: cancelling a cancelled scope again changes nothing.
@@ -68,6 +70,17 @@ impl fmt::Display for Reason {
 pub(crate) struct Origin {
     pub(crate) reason: Reason,
     pub(crate) scope: Cow<'static, str>,
+    pub(crate) at: Moment,
+}
+
+impl Origin {
+    pub(crate) fn new(reason: Reason, scope: Cow<'static, str>) -> Origin {
+        Origin {
+            reason,
+            scope,
+            at: Moment::now(),
+        }
+    }
 }
 
 /// A boundary was cancelled: the value of a scope that has none.

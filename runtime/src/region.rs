@@ -1,11 +1,12 @@
 //! Code that must be left in order, from the side of the future that is it.
 
+use std::panic::Location;
 use std::sync::Arc;
 use std::task::{Context, Waker};
 
 use crate::context::{self, Frame};
 use crate::node::{Node, flag};
-use crate::table::RegionId;
+use crate::table::{Kind, RegionId};
 
 /// A region's place in the table of the node under which it was last polled.
 #[derive(Debug)]
@@ -24,15 +25,20 @@ struct Place {
 /// (its future was moved), it moves there.
 #[derive(Debug)]
 pub(crate) struct Region {
-    holds: bool,
+    kind: Kind,
     place: Option<Place>,
 }
 
 impl Region {
     /// Code that is itself to be left in order.
-    pub(crate) fn holding() -> Region {
+    pub(crate) fn holding(kind: Kind) -> Region {
+        Region { kind, place: None }
+    }
+
+    /// A scope or group inside another one.
+    pub(crate) fn boundary() -> Region {
         Region {
-            holds: true,
+            kind: Kind::Boundary,
             place: None,
         }
     }
@@ -40,13 +46,18 @@ impl Region {
     /// A branch: dropped as soon as nothing inside it holds.
     pub(crate) fn branch() -> Region {
         Region {
-            holds: false,
+            kind: Kind::Branch,
             place: None,
         }
     }
 
-    /// Takes a place below `frame`, or keeps the one it has there.
-    pub(crate) fn open(&mut self, frame: &Frame<'_>) -> RegionId {
+    /// Takes a place below `frame`, or keeps the one it has there. The location
+    /// is for those who look at it, and not kept here: regions are to be small.
+    pub(crate) fn open(
+        &mut self,
+        frame: &Frame<'_>,
+        location: Option<&'static Location<'static>>,
+    ) -> RegionId {
         if let Some(place) = &self.place {
             let stays = Arc::ptr_eq(&place.node, frame.node)
                 && place.parent == frame.region
@@ -60,7 +71,7 @@ impl Region {
             .node
             .lock()
             .regions
-            .open(frame.region, self.holds, frame.shielded);
+            .open(frame.region, self.kind, location, frame.shielded);
         self.place = Some(Place {
             node: frame.node.clone(),
             parent: frame.region,
@@ -79,15 +90,26 @@ impl Region {
         shielded: bool,
         poll: impl FnOnce(&mut Context<'_>) -> R,
     ) -> R {
+        self.enter_at(None, cx, shielded, poll)
+    }
+
+    /// The same for code that stands at a known line.
+    pub(crate) fn enter_at<R>(
+        &mut self,
+        location: Option<&'static Location<'static>>,
+        cx: &mut Context<'_>,
+        shielded: bool,
+        poll: impl FnOnce(&mut Context<'_>) -> R,
+    ) -> R {
         context::current(|frame| {
             let Some(frame) = frame else {
                 self.close();
                 return poll(cx);
             };
-            let id = self.open(frame);
+            let id = self.open(frame, location);
             self.note_waker(frame, cx.waker());
             if frame.in_pass() {
-                frame.node.lock().regions.polled(id);
+                frame.node.lock().regions.polled(id, shielded);
             }
             context::enter(&frame.inside(id, shielded), || poll(cx))
         })
@@ -129,6 +151,10 @@ impl Region {
         self.place
             .as_ref()
             .map_or(0, |place| place.node.lock().regions.live(place.id))
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        self.kind
     }
 
     /// The node under which the region was last polled.

@@ -184,8 +184,9 @@ impl<'a> Scope<'a> {
             boundary: Boundary::new(self.owner, future.into_future()),
             when: self.when,
             place: Place {
-                region: Region::holding(),
+                region: Region::boundary(),
                 home,
+                rooted: false,
                 left: false,
             },
         }
@@ -271,6 +272,8 @@ impl Home {
 pub(crate) struct Place {
     region: Region,
     home: Option<Home>,
+    /// Was polled outside of every scope.
+    rooted: bool,
     /// Left under a cancelled outer scope: never returns.
     left: bool,
 }
@@ -279,8 +282,9 @@ impl Place {
     /// For a node that has no parent yet.
     pub(crate) fn nowhere() -> Place {
         Place {
-            region: Region::holding(),
+            region: Region::boundary(),
             home: None,
+            rooted: false,
             left: false,
         }
     }
@@ -311,6 +315,10 @@ impl Place {
             }
             home
         });
+        if home.is_none() && !self.rooted {
+            self.rooted = true;
+            node.stand_alone();
+        }
         self.home = home;
         self.region.enter(cx, false, poll)
     }

@@ -11,6 +11,7 @@ use crate::cleanup::parked;
 use crate::context;
 use crate::region::Region;
 use crate::report::{self, ReportKind};
+use crate::table::Kind;
 
 /// Runs `future` to its end, whatever is cancelled around it.
 ///
@@ -66,7 +67,7 @@ struct State {
 impl State {
     fn new(location: &'static Location<'static>) -> State {
         State {
-            region: Region::holding(),
+            region: Region::holding(Kind::Shield),
             location,
             running: false,
         }
@@ -114,7 +115,9 @@ impl<F: Future> Future for Shield<F> {
             return parked("`shield`", state.location);
         };
         state.running = true;
-        if let Poll::Ready(value) = state.region.enter(cx, true, |cx| future.poll(cx)) {
+        let at = Some(state.location);
+        let polled = state.region.enter_at(at, cx, true, |cx| future.poll(cx));
+        if let Poll::Ready(value) = polled {
             state.end();
             this.future.set(None);
             return Poll::Ready(value);

@@ -15,6 +15,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 
 use crate::node::Node;
+use crate::observe::tree;
 use crate::reason::{Cancelled, Reason};
 use crate::report::{self, ReportKind};
 use crate::scope::Scope;
@@ -44,7 +45,8 @@ const MOST_NAMED: usize = 20;
 /// 4. what cannot even be dropped, because it blocks its thread, is reported with
 ///    the line of its last checkpoint, and the process exits without it.
 ///
-/// Another signal ends the step at hand. On other systems than Unix, Ctrl-C alone
+/// Another signal ends the step at hand. SIGUSR1 prints what runs, see
+/// [`tree`](crate::tree()), and changes nothing. On other systems than Unix, Ctrl-C alone
 /// counts. Only while the future runs are signals listened to: before and after,
 /// they do what they do to any process.
 ///
@@ -289,6 +291,9 @@ impl Events {
         poll_fn(|cx| {
             if Pin::new(&mut self.ended).poll(cx).is_ready() {
                 return Poll::Ready(Event::Ended);
+            }
+            while self.signals.poll_show(cx).is_ready() {
+                eprint!("{}", tree());
             }
             if let Poll::Ready(signal) = self.signals.poll_next(cx) {
                 return Poll::Ready(Event::Signal(signal));

@@ -43,12 +43,13 @@ mod unix {
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::sync::{Arc, Mutex, OnceLock};
 
-    use signal_hook::consts::{SIGINT, SIGTERM};
+    use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
     use signal_hook::flag::register_conditional_default;
     use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
 
-    /// SIGINT and SIGTERM, while it lives.
+    /// SIGINT, SIGTERM and SIGUSR1, while it lives.
     pub(crate) struct Signals {
+        show: Stream,
         interrupt: Stream,
         terminate: Stream,
         _listener: Listener,
@@ -59,6 +60,7 @@ mod unix {
         pub(crate) fn listen() -> io::Result<Signals> {
             Ok(Signals {
                 _listener: Listener::add()?,
+                show: signal(SignalKind::user_defined1())?,
                 interrupt: signal(SignalKind::interrupt())?,
                 terminate: signal(SignalKind::terminate())?,
             })
@@ -72,6 +74,14 @@ mod unix {
                 return Poll::Ready(Signal::Terminate);
             }
             Poll::Pending
+        }
+
+        /// Whether it is asked what runs.
+        pub(crate) fn poll_show(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+            match self.show.poll_recv(cx) {
+                Poll::Ready(Some(())) => Poll::Ready(()),
+                Poll::Ready(None) | Poll::Pending => Poll::Pending,
+            }
         }
     }
 
@@ -96,7 +106,7 @@ mod unix {
             let all = listeners();
             let mut count = lock(&all.count);
             if all.installed.get().is_none() {
-                for kind in [SIGINT, SIGTERM] {
+                for kind in [SIGINT, SIGTERM, SIGUSR1] {
                     register_conditional_default(kind, all.nobody.clone())?;
                 }
                 all.installed.get_or_init(|| ());
@@ -159,6 +169,11 @@ mod other {
             } else {
                 Poll::Pending
             }
+        }
+
+        /// There is no signal for it.
+        pub(crate) fn poll_show(&mut self, _: &mut Context<'_>) -> Poll<()> {
+            Poll::Pending
         }
     }
 }

@@ -19,6 +19,7 @@
 //!    wake may be under way in a thread that is not running just now: a
 //!    combinator that has marked its child as woken, and not yet queued it.
 
+use std::panic::Location;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
@@ -47,13 +48,56 @@ impl RegionId {
     };
 }
 
+/// What a region is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Kind {
+    /// Only keeps the count of what is inside it apart; holds nothing itself.
+    Branch,
+    /// A scope or group inside this node, which has a node of its own.
+    Boundary,
+    Defer,
+    OnCancel,
+    Shield,
+    /// The cleanups deferred to a group's end.
+    Deferred,
+}
+
+impl Kind {
+    /// Whether it is itself to be left in order.
+    pub(crate) fn holds(self) -> bool {
+        self != Kind::Branch
+    }
+
+    /// In the user's words.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Kind::Branch => "a branch",
+            Kind::Boundary => "a scope",
+            Kind::Defer => "`defer!`",
+            Kind::OnCancel => "`on_cancel!`",
+            Kind::Shield => "`shield`",
+            Kind::Deferred => "deferred cleanups",
+        }
+    }
+}
+
+/// A region that holds, for those who want to see it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Held {
+    pub(crate) kind: Kind,
+    pub(crate) location: Option<&'static Location<'static>>,
+    /// Its cleanup is under way, as far as the last pass has shown.
+    pub(crate) cleaning: bool,
+}
+
 #[derive(Debug)]
 struct Region {
     parent: u32,
     generation: u32,
-    /// Is itself to be left in order; false for a branch, which only keeps the
-    /// count of what is inside it apart.
-    holds: bool,
+    kind: Kind,
+    location: Option<&'static Location<'static>>,
+    /// When it was polled last in a pass, it was inside its cleanup.
+    cleaning: bool,
     /// Lies in a shield: a cancellation does not reach it, so that it need not
     /// be polled when its node is left.
     shielded: bool,
@@ -71,7 +115,7 @@ struct Region {
 impl Region {
     /// Invariant 1.
     fn counts(&self) -> bool {
-        !self.dormant && (self.holds || self.live > 0)
+        !self.dormant && (self.kind.holds() || self.live > 0)
     }
 }
 
@@ -96,7 +140,13 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    pub(crate) fn open(&mut self, parent: RegionId, holds: bool, shielded: bool) -> RegionId {
+    pub(crate) fn open(
+        &mut self,
+        parent: RegionId,
+        kind: Kind,
+        location: Option<&'static Location<'static>>,
+        shielded: bool,
+    ) -> RegionId {
         self.generation = self.generation.wrapping_add(1);
         let (generation, pass) = (self.generation, self.pass);
         let parent = if self.contains(parent) {
@@ -107,7 +157,9 @@ impl Table {
         let index = self.regions.insert(Region {
             parent,
             generation,
-            holds,
+            kind,
+            location,
+            cleaning: false,
             shielded,
             dormant: false,
             misses: 0,
@@ -116,7 +168,7 @@ impl Table {
             pass,
             waker: None,
         });
-        if holds {
+        if kind.holds() {
             self.count(parent);
         }
         RegionId {
@@ -161,13 +213,15 @@ impl Table {
         }
     }
 
-    /// Notes that a region was polled in this pass; a dormant one counts again.
-    pub(crate) fn polled(&mut self, id: RegionId) {
+    /// Notes that a region was polled in this pass, in its cleanup or not; a
+    /// dormant one counts again.
+    pub(crate) fn polled(&mut self, id: RegionId, cleaning: bool) {
         let pass = self.pass;
         let Some(region) = self.get_mut(id) else {
             return;
         };
         region.pass = pass;
+        region.cleaning = cleaning;
         region.misses = 0;
         region.missed_since = None;
         if region.dormant {
@@ -188,6 +242,24 @@ impl Table {
         self.regions
             .iter()
             .filter_map(|(_, region)| region.waker.as_ref())
+    }
+
+    /// What holds, the innermost first.
+    pub(crate) fn held(&self) -> Vec<Held> {
+        let mut held: Vec<_> = self
+            .regions
+            .iter()
+            .filter(|(_, region)| region.kind.holds() && region.kind != Kind::Boundary)
+            .map(|(_, region)| region)
+            .collect();
+        held.sort_unstable_by_key(|region| std::cmp::Reverse(region.generation));
+        held.iter()
+            .map(|region| Held {
+                kind: region.kind,
+                location: region.location,
+                cleaning: region.cleaning,
+            })
+            .collect()
     }
 
     pub(crate) fn begin_pass(&mut self) {
@@ -309,9 +381,9 @@ mod tests {
     #[test]
     fn a_branch_counts_only_while_something_inside_it_does() {
         let mut table = Table::default();
-        let branch = table.open(RegionId::ROOT, false, false);
+        let branch = table.open(RegionId::ROOT, Kind::Branch, None, false);
         assert_eq!(table.live(RegionId::ROOT), 0);
-        let frame = table.open(branch, true, false);
+        let frame = table.open(branch, Kind::Defer, None, false);
         assert_eq!(table.live(branch), 1);
         assert_eq!(table.live(RegionId::ROOT), 1);
         table.close(frame);
@@ -321,11 +393,11 @@ mod tests {
     #[test]
     fn closing_hands_what_is_inside_to_the_parent() {
         let mut table = Table::default();
-        let outer = table.open(RegionId::ROOT, true, false);
-        let inner = table.open(outer, true, false);
+        let outer = table.open(RegionId::ROOT, Kind::Defer, None, false);
+        let inner = table.open(outer, Kind::Defer, None, false);
         table.close(outer);
         assert_eq!(table.live(RegionId::ROOT), 1);
-        let other = table.open(RegionId::ROOT, true, false);
+        let other = table.open(RegionId::ROOT, Kind::Defer, None, false);
         assert_ne!(other, outer, "a reused index is another region");
         table.close(inner);
         table.close(other);
@@ -335,19 +407,19 @@ mod tests {
     #[test]
     fn a_region_missed_in_several_passes_is_dormant_until_polled() {
         let mut table = Table::default();
-        let outer = table.open(RegionId::ROOT, true, false);
-        let inner = table.open(outer, true, false);
+        let outer = table.open(RegionId::ROOT, Kind::Defer, None, false);
+        let inner = table.open(outer, Kind::Defer, None, false);
         let start = Instant::now();
         let mut passes = 0;
         while table.live(outer) > 0 {
             passes += 1;
             table.begin_pass();
-            table.polled(outer);
+            table.polled(outer, false);
             assert!(!matches!(table.end_pass(false), Verdict::Clear));
         }
         assert!(passes > MAX_MISSES.into());
         assert!(start.elapsed() >= PATIENCE);
-        table.polled(inner);
+        table.polled(inner, false);
         assert_eq!(table.live(outer), 1);
         table.close(inner);
         table.close(outer);
@@ -357,15 +429,15 @@ mod tests {
     #[test]
     fn regions_in_a_shield_are_not_missed_unless_aborted() {
         let mut table = Table::default();
-        let shield = table.open(RegionId::ROOT, true, false);
-        table.open(shield, true, true);
+        let shield = table.open(RegionId::ROOT, Kind::Defer, None, false);
+        table.open(shield, Kind::Defer, None, true);
         for _ in 0..20 {
             table.begin_pass();
-            table.polled(shield);
+            table.polled(shield, false);
             assert!(matches!(table.end_pass(false), Verdict::Wait));
         }
         table.begin_pass();
-        table.polled(shield);
+        table.polled(shield, false);
         assert!(matches!(table.end_pass(true), Verdict::Again(_)));
     }
 }

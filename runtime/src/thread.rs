@@ -233,6 +233,9 @@ pub fn block_on<F: IntoFuture>(future: F) -> Result<F::Output, Cancelled> {
     let ambient = context::ambient();
     let parent = ambient.as_ref().map(|(node, shielded)| (node, *shielded));
     let node = Node::child(parent, Cow::Borrowed("block_on"), Location::caller());
+    if ambient.is_none() {
+        node.stand_alone();
+    }
     let mut boundary = pin!(Boundary::new(
         Owner::new(node.clone()),
         future.into_future()

@@ -1,7 +1,8 @@
 use std::ffi::OsStr;
-use std::io::{BufRead, BufReader, Lines, Read};
+use std::io::{BufRead, BufReader, Lines};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
+use std::sync::mpsc;
 use std::thread::JoinHandle;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -11,6 +12,7 @@ pub struct Program {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
     errors: JoinHandle<String>,
+    error_lines: mpsc::Receiver<String>,
 }
 
 /// How a [`Program`] ended.
@@ -26,10 +28,15 @@ pub struct Ended {
     pub errors: String,
 }
 
-fn read(mut errors: ChildStderr) -> JoinHandle<String> {
+fn read(errors: ChildStderr, told: mpsc::Sender<String>) -> JoinHandle<String> {
     std::thread::spawn(move || {
         let mut text = String::new();
-        errors.read_to_string(&mut text).unwrap();
+        for line in BufReader::new(errors).lines().map(Result::unwrap) {
+            text.push_str(&line);
+            text.push('\n');
+            // Few tests look at the lines as they come.
+            told.send(line).ok();
+        }
         text
     })
 }
@@ -44,11 +51,13 @@ impl Program {
             .spawn()
             .unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let errors = read(child.stderr.take().unwrap());
+        let (told, error_lines) = mpsc::channel();
+        let errors = read(child.stderr.take().unwrap(), told);
         Program {
             child,
             lines,
             errors,
+            error_lines,
         }
     }
 
@@ -62,6 +71,11 @@ impl Program {
     /// The next line it prints.
     pub fn line(&mut self) -> String {
         self.lines.next().expect("the program goes on").unwrap()
+    }
+
+    /// The next line it prints to standard error.
+    pub fn error_line(&self) -> String {
+        self.error_lines.recv().expect("the program goes on")
     }
 
     /// Sends it a signal.

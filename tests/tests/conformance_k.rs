@@ -155,3 +155,20 @@ fn k09_a_signal_in_a_shield_takes_effect_after_it() {
         assert_eq!(ended.lines, ["saved"]);
     });
 }
+
+#[test]
+fn sigusr1_shows_what_runs_and_changes_nothing() {
+    both_flavors(|flavor| {
+        let program = ready("shows", flavor);
+        program.send(Signal::USR1);
+        let expected = ["main  running ", "└─ workers  running ", "   └─ waits  "];
+        for begin in expected {
+            // A long place stands on a line of its own.
+            let is_row = |line: &String| !line.trim_start_matches([' ', '│']).starts_with("tests/");
+            let line = std::iter::repeat_with(|| program.error_line()).find(is_row);
+            assert!(line.as_ref().unwrap().starts_with(begin), "{line:?}");
+        }
+        program.send(Signal::INT);
+        assert!(program.end().lines.is_empty());
+    });
+}

@@ -38,6 +38,7 @@ fn main() {
             .grace(Duration::ZERO)
             .block_on(runtime, leaves_late()),
         "shielded" => Shutdown::new().block_on(runtime, shielded()),
+        "shows" => Shutdown::new().block_on(runtime, shows()),
         "reason" => runtime.block_on(reason()),
         "afterwards" => {
             Shutdown::new().block_on(self::runtime("current_thread"), async {});
@@ -158,6 +159,20 @@ async fn shielded() {
     .await;
     sleep(LONG).await;
     say("never");
+}
+
+/// Ends when it has been seen.
+#[cancellable]
+async fn shows() {
+    task_group!(name = "workers", |g| {
+        g.spawn_named("waits", std::future::pending::<()>());
+        say("ready");
+        taskscope::stopping().await;
+        g.cancel();
+        Ok(())
+    })
+    .await
+    .unwrap();
 }
 
 /// What the boundary is told.

@@ -1,0 +1,200 @@
+//! Which rows of a tree are shown: equal siblings are folded into one, and what
+//! would fill screens is counted instead.
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
+
+use super::snapshot::{Entry, Tree};
+
+/// Rows below one entry.
+const MOST_SIBLINGS: usize = 16;
+/// Levels.
+const MOST_DEEP: usize = 16;
+/// Rows in all.
+const MOST_ROWS: usize = 400;
+
+/// One line of the picture.
+#[derive(Debug)]
+pub(super) struct Row<'a> {
+    pub(super) what: What<'a>,
+    /// The row, by its number, that this one hangs on.
+    pub(super) parent: Option<usize>,
+    /// For each level above: whether more rows come on it.
+    pub(super) more: Vec<bool>,
+}
+
+#[derive(Debug)]
+pub(super) enum What<'a> {
+    /// Entries that are alike, the first of them shown.
+    Alike {
+        first: &'a Entry,
+        count: usize,
+        name: String,
+        youngest: Duration,
+        oldest: Duration,
+    },
+    /// So many that are not shown.
+    Hidden(usize),
+}
+
+/// The tree with its links downward.
+struct Shape<'a> {
+    tree: &'a Tree,
+    below: Vec<Vec<usize>>,
+    /// How many entries are in it and below.
+    size: Vec<usize>,
+    /// Equal where all that is shown is equal.
+    likeness: Vec<u64>,
+}
+
+impl<'a> Shape<'a> {
+    fn of(tree: &'a Tree) -> Shape<'a> {
+        let count = tree.entries.len();
+        let mut shape = Shape {
+            tree,
+            below: vec![Vec::new(); count],
+            size: vec![1; count],
+            likeness: vec![0; count],
+        };
+        // An entry stands before what is below it.
+        for (index, entry) in tree.entries.iter().enumerate().rev() {
+            shape.below[index].reverse();
+            shape.likeness[index] = shape.likeness_of(index, entry);
+            if let Some(parent) = entry.parent {
+                shape.below[parent].push(index);
+                shape.size[parent] += shape.size[index];
+            }
+        }
+        shape
+    }
+
+    fn likeness_of(&self, index: usize, entry: &Entry) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        pattern(&entry.name).hash(&mut hasher);
+        (entry.kind, entry.state, &entry.reason).hash(&mut hasher);
+        (entry.location, entry.last_checkpoint).hash(&mut hasher);
+        for held in &entry.held {
+            (held.what(), held.location(), held.is_running()).hash(&mut hasher);
+        }
+        for group in self.folded(&self.below[index]) {
+            (self.likeness[group[0]], group.len()).hash(&mut hasher);
+        }
+        hasher.finish()
+    }
+
+    /// Siblings that are alike, put together, in order of their first.
+    fn folded(&self, siblings: &[usize]) -> Vec<Vec<usize>> {
+        let mut places: HashMap<u64, usize> = HashMap::new();
+        let mut groups: Vec<Vec<usize>> = Vec::new();
+        for &index in siblings {
+            let place = *places.entry(self.likeness[index]).or_insert(groups.len());
+            if place == groups.len() {
+                groups.push(Vec::new());
+            }
+            groups[place].push(index);
+        }
+        groups
+    }
+
+    fn row(&self, group: &[usize]) -> What<'a> {
+        let entries = || group.iter().map(|&index| &self.tree.entries[index]);
+        let first = &self.tree.entries[group[0]];
+        let name = if entries().all(|entry| entry.name == first.name) {
+            first.name.clone()
+        } else {
+            pattern(&first.name)
+        };
+        What::Alike {
+            first,
+            count: group.len(),
+            name,
+            youngest: entries().map(Entry::age).min().unwrap_or_default(),
+            oldest: entries().map(Entry::age).max().unwrap_or_default(),
+        }
+    }
+}
+
+/// A name in which numbers are all the same.
+fn pattern(name: &str) -> String {
+    let mut pattern = String::with_capacity(name.len());
+    for char in name.chars() {
+        match char {
+            '0'..='9' if pattern.ends_with('#') => {}
+            '0'..='9' => pattern.push('#'),
+            other => pattern.push(other),
+        }
+    }
+    pattern
+}
+
+/// A group of siblings, or what is left of them, with the row above.
+struct Next {
+    group: Option<Vec<usize>>,
+    hidden: usize,
+    parent: Option<usize>,
+    more: Vec<bool>,
+}
+
+/// The rows to be shown, from the top down.
+pub(super) fn rows(tree: &Tree) -> Vec<Row<'_>> {
+    let shape = Shape::of(tree);
+    let roots: Vec<usize> = (0..tree.entries.len())
+        .filter(|&index| tree.entries[index].parent.is_none())
+        .collect();
+    let mut rows = Vec::new();
+    let mut stack = Vec::new();
+    push_below(&shape, &roots, None, &[], &mut stack);
+    while let Some(next) = stack.pop() {
+        let here = rows.len();
+        let full = here + 1 == MOST_ROWS;
+        let what = match next.group {
+            Some(group) if !full => {
+                let below = &shape.below[group[0]];
+                push_below(&shape, below, Some(here), &next.more, &mut stack);
+                shape.row(&group)
+            }
+            _ => What::Hidden(next.hidden),
+        };
+        rows.push(Row {
+            what,
+            parent: next.parent,
+            more: next.more,
+        });
+        if full {
+            break;
+        }
+    }
+    rows
+}
+
+fn push_below(
+    shape: &Shape<'_>,
+    siblings: &[usize],
+    parent: Option<usize>,
+    above: &[bool],
+    stack: &mut Vec<Next>,
+) {
+    let size = |group: &[usize]| -> usize { group.iter().map(|&index| shape.size[index]).sum() };
+    let mut groups = shape.folded(siblings);
+    let room = if above.len() < MOST_DEEP {
+        MOST_SIBLINGS
+    } else {
+        0
+    };
+    let cut = groups.split_off(room.min(groups.len()));
+    let hidden = cut.iter().map(|group| size(group)).sum();
+    let rows = groups.len() + usize::from(hidden > 0);
+    let next = |number: usize, group: Option<Vec<usize>>, hidden| Next {
+        hidden: group.as_deref().map_or(hidden, size),
+        group,
+        parent,
+        more: above.iter().copied().chain([number + 1 < rows]).collect(),
+    };
+    if hidden > 0 {
+        stack.push(next(rows - 1, None, hidden));
+    }
+    for (number, group) in groups.into_iter().enumerate().rev() {
+        stack.push(next(number, Some(group), 0));
+    }
+}

@@ -1,0 +1,46 @@
+//! Seeing what runs: [`tree`] takes a picture.
+//!
+//! It costs nothing while nobody looks, but that each scope and task notes when
+//! it was made (some 10 ns) and the line of its last checkpoint.
+
+mod display;
+mod layout;
+mod picture;
+mod snapshot;
+
+pub use snapshot::{Entry, Held, Kind, State, Tree};
+
+/// A snapshot of all scopes and tasks of the process that are not gone.
+///
+/// Printed, it is a tree, with equal siblings folded:
+///
+/// ```text
+/// main  running 12.3 s  src/main.rs:10, at src/main.rs:14
+/// └─ serve  running 12.3 s  src/serve.rs:20, at src/serve.rs:24
+///    ├─ serve::echo × 9998  running 40 ms – 12.1 s  src/serve.rs:25, at src/echo.rs:9
+///    └─ serve::flush  cancelling (deadline passed) 3.0 s  src/serve.rs:22, at src/db.rs:31
+///         in the cleanup of `defer!` at src/db.rs:28, then 1 more
+/// ```
+///
+/// Behind the name stand the state and since when: its age, or how long ago it
+/// was cancelled; then where it was made, and the last checkpoint it passed.
+///
+/// Each scope and task is locked for a moment to be copied, one after the other,
+/// so that no task is held up; what happens meanwhile may be seen or not.
+/// `SIGUSR1` prints it in a program with [`#[taskscope::main]`](macro@crate::main)
+/// or a `Shutdown`.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// use taskscope::{Scope, tree};
+///
+/// let seen = Scope::new().name("import").run(async { tree() }).await.unwrap();
+/// let import = seen.entries().find(|entry| entry.name() == "import").unwrap();
+/// assert_eq!(import.location().file(), file!());
+/// println!("{seen}");
+/// # }
+/// ```
+pub fn tree() -> Tree {
+    Tree::of(crate::roots::all())
+}

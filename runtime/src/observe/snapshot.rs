@@ -1,0 +1,334 @@
+//! What [`tree`](super::tree) finds.
+
+use std::panic::Location;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::Moment;
+use crate::node::{Inner, Node, flag};
+use crate::table;
+
+/// How many children are copied under one lock.
+const AT_ONCE: usize = 256;
+
+/// The scopes and tasks of the process at one moment; made by
+/// [`tree`](crate::tree()).
+///
+/// The entries are in the order of a walk through the tree, each before what is
+/// below it, with its [`depth`](Entry::depth) and [`parent`](Entry::parent).
+#[derive(Clone, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct Tree {
+    pub(super) entries: Vec<Entry>,
+}
+
+/// A scope or a task in a [`Tree`].
+///
+/// With feature `serde` it is a map of what the methods give; durations are
+/// seconds, locations are `file:line`.
+#[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct Entry {
+    pub(super) name: String,
+    pub(super) kind: Kind,
+    pub(super) state: State,
+    pub(super) depth: usize,
+    pub(super) parent: Option<usize>,
+    #[cfg_attr(feature = "serde", serde(serialize_with = "seconds"))]
+    pub(super) age: Duration,
+    #[cfg_attr(feature = "serde", serde(serialize_with = "line"))]
+    pub(super) location: &'static Location<'static>,
+    #[cfg_attr(feature = "serde", serde(serialize_with = "maybe_line"))]
+    pub(super) last_checkpoint: Option<&'static Location<'static>>,
+    pub(super) reason: Option<String>,
+    #[cfg_attr(feature = "serde", serde(serialize_with = "maybe_seconds"))]
+    pub(super) cancelled_for: Option<Duration>,
+    pub(super) held: Vec<Held>,
+}
+
+/// What an [`Entry`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize),
+    serde(rename_all = "lowercase")
+)]
+#[non_exhaustive]
+pub enum Kind {
+    /// A scope, a timeout or a group: part of the task that polls it.
+    Scope,
+    /// A task of a group.
+    Task,
+    /// A closure on the blocking pool.
+    Blocking,
+}
+
+/// How far an [`Entry`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize),
+    serde(rename_all = "lowercase")
+)]
+#[non_exhaustive]
+pub enum State {
+    /// Waits for a place under its group's limit.
+    Queued,
+    /// Has not been polled yet.
+    Pending,
+    /// Runs or waits.
+    Running,
+    /// Was asked to finish.
+    Stopping,
+    /// Is cancelled and being left in order.
+    Cancelling,
+    /// Its grace period is over, and it is not gone yet.
+    Aborting,
+}
+
+/// Code inside an [`Entry`] that must be left in order.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct Held {
+    what: &'static str,
+    #[cfg_attr(feature = "serde", serde(serialize_with = "maybe_line"))]
+    location: Option<&'static Location<'static>>,
+    running: bool,
+}
+
+impl Tree {
+    /// All entries, each before what is below it.
+    pub fn entries(&self) -> impl ExactSizeIterator<Item = &Entry> {
+        self.entries.iter()
+    }
+
+    /// How many scopes and tasks there are.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether nothing runs.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Copies what is below these nodes and in no other tree.
+    pub(crate) fn of(roots: Vec<Arc<Node>>) -> Tree {
+        let mut tree = Tree::default();
+        let now = Moment::now();
+        let roots = roots
+            .into_iter()
+            .filter(|node| node.with_link(|_| ()).is_none());
+        let mut stack: Vec<_> = oldest_last(roots.collect())
+            .into_iter()
+            .map(|node| (node, None))
+            .collect();
+        while let Some((node, parent)) = stack.pop() {
+            let below = oldest_last(children_of(&node));
+            // A scope that has ended may still be held by its handle.
+            if node.flags() & flag::CLOSED != 0 && below.is_empty() {
+                continue;
+            }
+            let here = tree.entries.len();
+            let depth = parent.map_or(0, |parent: usize| tree.entries[parent].depth + 1);
+            tree.entries.push(Entry::of(&node, depth, parent, now));
+            stack.extend(below.into_iter().map(|child| (child, Some(here))));
+        }
+        tree
+    }
+}
+
+fn children_of(node: &Node) -> Vec<Arc<Node>> {
+    let (mut children, mut next) = node.children_from(0, AT_ONCE);
+    while let Some(from) = next {
+        let (more, after) = node.children_from(from, AT_ONCE);
+        children.extend(more);
+        next = after;
+    }
+    children
+}
+
+fn oldest_last(mut nodes: Vec<Arc<Node>>) -> Vec<Arc<Node>> {
+    // Slots are filled again, so that their order is not that of birth. The
+    // clock is coarse: of those made at once, the first slot is the oldest.
+    nodes.reverse();
+    nodes.sort_by_key(|node| std::cmp::Reverse(node.born()));
+    nodes
+}
+
+impl Entry {
+    fn of(node: &Arc<Node>, depth: usize, parent: Option<usize>, now: Moment) -> Entry {
+        let flags = node.flags_acquire();
+        let kind = match flags {
+            _ if flags & flag::TASK != 0 => Kind::Task,
+            _ if flags & flag::BLOCKING != 0 => Kind::Blocking,
+            _ => Kind::Scope,
+        };
+        let inner = node.lock();
+        let origin = inner.origin.clone();
+        let (name, held) = (inner.name.to_string(), held_in(&inner));
+        drop(inner);
+        Entry {
+            name,
+            kind,
+            state: State::of(kind, flags),
+            depth,
+            parent,
+            age: now.since(node.born()),
+            location: node.location(),
+            last_checkpoint: node.last_checkpoint(),
+            reason: origin.as_ref().map(|origin| origin.reason.to_string()),
+            cancelled_for: origin.as_ref().map(|origin| now.since(origin.at)),
+            held,
+        }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether it is a scope or a task.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// How far it is.
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// How many scopes and tasks it lies in.
+    pub fn depth(&self) -> usize {
+        self.depth
+    }
+
+    /// The index, in the order of [`Tree::entries`], of what it lies in.
+    pub fn parent(&self) -> Option<usize> {
+        self.parent
+    }
+
+    /// Since when it is there, to a few milliseconds.
+    pub fn age(&self) -> Duration {
+        self.age
+    }
+
+    /// Where it was made or spawned.
+    pub fn location(&self) -> &'static Location<'static> {
+        self.location
+    }
+
+    /// The last checkpoint that it passed.
+    pub fn last_checkpoint(&self) -> Option<&'static Location<'static>> {
+        self.last_checkpoint
+    }
+
+    /// Why it was cancelled, if it was.
+    pub fn reason(&self) -> Option<&str> {
+        self.reason.as_deref()
+    }
+
+    /// How long ago the cancellation that reached it began.
+    pub fn cancelled_for(&self) -> Option<Duration> {
+        self.cancelled_for
+    }
+
+    /// What must still be left in order, the innermost first.
+    pub fn held(&self) -> &[Held] {
+        &self.held
+    }
+}
+
+impl State {
+    fn of(kind: Kind, flags: u32) -> State {
+        let not_begun = kind != Kind::Scope && flags & flag::STARTED == 0;
+        match flags {
+            _ if flags & flag::ABORTED != 0 => State::Aborting,
+            _ if flags & flag::CANCELLED != 0 => State::Cancelling,
+            _ if not_begun && flags & flag::QUEUED != 0 => State::Queued,
+            _ if not_begun => State::Pending,
+            _ if flags & flag::STOPPING != 0 => State::Stopping,
+            _ => State::Running,
+        }
+    }
+
+    /// In one word.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            State::Queued => "queued",
+            State::Pending => "pending",
+            State::Running => "running",
+            State::Stopping => "stopping",
+            State::Cancelling => "cancelling",
+            State::Aborting => "aborting",
+        }
+    }
+}
+
+impl Held {
+    /// What it is: `` `defer!` ``, `` `shield` ``, …
+    pub fn what(&self) -> &'static str {
+        self.what
+    }
+
+    /// Where it stands in the source.
+    pub fn location(&self) -> Option<&'static Location<'static>> {
+        self.location
+    }
+
+    /// Whether the cleanup itself is known to run; false while the code that it
+    /// guards does. It is not known before the code is cancelled.
+    pub fn is_running(&self) -> bool {
+        self.running
+    }
+}
+
+pub(crate) fn held_in(inner: &Inner) -> Vec<Held> {
+    let held = inner.regions.held().into_iter();
+    held.map(|held: table::Held| Held {
+        what: held.kind.name(),
+        location: held.location,
+        running: held.cleaning,
+    })
+    .collect()
+}
+
+#[cfg(feature = "serde")]
+mod as_text {
+    use super::{Duration, Location};
+
+    use serde::Serializer;
+
+    type Line = &'static Location<'static>;
+
+    pub(super) fn line<S: Serializer>(line: &Line, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(&format_args!("{}:{}", line.file(), line.line()))
+    }
+
+    pub(super) fn maybe_line<S: Serializer>(
+        maybe: &Option<Line>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        match maybe {
+            Some(at) => line(at, to),
+            None => to.serialize_none(),
+        }
+    }
+
+    pub(super) fn seconds<S: Serializer>(duration: &Duration, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_f64(duration.as_secs_f64())
+    }
+
+    pub(super) fn maybe_seconds<S: Serializer>(
+        maybe: &Option<Duration>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        match maybe {
+            Some(duration) => seconds(duration, to),
+            None => to.serialize_none(),
+        }
+    }
+}
+
+#[cfg(feature = "serde")]
+use as_text::{line, maybe_line, maybe_seconds, seconds};
