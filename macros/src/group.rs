@@ -244,15 +244,18 @@ impl Closure<'_> {
 
 // The first `|` of `value | g | body`.
 fn first_bar(value: &Expr) -> Option<Span> {
-    let bar = |expr: &Expr| match expr {
+    let (left, _) = operands_of_bar(value)?;
+    operands_of_bar(left).map(|(_, bar)| bar)
+}
+
+fn operands_of_bar(expr: &Expr) -> Option<(&Expr, Span)> {
+    match expr {
         Expr::Binary(expr) => match expr.op {
-            syn::BinOp::BitOr(bar) => Some((bar.spans[0], expr.left.clone())),
+            syn::BinOp::BitOr(bar) => Some((&expr.left, bar.spans[0])),
             _ => None,
         },
         _ => None,
-    };
-    let (_, left) = bar(value)?;
-    bar(&left).map(|(bar, _)| bar)
+    }
 }
 
 fn into_block(body: Expr) -> Block {

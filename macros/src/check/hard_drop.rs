@@ -2,9 +2,8 @@
 
 use super::{Call, Check, Finding, short, text};
 use crate::arguments::{names, strs};
-use crate::path::Crate;
 use proc_macro2::{Spacing, TokenStream, TokenTree};
-use syn::{Expr, ExprCall, ExprMethodCall, Macro};
+use syn::{Expr, ExprMethodCall, Macro};
 
 const WHY: &str =
     "a dropped future cannot await: its `defer!` blocks are lost, and its tasks stay behind";
@@ -49,25 +48,14 @@ fn timeout_help(function: &str, call: &Call) -> String {
     }
 }
 
-/// `timeout(limit, &mut future)`.
-pub(super) fn check_lent<'e>(call: &'e ExprCall, krate: &Crate) -> Option<(&'e Expr, Finding)> {
-    let Expr::Path(func) = &*call.func else {
-        return None;
-    };
-    let name = ["timeout", "timeout_at"]
-        .into_iter()
-        .find(|name| krate.names(&func.path, name))?;
-    let future = call.args.get(1).filter(|future| is_lent(future))?;
-    let call = Call {
-        path: &func.path,
-        args: Some(&call.args),
-        krate: "",
-    };
+/// `timeout(limit, &mut future)`, of this crate.
+pub(super) fn check_lent<'e>(name: &str, call: &Call<'e>) -> Option<(&'e Expr, Finding)> {
+    let future = call.args?.get(1).filter(|future| is_lent(future))?;
     let finding = Finding {
         check: Check::HardDrop,
         what: format!("`{name}` on a future that is only lent to it"),
         why: "past the limit the future has been left, and whoever owns it cannot poll it again",
-        help: race_help(name, &call),
+        help: race_help(name, call),
     };
     Some((future, finding))
 }
@@ -79,8 +67,9 @@ fn race_help(function: &str, call: &Call) -> String {
         "sleep_until"
     };
     format!(
-        "write `race! {{ value = {} => …, () = tokio::time::{sleep}({}) => … }}`, which leaves \
+        "write `{}::race! {{ value = {} => …, () = tokio::time::{sleep}({}) => … }}`, which leaves \
          the future as it is",
+        call.krate,
         call.arg(1),
         call.arg(0)
     )

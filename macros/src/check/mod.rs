@@ -202,13 +202,22 @@ impl<'a> Checker<'a> {
         }
     }
 
+    // A bare `timeout` is taken for this crate's, unless it is declared in the code.
     fn check_lent(&mut self, call: &ExprCall, func: &Path) {
-        let own = func
-            .get_ident()
-            .is_some_and(|name| self.own.has_value(&name.to_string()));
-        let finding = hard_drop::check_lent(call, self.krate).filter(|_| !own);
-        if let Some((at, finding)) = finding {
-            self.report(at, &finding);
+        let names = ["timeout", "timeout_at"];
+        let Some(name) = names.into_iter().find(|name| self.krate.names(func, name)) else {
+            return;
+        };
+        if func.get_ident().is_some() && self.own.has_value(name) {
+            return;
+        }
+        let call = Call {
+            path: func,
+            args: Some(&call.args),
+            krate: &self.crate_name(),
+        };
+        if let Some((future, finding)) = hard_drop::check_lent(name, &call) {
+            self.report(future, &finding);
         }
     }
 

@@ -151,7 +151,7 @@ fn lent_to_a_timeout() {
     for (body, help) in [
         (
             "timeout(d, &mut f);",
-            "`race! { value = &mut f => …, () = tokio::time::sleep(d) => … }`",
+            "`taskscope::race! { value = &mut f => …, () = tokio::time::sleep(d) => … }`",
         ),
         (
             "taskscope::timeout_at(d, f.as_mut());",
@@ -423,6 +423,21 @@ fn a_group_given_as_an_argument_is_named() {
         found[0].contains("write`tasks.spawn(work())`,or"),
         "{found:?}"
     );
+}
+
+#[test]
+fn a_renamed_crate_is_named() {
+    let body =
+        "tokio::select! { _ = f() => {} } std::thread::spawn(work); a::b::timeout(d, &mut f);";
+    let found = in_function("crate = a::b", body);
+    assert_eq!(found.len(), 3, "{found:#?}");
+    for (finding, help) in
+        found
+            .iter()
+            .zip(["`a::b::race!", "`a::b::blocking(work)", "`a::b::race!"])
+    {
+        assert!(finding.contains(help), "{finding}");
+    }
 }
 
 #[test]

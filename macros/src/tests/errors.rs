@@ -92,6 +92,10 @@ fn group_options() {
         ),
         ("limit = 1", "without a body"),
         ("async |g| {}", "the body is async as it is"),
+        ("limit 3, |g| {}", "option `limit` without a value"),
+        ("timeout = limit |g| {}", "write `,` in front of the `|`"),
+        ("limit = a | b", "without a body"),
+        ("|g| {}, limit = 3", "options stand in front of it"),
     ] {
         let expansion = group(input);
         assert!(expansion.contains(what), "{expansion}");
