@@ -76,8 +76,8 @@ pub(crate) fn is_quiet(path: &Path) -> bool {
 }
 
 fn ends_with_one_of(path: &Path, names: &[&str]) -> bool {
-    let last = path.segments.last();
-    last.is_some_and(|last| names.iter().any(|name| last.ident == name))
+    let last = path.segments.last().map(|last| last.ident.to_string());
+    last.is_some_and(|last| names.contains(&&*last))
 }
 
 /// Whether a macro is known by its path to join the futures it is given.

@@ -70,7 +70,7 @@ impl Target {
         if let Some(item) = sole(&tokens, Delimiter::None) {
             return Self::parse(item.stream());
         }
-        let Some(keyword) = keyword.parse2(tokens.clone()).ok().flatten() else {
+        let Some(keyword) = keyword(&tokens) else {
             return Self::Broken;
         };
         if keyword == "fn" {
@@ -102,30 +102,26 @@ fn sole(tokens: &TokenStream, delimiter: Delimiter) -> Option<Group> {
     }
 }
 
-// The word that says what kind of item this is.
-fn keyword(input: ParseStream) -> syn::Result<Option<Ident>> {
-    input.call(Attribute::parse_outer)?;
-    input.parse::<Visibility>()?;
-    let mut found = None;
+// The word that says what kind of item this is. Read without a parser, which would
+// take in all that lies in the braces.
+fn keyword(tokens: &TokenStream) -> Option<Ident> {
     let mut after_const: Option<Ident> = None;
-    while !input.is_empty() {
-        let TokenTree::Ident(word) = input.parse::<TokenTree>()? else {
+    for tree in tokens.clone() {
+        let TokenTree::Ident(ident) = tree else {
             continue;
         };
-        if found.is_some() {
-            continue;
-        }
+        let word = &*ident.to_string();
         if let Some(keyword) = after_const.take()
-            && !BEFORE_FN.iter().any(|before| word == before)
+            && !BEFORE_FN.contains(&word)
         {
-            found = Some(keyword);
-        } else if KEYWORDS.iter().any(|keyword| word == keyword) {
-            found = Some(word);
+            return Some(keyword);
+        } else if KEYWORDS.contains(&word) {
+            return Some(ident);
         } else if word == "const" {
-            after_const = Some(word);
+            after_const = Some(ident);
         }
     }
-    Ok(found)
+    None
 }
 
 impl Head {

@@ -696,7 +696,7 @@ pub(crate) fn ends(tokens: &TokenStream) -> (Span, Span) {
 
 fn is_telling(tokens: &TokenStream) -> bool {
     tokens.clone().into_iter().any(|tree| match tree {
-        TokenTree::Ident(word) => TELLING.iter().any(|telling| word == telling),
+        TokenTree::Ident(word) => TELLING.contains(&&*word.to_string()),
         TokenTree::Group(group) => is_telling(&group.stream()),
         TokenTree::Punct(punct) => punct.as_char() == '?',
         TokenTree::Literal(_) => false,

@@ -10,6 +10,10 @@ const WHY: &str =
 
 /// A function that drops what it is given.
 pub(super) fn check_path(path: &[&str], call: &Call) -> Option<Finding> {
+    let last = path.last()?;
+    if !["timeout", "timeout_at", "select_all", "select_ok"].contains(last) {
+        return None;
+    }
     let (name, krate) = (call.name(), call.krate);
     match path {
         ["tokio", "time", function @ ("timeout" | "timeout_at")]
@@ -105,8 +109,8 @@ pub(super) fn check_method(call: &ExprMethodCall, krate: &str) -> Option<Finding
 
 /// A macro that drops its branches.
 pub(super) fn check_macro(path: &[&str], mac: &Macro, krate: &str) -> Option<Finding> {
-    let name = text(&mac.path);
     if is_select(mac) {
+        let name = text(&mac.path);
         return Some(Finding {
             check: Check::HardDrop,
             what: format!("`{name}!` drops the branches that lose in the middle"),
@@ -116,7 +120,10 @@ pub(super) fn check_macro(path: &[&str], mac: &Macro, krate: &str) -> Option<Fin
     }
     matches!(path, ["tokio" | "futures" | "futures_util", "try_join"]).then(|| Finding {
         check: Check::HardDrop,
-        what: format!("`{name}!` drops the other branches in the middle when one fails"),
+        what: format!(
+            "`{}!` drops the other branches in the middle when one fails",
+            text(&mac.path)
+        ),
         why: WHY,
         help: format!("write `{krate}::try_join!({})`", short(&mac.tokens)),
     })
