@@ -550,6 +550,9 @@ impl VisitMut for Rewriter<'_> {
     fn visit_path_mut(&mut self, _: &mut syn::Path) {}
     fn visit_generic_argument_mut(&mut self, _: &mut syn::GenericArgument) {}
     fn visit_expr_const_mut(&mut self, _: &mut syn::ExprConst) {}
+    fn visit_expr_repeat_mut(&mut self, array: &mut syn::ExprRepeat) {
+        self.visit_expr_mut(&mut array.expr);
+    }
 }
 
 /// What the three kinds of loops have in common.

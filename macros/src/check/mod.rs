@@ -28,8 +28,8 @@ use std::mem;
 use syn::punctuated::Punctuated;
 use syn::visit::{self, Visit};
 use syn::{
-    Attribute, Block, Expr, ExprCall, ExprMethodCall, FnArg, Macro, Pat, Path, Signature, Stmt,
-    Token, Type,
+    Attribute, Block, Expr, ExprCall, ExprMethodCall, FnArg, Lit, Macro, Pat, Path, Signature,
+    Stmt, Token, Type,
 };
 
 /// The crates that the checks know, the standard library among them.
@@ -340,6 +340,26 @@ impl<'ast> Visit<'ast> for Checker<'_> {
     fn visit_item(&mut self, _: &'ast syn::Item) {}
     fn visit_type(&mut self, _: &'ast Type) {}
     fn visit_expr_const(&mut self, _: &'ast syn::ExprConst) {}
+    fn visit_expr_repeat(&mut self, array: &'ast syn::ExprRepeat) {
+        self.visit_expr(&array.expr);
+    }
+
+    // What never runs is there for its types: `#[tracing::instrument]` writes
+    // `if false { let output: T = loop {}; … }`.
+    fn visit_expr_if(&mut self, expr: &'ast syn::ExprIf) {
+        if !is_false(&expr.cond) {
+            visit::visit_expr_if(self, expr);
+        } else if let Some((_, otherwise)) = &expr.else_branch {
+            self.visit_expr(otherwise);
+        }
+    }
+}
+
+fn is_false(cond: &Expr) -> bool {
+    let Expr::Lit(cond) = cond else {
+        return false;
+    };
+    matches!(&cond.lit, Lit::Bool(value) if !value.value)
 }
 
 // A short path may name a module of the user's own, which can be said.

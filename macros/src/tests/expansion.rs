@@ -74,7 +74,8 @@ fn nested_async_code_is_part_of_the_function() {
 
 #[test]
 fn inner_items_are_not() {
-    let body = "async fn inner() { f().await } const C: u32 = { loop {} }; inner;";
+    let body =
+        "async fn inner() { f().await } const C: u32 = { loop {} }; inner; [0; { loop {} }];";
     assert_body("loops", body, body);
 }
 
