@@ -62,11 +62,6 @@ pub(crate) const SUBJECTS: &[Subject] = &[
         ..subject("object_store", "0.12.5")
     },
     Subject {
-        features: &["--all-features"],
-        tests: Some(LIB),
-        ..subject("tower-http", "0.6.11")
-    },
-    Subject {
         features: &["--features", "tokio-comp,connection-manager"],
         tests: Some(LIB),
         ..subject("redis", "1.8.1")
