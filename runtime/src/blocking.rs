@@ -76,6 +76,15 @@ where
 }
 
 /// Future of [`blocking`].
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() {
+/// use taskscope::{Value, blocking};
+/// let work = blocking(|| Value(7)).abandon();
+/// assert_eq!(work.await, Value(7));
+/// # }
+/// ```
 #[must_use = "futures do nothing unless awaited"]
 pub struct Blocking<F, R> {
     state: State<F, R>,

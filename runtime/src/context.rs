@@ -290,6 +290,14 @@ pub(crate) fn drop_outside<T>(slot: Pin<&mut Option<T>>) -> Result<(), Panic> {
 /// cancelled and not shielded: the code behind it is never reached, and the
 /// boundary drops the future here. Every so many checkpoints it is pending
 /// once, to let other tasks run. Outside any scope it is always ready.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// let gate: taskscope::Gate = taskscope::checkpoint();
+/// gate.await; // outside any scope it is open
+/// # }
+/// ```
 #[derive(Debug)]
 #[must_use = "futures do nothing unless awaited"]
 pub struct Gate(PhantomData<()>);

@@ -10,6 +10,13 @@ use crate::handle::TaskId;
 use crate::reason::Cancelled;
 
 /// The error type of a group that names none: any error.
+///
+/// ```
+/// fn parse(text: &str) -> Result<u8, taskscope::BoxError> {
+///     Ok(text.parse()?)
+/// }
+/// assert!(parse("300").is_err());
+/// ```
 pub type BoxError = Box<dyn Error + Send + Sync>;
 
 /// Why a task has no value.
@@ -73,6 +80,21 @@ impl From<TaskError> for io::Error {
 }
 
 /// What made a task fail.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// # use taskscope::{BoxError, TaskGroup};
+/// let error = TaskGroup::<BoxError>::new()
+///     .run(async |g| {
+///         g.spawn_named("users", async { Err::<(), _>("no such table") });
+///         Ok(())
+///     })
+///     .await
+///     .unwrap_err();
+/// assert!(matches!(error.failures()[0].cause(), taskscope::Cause::Error(_)));
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Cause<E> {
@@ -97,6 +119,23 @@ impl<E: fmt::Display> fmt::Display for Cause<E> {
 /// One failure of a group: which task, where it was spawned, and why.
 ///
 /// The group's own body is the task named `body`.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// # use taskscope::{BoxError, TaskGroup};
+/// let error = TaskGroup::<BoxError>::new()
+///     .run(async |g| {
+///         g.spawn_named("users", async { Err::<(), _>("no such table") });
+///         Ok(())
+///     })
+///     .await
+///     .unwrap_err();
+/// let failure = error.first().unwrap();
+/// assert_eq!(failure.name(), "users");
+/// assert!(failure.to_string().ends_with("no such table"));
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Failure<E> {
     pub(crate) name: String,
@@ -107,26 +146,99 @@ pub struct Failure<E> {
 
 impl<E> Failure<E> {
     /// The task's name.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use taskscope::{BoxError, TaskGroup};
+    /// let error = TaskGroup::<BoxError>::new()
+    ///     .run(async |g| {
+    ///         g.spawn_named("users", async { Err::<(), _>("no such table") });
+    ///         Ok(())
+    ///     })
+    ///     .await
+    ///     .unwrap_err();
+    /// assert_eq!(error.failures()[0].name(), "users");
+    /// # }
+    /// ```
     pub fn name(&self) -> &str {
         &self.name
     }
 
     /// The task's id.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use taskscope::{BoxError, TaskGroup};
+    /// let mut id = None;
+    /// let group = TaskGroup::<BoxError>::new().run(async |g| {
+    ///     id = Some(g.spawn(async { Err::<(), _>("late") }).id());
+    ///     Ok(())
+    /// });
+    /// assert_eq!(Some(group.await.unwrap_err().failures()[0].id()), id);
+    /// # }
+    /// ```
     pub fn id(&self) -> TaskId {
         self.id
     }
 
     /// The source line that spawned the task.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use taskscope::{BoxError, TaskGroup};
+    /// let error = TaskGroup::<BoxError>::new()
+    ///     .run(async |g| {
+    ///         g.spawn_named("users", async { Err::<(), _>("no such table") });
+    ///         Ok(())
+    ///     })
+    ///     .await
+    ///     .unwrap_err();
+    /// assert!(error.failures()[0].location().line() > 0);
+    /// # }
+    /// ```
     pub fn location(&self) -> &'static Location<'static> {
         self.location
     }
 
     /// What made it fail.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use taskscope::{BoxError, TaskGroup};
+    /// let error = TaskGroup::<BoxError>::new()
+    ///     .run(async |g| {
+    ///         g.spawn_named("users", async { Err::<(), _>("no such table") });
+    ///         Ok(())
+    ///     })
+    ///     .await
+    ///     .unwrap_err();
+    /// assert_eq!(error.failures()[0].cause().to_string(), "no such table");
+    /// # }
+    /// ```
     pub fn cause(&self) -> &Cause<E> {
         &self.cause
     }
 
     /// The error, if the task returned one.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use taskscope::{BoxError, TaskGroup};
+    /// let error = TaskGroup::<BoxError>::new()
+    ///     .run(async |g| {
+    ///         g.spawn_named("users", async { Err::<(), _>("no such table") });
+    ///         Ok(())
+    ///     })
+    ///     .await
+    ///     .unwrap_err();
+    /// assert_eq!(error.failures()[0].error().unwrap().to_string(), "no such table");
+    /// # }
+    /// ```
     pub fn error(&self) -> Option<&E> {
         match &self.cause {
             Cause::Error(error) => Some(error),
@@ -190,21 +302,80 @@ impl<E> GroupError<E> {
 
     /// Every failure, in order of occurrence. Empty when the group was only
     /// cancelled.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use taskscope::{BoxError, TaskGroup};
+    /// let error = TaskGroup::<BoxError>::new()
+    ///     .run(async |g| {
+    ///         g.spawn_named("users", async { Err::<(), _>("no such table") });
+    ///         Ok(())
+    ///     })
+    ///     .await
+    ///     .unwrap_err();
+    /// assert_eq!(error.failures().len(), 1);
+    /// # }
+    /// ```
     pub fn failures(&self) -> &[Failure<E>] {
         &self.0.failures
     }
 
     /// The failure that came first: the others may follow from it.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use taskscope::{BoxError, TaskGroup};
+    /// let error = TaskGroup::<BoxError>::new()
+    ///     .run(async |g| {
+    ///         g.spawn_named("users", async { Err::<(), _>("no such table") });
+    ///         Ok(())
+    ///     })
+    ///     .await
+    ///     .unwrap_err();
+    /// assert_eq!(error.first().unwrap().name(), "users");
+    /// # }
+    /// ```
     pub fn first(&self) -> Option<&Failure<E>> {
         self.0.failures.first()
     }
 
     /// The errors that tasks returned, without panics and aborted tasks.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use taskscope::{BoxError, TaskGroup};
+    /// let error = TaskGroup::<BoxError>::new()
+    ///     .run(async |g| {
+    ///         g.spawn_named("users", async { Err::<(), _>("no such table") });
+    ///         Ok(())
+    ///     })
+    ///     .await
+    ///     .unwrap_err();
+    /// assert_eq!(error.errors().next().unwrap().to_string(), "no such table");
+    /// # }
+    /// ```
     pub fn errors(&self) -> impl Iterator<Item = &E> {
         self.0.failures.iter().filter_map(Failure::error)
     }
 
     /// Set when the group itself was cancelled or timed out.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// use std::time::Duration;
+    /// use taskscope::{BoxError, Reason, TaskGroup};
+    /// let error = TaskGroup::<BoxError>::new()
+    ///     .timeout(Duration::from_secs(1))
+    ///     .run(async |_| Ok(std::future::pending::<()>().await))
+    ///     .await
+    ///     .unwrap_err();
+    /// assert!(matches!(error.cancelled().unwrap().reason(), Reason::Deadline));
+    /// # }
+    /// ```
     pub fn cancelled(&self) -> Option<&Cancelled> {
         self.0.cancelled.as_ref()
     }
@@ -212,6 +383,21 @@ impl<E> GroupError<E> {
     /// What failed below the group while it was left, and was told to nobody
     /// else, one line each: tasks of groups that did not return, and cleanups
     /// that overran the grace period.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use taskscope::{BoxError, TaskGroup};
+    /// let error = TaskGroup::<BoxError>::new()
+    ///     .run(async |g| {
+    ///         g.spawn_named("users", async { Err::<(), _>("no such table") });
+    ///         Ok(())
+    ///     })
+    ///     .await
+    ///     .unwrap_err();
+    /// assert!(error.attached().is_empty());
+    /// # }
+    /// ```
     pub fn attached(&self) -> &[String] {
         &self.0.attached
     }
@@ -220,6 +406,21 @@ impl<E> GroupError<E> {
     ///
     /// A panic, an aborted task and a cancelled group are converted from
     /// [`TaskError`].
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// use taskscope::{BoxError, TaskGroup};
+    /// async fn load() -> Result<(), BoxError> {
+    ///     let group = TaskGroup::<BoxError>::new().run(async |g| {
+    ///         g.spawn(async { Err::<(), _>("no such table") });
+    ///         Ok(())
+    ///     });
+    ///     group.await.map_err(|error| error.into_first())
+    /// }
+    /// assert_eq!(load().await.unwrap_err().to_string(), "no such table");
+    /// # }
+    /// ```
     pub fn into_first(self) -> E
     where
         E: From<TaskError>,
@@ -243,6 +444,23 @@ impl<E> GroupError<E> {
     /// Parts the failures: those whose error satisfies `predicate`, and the
     /// rest, with the panics, the aborted tasks, the cancellation and what is
     /// [`attached`](Self::attached). What Python's `except*` does.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// use std::num::ParseIntError;
+    /// use taskscope::{BoxError, TaskGroup};
+    /// let error = TaskGroup::<BoxError>::new()
+    ///     .run(async |g| {
+    ///         g.spawn(async { "x".parse::<u8>().map(drop) });
+    ///         Ok(())
+    ///     })
+    ///     .await
+    ///     .unwrap_err();
+    /// let (numbers, rest) = error.split(|error| error.is::<ParseIntError>());
+    /// assert!(numbers.is_some() && rest.is_none());
+    /// # }
+    /// ```
     pub fn split(self, mut predicate: impl FnMut(&E) -> bool) -> (Option<Self>, Option<Self>) {
         let Contents {
             group,

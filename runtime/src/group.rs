@@ -29,6 +29,23 @@ use crate::shared::{Kind, Shared};
 use crate::task::{Admission, Task};
 
 /// What a group does when one of its tasks fails.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// use taskscope::{BoxError, OnFailure, TaskGroup};
+/// let error = TaskGroup::<BoxError>::new()
+///     .on_failure(OnFailure::Continue)
+///     .run(async |g| {
+///         g.spawn(async { Err::<(), _>("one") });
+///         g.spawn(async { Err::<(), _>("two") });
+///         Ok(())
+///     })
+///     .await
+///     .unwrap_err();
+/// assert_eq!(error.failures().len(), 2);
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnFailure {
@@ -90,6 +107,15 @@ impl<E: Send + 'static> Default for TaskGroup<E> {
 
 impl<E: Send + 'static> TaskGroup<E> {
     /// A group without a limit or a deadline, located at the caller's line.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use taskscope::{BoxError, TaskGroup};
+    /// let three = TaskGroup::<BoxError>::new().run(async |_| Ok(3));
+    /// assert_eq!(three.await.unwrap(), 3);
+    /// # }
+    /// ```
     #[track_caller]
     pub fn new() -> TaskGroup<E> {
         TaskGroup {
@@ -102,6 +128,17 @@ impl<E: Send + 'static> TaskGroup<E> {
     }
 
     /// Names the group, in errors and reports. The default is `group`.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use taskscope::{BoxError, TaskGroup};
+    /// let failed = TaskGroup::<BoxError>::new()
+    ///     .name("import")
+    ///     .run(async |_| Err::<(), _>("no such table".into()));
+    /// assert!(failed.await.unwrap_err().to_string().starts_with("group `import`"));
+    /// # }
+    /// ```
     pub fn name(self, name: impl Into<Cow<'static, str>>) -> Self {
         self.node.set_name(name.into());
         self
@@ -116,6 +153,25 @@ impl<E: Send + 'static> TaskGroup<E> {
     /// nothing can go on: this is reported once, with names, as
     /// [`ReportKind::Stalled`](crate::ReportKind::Stalled). Give such tasks a
     /// group of their own, or do not await them in the task.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use taskscope::{BoxError, TaskGroup};
+    /// # use std::time::Duration;
+    /// TaskGroup::<BoxError>::new()
+    ///     .limit(1)
+    ///     .run(async |g| {
+    ///         let first = g.spawn(tokio::time::sleep(Duration::from_secs(1)));
+    ///         let second = g.spawn(async {}); // begins when the first is gone
+    ///         second.await?;
+    ///         assert!(first.is_finished());
+    ///         Ok(())
+    ///     })
+    ///     .await
+    ///     .unwrap();
+    /// # }
+    /// ```
     pub fn limit(mut self, limit: usize) -> Self {
         self.limit = Some(limit.clamp(1, Semaphore::MAX_PERMITS));
         self
@@ -123,12 +179,40 @@ impl<E: Send + 'static> TaskGroup<E> {
 
     /// Cancels the group with [`Reason::Deadline`] this long after
     /// [`run`](Self::run) is called. Absurdly long durations mean never.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use taskscope::{BoxError, TaskGroup};
+    /// # use std::time::Duration;
+    /// let late = TaskGroup::<BoxError>::new()
+    ///     .timeout(Duration::from_secs(1))
+    ///     .run(async |g| {
+    ///         g.spawn(std::future::pending::<()>());
+    ///         Ok(())
+    ///     });
+    /// assert!(late.await.unwrap_err().cancelled().is_some());
+    /// # }
+    /// ```
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
     }
 
     /// Cancels the group with [`Reason::Deadline`] at this instant.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use taskscope::{BoxError, TaskGroup};
+    /// # use std::time::Duration;
+    /// let at = tokio::time::Instant::now() + Duration::from_secs(1);
+    /// let late = TaskGroup::<BoxError>::new()
+    ///     .deadline(at)
+    ///     .run(async |_| Ok(std::future::pending::<()>().await));
+    /// assert!(late.await.unwrap_err().cancelled().is_some());
+    /// # }
+    /// ```
     pub fn deadline(self, deadline: Instant) -> Self {
         self.node.lock().deadline = Some(deadline);
         self
@@ -136,12 +220,44 @@ impl<E: Send + 'static> TaskGroup<E> {
 
     /// How long what is left may take for its cleanup; see
     /// [`Scope::grace`](crate::Scope::grace).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use taskscope::{BoxError, TaskGroup};
+    /// # use std::time::Duration;
+    /// # taskscope::set_report_hook(|_| ());
+    /// use taskscope::shield;
+    /// let late = TaskGroup::<BoxError>::new()
+    ///     .timeout(Duration::from_secs(1))
+    ///     .grace(Duration::from_secs(1))
+    ///     .run(async |g| {
+    ///         g.spawn(shield(std::future::pending::<()>())); // aborted after two seconds
+    ///         Ok(())
+    ///     });
+    /// assert!(late.await.is_err());
+    /// # }
+    /// ```
     pub fn grace(self, grace: Duration) -> Self {
         self.node.set_grace(grace);
         self
     }
 
     /// What happens when a task fails. The default cancels the others.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// use taskscope::{BoxError, OnFailure, TaskGroup, Value};
+    /// let group = TaskGroup::<BoxError>::new().on_failure(OnFailure::Continue).run(async |g| {
+    ///     g.spawn(async { Err::<(), _>("bad luck") });
+    ///     let other = g.spawn(async { Value(7) });
+    ///     assert_eq!(other.await?, 7);
+    ///     Ok(())
+    /// });
+    /// assert_eq!(group.await.unwrap_err().failures().len(), 1);
+    /// # }
+    /// ```
     pub fn on_failure(mut self, policy: OnFailure) -> Self {
         self.on_failure = policy;
         self
@@ -169,6 +285,18 @@ impl<E: Send + 'static> TaskGroup<E> {
     ///
     /// Dropped from outside, it cancels its tasks with [`Reason::Dropped`]; the
     /// enclosing scope does not return before they have left in order.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use taskscope::{BoxError, TaskGroup};
+    /// let sum = TaskGroup::<BoxError>::new().run(async |g| {
+    ///     let number = g.spawn(async { "20".parse::<i32>() });
+    ///     Ok(number.await? + 1)
+    /// });
+    /// assert_eq!(sum.await.unwrap(), 21);
+    /// # }
+    /// ```
     pub fn run<'env, T, F, Fut>(
         self,
         body: F,
@@ -244,6 +372,24 @@ impl<E: Send + 'static> TaskGroup<E> {
 ///
 /// `'env` is how long what [`spawn_scoped`](Self::spawn_scoped) borrows must
 /// live.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// use taskscope::{BoxError, Group, TaskGroup};
+/// // A task that spawns siblings.
+/// async fn visit(g: Group<'static>) {
+///     g.spawn(async {});
+/// }
+/// TaskGroup::<BoxError>::new()
+///     .run(async |g| {
+///         g.spawn(visit(g.clone()));
+///         Ok(())
+///     })
+///     .await
+///     .unwrap();
+/// # }
+/// ```
 pub struct Group<'env, E = BoxError> {
     shared: Arc<Shared<E>>,
     env: PhantomData<fn(&'env ())>,
@@ -310,6 +456,18 @@ impl<'env, E: Send + 'static> Group<'env, E> {
     }
 
     /// The same, with a name of its own.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use taskscope::{BoxError, TaskGroup};
+    /// # TaskGroup::<BoxError>::new().run(async |g| {
+    /// let task = g.spawn_named("import", async {});
+    /// assert_eq!(task.name(), "import");
+    /// # Ok(())
+    /// # }).await.unwrap();
+    /// # }
+    /// ```
     #[track_caller]
     pub fn spawn_named<F>(
         &self,
@@ -552,32 +710,110 @@ impl<'env, E: Send + 'static> Group<'env, E> {
     ///
     /// A body that passes no further checkpoint keeps its value, and the group
     /// returns it.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use taskscope::{BoxError, TaskGroup};
+    /// let value = TaskGroup::<BoxError>::new().run(async |g| {
+    ///     g.spawn(std::future::pending::<()>());
+    ///     g.cancel();
+    ///     Ok("kept")
+    /// });
+    /// assert_eq!(value.await.unwrap(), "kept");
+    /// # }
+    /// ```
     pub fn cancel(&self) -> bool {
         self.handle().cancel()
     }
 
     /// Cancels with a reason; the first reason stays.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// use taskscope::{BoxError, Reason, TaskError, TaskGroup};
+    /// let group = TaskGroup::<BoxError>::new().run(async |g| {
+    ///     let task = g.spawn(std::future::pending::<()>());
+    ///     g.cancel_with(Reason::other("no more paper"));
+    ///     Ok(task)
+    /// });
+    /// match group.await.unwrap().await {
+    ///     Err(TaskError::Cancelled(cancelled)) => assert_eq!(cancelled.reason().to_string(), "no more paper"),
+    ///     other => panic!("{other:?}"),
+    /// }
+    /// # }
+    /// ```
     pub fn cancel_with(&self, reason: Reason) -> bool {
         self.handle().cancel_with(reason)
     }
 
     /// Asks body and tasks to finish, without interrupting them.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use taskscope::{BoxError, TaskGroup};
+    /// # TaskGroup::<BoxError>::new().run(async |g| {
+    /// g.spawn(taskscope::stopping());
+    /// g.stop();
+    /// # Ok(())
+    /// # }).await.unwrap();
+    /// # }
+    /// ```
     pub fn stop(&self) {
         self.handle().stop();
     }
 
     /// A handle that cancels the group.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use taskscope::{BoxError, TaskGroup};
+    /// # TaskGroup::<BoxError>::new().run(async |g| {
+    /// let handle = g.handle();
+    /// g.spawn(async move { handle.stop() });
+    /// # Ok(())
+    /// # }).await.unwrap();
+    /// # }
+    /// ```
     pub fn handle(&self) -> CancelHandle {
         CancelHandle::new(self.shared.node.clone())
     }
 
     /// How many tasks are not yet gone, the waiting ones included. A task whose
     /// handle was ready just now may still be counted.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use taskscope::{BoxError, TaskGroup};
+    /// # TaskGroup::<BoxError>::new().run(async |g| {
+    /// assert_eq!(g.len(), 0);
+    /// g.spawn(std::future::pending::<()>());
+    /// assert_eq!(g.len(), 1);
+    /// g.cancel();
+    /// # Ok(())
+    /// # }).await.unwrap();
+    /// # }
+    /// ```
     pub fn len(&self) -> usize {
         self.shared.node.tasks()
     }
 
     /// Whether no task is left.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use taskscope::{BoxError, TaskGroup};
+    /// # TaskGroup::<BoxError>::new().run(async |g| {
+    /// assert!(g.is_empty());
+    /// # Ok(())
+    /// # }).await.unwrap();
+    /// # }
+    /// ```
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -585,6 +821,24 @@ impl<'env, E: Send + 'static> Group<'env, E> {
 
 /// A running group of [`TaskGroup::run_local`], which also takes tasks that are
 /// not `Send`. Everything of [`Group`] can be called on it.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// use std::{cell::Cell, rc::Rc};
+/// use taskscope::{BoxError, LocalGroup, TaskGroup};
+/// let count = Rc::new(Cell::new(0));
+/// TaskGroup::<BoxError>::new()
+///     .run_local(async |g: LocalGroup<'_>| {
+///         let count = count.clone();
+///         g.spawn_local(async move { count.set(1) });
+///         Ok(())
+///     })
+///     .await
+///     .unwrap();
+/// assert_eq!(count.get(), 1);
+/// # }
+/// ```
 pub struct LocalGroup<'env, E = BoxError> {
     group: Group<'env, E>,
     queue: Rc<Queue<ErasedLocal>>,
@@ -617,6 +871,22 @@ impl<'env, E: Send + 'static> LocalGroup<'env, E> {
     /// Runs a task concurrently inside the group's own task: it need not be
     /// `Send`, and may borrow from outside the group. It does not count under
     /// the limit.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// use taskscope::{BoxError, TaskGroup};
+    /// let log = std::cell::RefCell::new(Vec::new());
+    /// TaskGroup::<BoxError>::new()
+    ///     .run_local(async |g| {
+    ///         g.spawn_local(async { log.borrow_mut().push("borrowed, and not `Sync`") });
+    ///         Ok(())
+    ///     })
+    ///     .await
+    ///     .unwrap();
+    /// assert_eq!(log.borrow().len(), 1);
+    /// # }
+    /// ```
     #[track_caller]
     pub fn spawn_local<F>(&self, future: F) -> TaskHandle<ValueOf<F>>
     where
@@ -638,6 +908,18 @@ impl<'env, E: Send + 'static> LocalGroup<'env, E> {
 }
 
 /// A free place under a group's limit; given back when dropped.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// # use taskscope::{BoxError, TaskGroup};
+/// # TaskGroup::<BoxError>::new().run(async |g| {
+/// let permit = g.reserve().await;
+/// permit.spawn(async {});
+/// # Ok(())
+/// # }).await.unwrap();
+/// # }
+/// ```
 #[must_use = "a permit does nothing until a task is spawned with it"]
 pub struct Permit<E = BoxError> {
     shared: Arc<Shared<E>>,
@@ -655,6 +937,18 @@ impl<E> fmt::Debug for Permit<E> {
 
 impl<E: Send + 'static> Permit<E> {
     /// Spawns a task in this place; see [`Group::spawn`].
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use taskscope::{BoxError, TaskGroup};
+    /// # TaskGroup::<BoxError>::new().run(async |g| {
+    /// let task = g.reserve().await.spawn(async { "1".parse::<u8>() });
+    /// assert_eq!(task.await?, 1);
+    /// # Ok(())
+    /// # }).await.unwrap();
+    /// # }
+    /// ```
     #[track_caller]
     pub fn spawn<F>(self, future: F) -> TaskHandle<ValueOf<F>>
     where
@@ -673,6 +967,18 @@ impl<E: Send + 'static> Permit<E> {
     }
 
     /// Spawns a task in this place, with a name of its own.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use taskscope::{BoxError, TaskGroup};
+    /// # TaskGroup::<BoxError>::new().run(async |g| {
+    /// let task = g.reserve().await.spawn_named("job 7", async {});
+    /// assert_eq!(task.name(), "job 7");
+    /// # Ok(())
+    /// # }).await.unwrap();
+    /// # }
+    /// ```
     #[track_caller]
     pub fn spawn_named<F>(
         self,

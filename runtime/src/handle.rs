@@ -19,6 +19,18 @@ use crate::scope::CancelHandle;
 use crate::sync::Mutex;
 
 /// Identifies a task in the process; never reused.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// # use taskscope::{BoxError, TaskGroup};
+/// # TaskGroup::<BoxError>::new().run(async |g| {
+/// let (a, b) = (g.spawn(async {}), g.spawn(async {}));
+/// assert!(a.id() < b.id());
+/// # Ok(())
+/// # }).await.unwrap();
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TaskId(NonZeroU64);
 
@@ -37,6 +49,15 @@ impl fmt::Display for TaskId {
 }
 
 /// How a task ended.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// use taskscope::{BoxError, Outcome, TaskGroup, TaskState};
+/// let group = TaskGroup::<BoxError>::new().run(async |g| Ok(g.spawn(async {})));
+/// assert_eq!(group.await.unwrap().state(), TaskState::Done(Outcome::Completed));
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Outcome {
@@ -65,6 +86,18 @@ impl Outcome {
 }
 
 /// How far a task is.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// # use taskscope::{BoxError, TaskGroup, TaskState};
+/// # TaskGroup::<BoxError>::new().run(async |g| {
+/// let task = g.spawn(async {});
+/// assert_eq!(task.state(), TaskState::Pending);
+/// # Ok(())
+/// # }).await.unwrap();
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TaskState {
@@ -82,6 +115,19 @@ pub enum TaskState {
 type Callback = Box<dyn FnOnce(Outcome) + Send>;
 
 /// Identifies a callback of [`TaskHandle::on_done`].
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// # use taskscope::{BoxError, TaskGroup};
+/// # TaskGroup::<BoxError>::new().run(async |g| {
+/// let task = g.spawn(async {});
+/// let id = task.on_done(|_| unreachable!());
+/// assert!(task.remove_on_done(id));
+/// # Ok(())
+/// # }).await.unwrap();
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct DoneId(u64);
 
@@ -197,26 +243,89 @@ impl<T> TaskHandle<T> {
 
     /// Cancels this task and what is below it, alone. False if it had finished
     /// or was cancelled before.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use taskscope::{BoxError, TaskError, TaskGroup};
+    /// # TaskGroup::<BoxError>::new().run(async |g| {
+    /// let task = g.spawn(std::future::pending::<()>());
+    /// assert!(task.cancel());
+    /// assert!(matches!(task.await, Err(TaskError::Cancelled(_))));
+    /// # Ok(())
+    /// # }).await.unwrap();
+    /// # }
+    /// ```
     pub fn cancel(&self) -> bool {
         self.core.outcome().is_none() && self.core.node.cancel(Reason::Requested)
     }
 
     /// Asks this task and what is below it to finish, without interrupting it.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use taskscope::{BoxError, TaskGroup};
+    /// # TaskGroup::<BoxError>::new().run(async |g| {
+    /// let task = g.spawn(taskscope::stopping());
+    /// task.stop();
+    /// task.await?;
+    /// # Ok(())
+    /// # }).await.unwrap();
+    /// # }
+    /// ```
     pub fn stop(&self) {
         self.core.node.stop();
     }
 
     /// The task's id.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use taskscope::{BoxError, TaskGroup};
+    /// # TaskGroup::<BoxError>::new().run(async |g| {
+    /// let task = g.spawn(async {});
+    /// println!("task {}", task.id());
+    /// # Ok(())
+    /// # }).await.unwrap();
+    /// # }
+    /// ```
     pub fn id(&self) -> TaskId {
         self.core.id
     }
 
     /// The task's name: the one it was given, or the type of its future.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use taskscope::{BoxError, TaskGroup};
+    /// # TaskGroup::<BoxError>::new().run(async |g| {
+    /// assert!(g.spawn(tokio::task::yield_now()).name().contains("yield_now"));
+    /// # Ok(())
+    /// # }).await.unwrap();
+    /// # }
+    /// ```
     pub fn name(&self) -> Cow<'static, str> {
         self.core.node.name()
     }
 
     /// Whether its outcome is there, its cleanup included.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use taskscope::{BoxError, TaskGroup};
+    /// # TaskGroup::<BoxError>::new().run(async |g| {
+    /// let mut task = g.spawn(async {});
+    /// assert!(!task.is_finished());
+    /// (&mut task).await?;
+    /// assert!(task.is_finished());
+    /// # Ok(())
+    /// # }).await.unwrap();
+    /// # }
+    /// ```
     pub fn is_finished(&self) -> bool {
         self.core.outcome().is_some()
     }
@@ -284,6 +393,20 @@ impl<T> TaskHandle<T> {
     }
 
     /// Takes back a callback; false if it was called or taken back before.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use taskscope::{BoxError, TaskGroup};
+    /// # TaskGroup::<BoxError>::new().run(async |g| {
+    /// let task = g.spawn(async {});
+    /// let id = task.on_done(|_| unreachable!());
+    /// assert!(task.remove_on_done(id));
+    /// assert!(!task.remove_on_done(id));
+    /// # Ok(())
+    /// # }).await.unwrap();
+    /// # }
+    /// ```
     pub fn remove_on_done(&self, id: DoneId) -> bool {
         let mut slot = self.core.slot.lock();
         let at = slot.callbacks.iter().position(|(other, _)| *other == id);
@@ -293,6 +416,19 @@ impl<T> TaskHandle<T> {
     }
 
     /// A handle that cancels this task, and can be cloned.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use taskscope::{BoxError, TaskGroup};
+    /// # TaskGroup::<BoxError>::new().run(async |g| {
+    /// let task = g.spawn(std::future::pending::<()>());
+    /// let handle = task.cancel_handle();
+    /// g.spawn(async move { assert!(handle.cancel()) });
+    /// # Ok(())
+    /// # }).await.unwrap();
+    /// # }
+    /// ```
     pub fn cancel_handle(&self) -> CancelHandle {
         CancelHandle::new(self.core.node.clone())
     }

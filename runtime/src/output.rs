@@ -19,6 +19,13 @@ use std::convert::Infallible;
 pub struct Value<T>(pub T);
 
 /// What a task gives to the one who awaits its handle.
+///
+/// ```
+/// use taskscope::{TaskOutput, Value};
+/// fn value_of<T: TaskOutput<Value = u8>>(_: T) {}
+/// value_of(Value(7));
+/// value_of(Ok::<u8, String>(7));
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not what a task returns",
     label = "this returns `{Self}`",
@@ -37,6 +44,12 @@ pub trait TaskOutput {
 
 /// A task's output, in a group whose error type is `E`: `()`, `!`,
 /// [`Value<T>`], or a `Result` whose error converts into `E`.
+///
+/// ```
+/// use taskscope::{BoxError, TaskResult};
+/// let result: Result<u8, BoxError> = "x".parse::<u8>().into_result();
+/// assert!(result.is_err());
+/// ```
 #[diagnostic::on_unimplemented(
     message = "a task that returns `{Self}` does not fit a group whose error type is `{E}`",
     label = "this task's output does not fit the group",
@@ -52,6 +65,25 @@ pub trait TaskResult<E>: TaskOutput {
 }
 
 /// The value of a future that is spawned.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// use taskscope::{BoxError, Group, TaskGroup, TaskHandle, TaskResult, ValueOf};
+/// fn start<F>(g: &Group<'_>, job: F) -> TaskHandle<ValueOf<F>>
+/// where
+///     F: Future + Send + 'static,
+///     F::Output: TaskResult<BoxError>,
+///     ValueOf<F>: Send,
+/// {
+///     g.spawn_named("job", job)
+/// }
+/// TaskGroup::<BoxError>::new()
+///     .run(async |g| Ok(start(&g, async { "7".parse::<u8>() }).await?))
+///     .await
+///     .unwrap();
+/// # }
+/// ```
 pub type ValueOf<F> = <<F as Future>::Output as TaskOutput>::Value;
 
 impl TaskOutput for () {

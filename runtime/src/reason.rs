@@ -91,6 +91,15 @@ impl Origin {
 /// public constructor.
 ///
 /// Keeping a `Cancelled` keeps no scope alive.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// let cancelled = taskscope::timeout(std::time::Duration::ZERO, std::future::pending::<()>()).await.unwrap_err();
+/// assert_eq!(cancelled.to_string(), "`timeout` was cancelled: deadline passed");
+/// assert_eq!(std::io::Error::from(cancelled).kind(), std::io::ErrorKind::TimedOut);
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Cancelled {
     origin: Arc<Origin>,
@@ -106,6 +115,14 @@ impl Cancelled {
     }
 
     /// Why the scope was cancelled.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// let cancelled = taskscope::timeout(std::time::Duration::ZERO, std::future::pending::<()>()).await.unwrap_err();
+    /// assert!(matches!(cancelled.reason(), taskscope::Reason::Deadline));
+    /// # }
+    /// ```
     pub fn reason(&self) -> &Reason {
         &self.origin.reason
     }
@@ -127,6 +144,14 @@ impl Cancelled {
 
     /// What failed while the scope was left: errors of tasks that nobody else
     /// was told, and cleanups that overran the grace period, one line each.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// let cancelled = taskscope::timeout(std::time::Duration::ZERO, std::future::pending::<()>()).await.unwrap_err();
+    /// assert!(cancelled.failures().is_empty());
+    /// # }
+    /// ```
     pub fn failures(&self) -> &[String] {
         &self.failures
     }
@@ -167,6 +192,30 @@ impl Error for Cancelled {
 
 /// An error that a blocking function can return when it is cancelled: any that
 /// is `From<Cancelled>`, such as `BoxError`, `io::Error` and [`Cancelled`] itself.
+///
+/// ```
+/// use taskscope::{Cancelled, cancellable};
+///
+/// enum Error {
+///     Cancelled,
+/// }
+///
+/// impl From<Cancelled> for Error {
+///     fn from(_: Cancelled) -> Error {
+///         Error::Cancelled
+///     }
+/// }
+///
+/// #[cancellable(blocking)]
+/// fn sum(numbers: &[u32]) -> Result<u32, Error> {
+///     let mut sum = 0;
+///     for number in numbers {
+///         sum += number;
+///     }
+///     Ok(sum)
+/// }
+/// assert!(matches!(sum(&[1, 2]), Ok(3)));
+/// ```
 #[diagnostic::on_unimplemented(
     message = "a blocking function that can be cancelled cannot fail with `{Self}`",
     label = "the error of this function is not made from `Cancelled`",

@@ -9,6 +9,24 @@ use std::sync::{Arc, RwLock};
 use crate::sync::Mutex;
 
 /// What a [`Report`] is about.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// # use std::sync::mpsc;
+/// # use taskscope::{ReportKind, cancellable};
+/// #[cancellable]
+/// async fn armed() {
+///     defer! { tokio::task::yield_now().await; }
+///     std::future::pending::<()>().await;
+/// }
+/// let (tell, told) = mpsc::channel();
+/// taskscope::set_report_hook(move |report| tell.send(report.clone()).unwrap());
+/// tokio::time::timeout(std::time::Duration::ZERO, armed()).await.ok(); // a hard drop
+/// let report = told.recv().unwrap();
+/// assert_eq!(report.kind(), ReportKind::LostCleanup);
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ReportKind {
@@ -35,6 +53,24 @@ pub enum ReportKind {
 ///
 /// `Display` is one line with the name of the scope or task and the source
 /// line.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// # use std::sync::mpsc;
+/// # use taskscope::cancellable;
+/// #[cancellable]
+/// async fn armed() {
+///     defer! { tokio::task::yield_now().await; }
+///     std::future::pending::<()>().await;
+/// }
+/// let (tell, told) = mpsc::channel();
+/// taskscope::set_report_hook(move |report| tell.send(report.clone()).unwrap());
+/// tokio::time::timeout(std::time::Duration::ZERO, armed()).await.ok(); // a hard drop
+/// let report = told.recv().unwrap();
+/// assert!(report.to_string().starts_with("lost cleanup: `defer!`"));
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Report {
     kind: ReportKind,
@@ -45,16 +81,70 @@ pub struct Report {
 
 impl Report {
     /// What the report is about.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use std::sync::mpsc;
+    /// # use taskscope::{ReportKind, cancellable};
+    /// #[cancellable]
+    /// async fn armed() {
+    ///     defer! { tokio::task::yield_now().await; }
+    ///     std::future::pending::<()>().await;
+    /// }
+    /// let (tell, told) = mpsc::channel();
+    /// taskscope::set_report_hook(move |report| tell.send(report.clone()).unwrap());
+    /// tokio::time::timeout(std::time::Duration::ZERO, armed()).await.ok(); // a hard drop
+    /// let report = told.recv().unwrap();
+    /// assert_eq!(report.kind(), ReportKind::LostCleanup);
+    /// # }
+    /// ```
     pub fn kind(&self) -> ReportKind {
         self.kind
     }
 
     /// The name of the scope or task it happened in; empty outside any scope.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use std::sync::mpsc;
+    /// # use taskscope::cancellable;
+    /// #[cancellable]
+    /// async fn armed() {
+    ///     defer! { tokio::task::yield_now().await; }
+    ///     std::future::pending::<()>().await;
+    /// }
+    /// let (tell, told) = mpsc::channel();
+    /// taskscope::set_report_hook(move |report| tell.send(report.clone()).unwrap());
+    /// tokio::time::timeout(std::time::Duration::ZERO, armed()).await.ok(); // a hard drop
+    /// let report = told.recv().unwrap();
+    /// assert_eq!(report.scope(), "", "outside any scope");
+    /// # }
+    /// ```
     pub fn scope(&self) -> &str {
         &self.scope
     }
 
     /// The source line of the `defer!`, the shield or the task.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use std::sync::mpsc;
+    /// # use taskscope::cancellable;
+    /// #[cancellable]
+    /// async fn armed() {
+    ///     defer! { tokio::task::yield_now().await; }
+    ///     std::future::pending::<()>().await;
+    /// }
+    /// let (tell, told) = mpsc::channel();
+    /// taskscope::set_report_hook(move |report| tell.send(report.clone()).unwrap());
+    /// tokio::time::timeout(std::time::Duration::ZERO, armed()).await.ok(); // a hard drop
+    /// let report = told.recv().unwrap();
+    /// assert!(report.location().line() > 0);
+    /// # }
+    /// ```
     pub fn location(&self) -> &'static Location<'static> {
         self.location
     }
@@ -71,6 +161,11 @@ impl fmt::Display for Report {
 }
 
 /// Counters of the whole process, since its start.
+///
+/// ```
+/// let stats = taskscope::stats();
+/// println!("{} cleanups were lost", stats.lost_cleanups);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {

@@ -71,6 +71,14 @@ impl<'a> Scope<'a> {
     /// It belongs to the scope it runs in; until it runs, to the one in which
     /// [`handle`](Self::handle) is called. Under a cancelled one it is cancelled
     /// from the start.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use taskscope::Scope;
+    /// assert_eq!(Scope::new().run(async { 7 }).await.unwrap(), 7);
+    /// # }
+    /// ```
     #[track_caller]
     pub fn new() -> Scope<'a> {
         Scope::at("scope", Location::caller())
@@ -91,6 +99,16 @@ impl<'a> Scope<'a> {
 
     /// Names the scope, for [`Cancelled::scope`] and reports. The default is
     /// `scope`.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use std::time::Duration;
+    /// # use taskscope::Scope;
+    /// let late = Scope::new().name("import").timeout(Duration::ZERO).run(std::future::pending::<()>());
+    /// assert_eq!(late.await.unwrap_err().scope(), "import");
+    /// # }
+    /// ```
     pub fn name(self, name: impl Into<Cow<'static, str>>) -> Self {
         self.owner.node().set_name(name.into());
         self
@@ -98,6 +116,16 @@ impl<'a> Scope<'a> {
 
     /// Cancels the scope with [`Reason::Deadline`] this long after [`run`](Self::run)
     /// is called. Zero polls the future once. Absurdly long durations mean never.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use std::time::Duration;
+    /// # use taskscope::Scope;
+    /// let late = Scope::new().timeout(Duration::from_secs(1)).run(std::future::pending::<()>());
+    /// assert!(late.await.is_err());
+    /// # }
+    /// ```
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
@@ -106,6 +134,16 @@ impl<'a> Scope<'a> {
     /// Cancels the scope with [`Reason::Deadline`] at this instant.
     ///
     /// With [`timeout`](Self::timeout) as well, the earlier of the two counts.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use std::time::Duration;
+    /// # use taskscope::Scope;
+    /// let at = tokio::time::Instant::now() + Duration::from_secs(1);
+    /// assert!(Scope::new().deadline(at).run(std::future::pending::<()>()).await.is_err());
+    /// # }
+    /// ```
     pub fn deadline(self, deadline: Instant) -> Self {
         self.owner.node().lock().deadline = Some(deadline);
         self
@@ -114,6 +152,19 @@ impl<'a> Scope<'a> {
     /// How long what is left may take for its cleanup, counted from the
     /// cancellation; then it is dropped where it is, with a report. The default
     /// is the enclosing scope's, and without one there is no limit.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use std::time::Duration;
+    /// # use taskscope::Scope;
+    /// # taskscope::set_report_hook(|_| ());
+    /// let stuck = taskscope::shield(std::future::pending::<()>());
+    /// let scope = Scope::new().timeout(Duration::from_secs(1)).grace(Duration::from_secs(1));
+    /// let cancelled = scope.run(async { stuck.await }).await.unwrap_err();
+    /// assert!(cancelled.failures()[0].contains("overran the grace period"));
+    /// # }
+    /// ```
     pub fn grace(self, grace: Duration) -> Self {
         self.owner.node().set_grace(grace);
         self
@@ -143,6 +194,17 @@ impl<'a> Scope<'a> {
     }
 
     /// A handle that cancels this scope, from anywhere.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use taskscope::Scope;
+    /// let scope = Scope::new();
+    /// let handle = scope.handle();
+    /// handle.cancel();
+    /// assert!(scope.run(std::future::pending::<()>()).await.is_err());
+    /// # }
+    /// ```
     pub fn handle(&self) -> CancelHandle {
         let node = self.owner.node();
         if node.parent().is_none()
@@ -171,6 +233,16 @@ impl<'a> Scope<'a> {
     ///
     /// Dropped from outside, it loses the cleanups that are armed inside; they
     /// are reported. Tasks of groups inside are adopted by the enclosing scope.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use std::time::Duration;
+    /// # use taskscope::Scope;
+    /// let cancelled = Scope::new().timeout(Duration::ZERO).run(std::future::pending::<()>()).await;
+    /// assert_eq!(cancelled.unwrap_err().to_string(), "`scope` was cancelled: deadline passed");
+    /// # }
+    /// ```
     pub fn run<F: IntoFuture>(self, future: F) -> ScopeRun<'a, F::IntoFuture> {
         let node = self.owner.node();
         if let Some(at) = self.timeout.and_then(after) {
@@ -350,6 +422,18 @@ impl Place {
 
 pin_project! {
     /// Future of [`Scope::run`], [`timeout`] and [`timeout_at`].
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use std::time::Duration;
+    /// use taskscope::ScopeRun;
+    /// fn patient<F: Future>(future: F) -> ScopeRun<'static, F> {
+    ///     taskscope::timeout(Duration::from_secs(60), future)
+    /// }
+    /// assert_eq!(patient(async { 7 }).await.unwrap(), 7);
+    /// # }
+    /// ```
     #[must_use = "futures do nothing unless awaited"]
     pub struct ScopeRun<'a, F: Future> {
         #[pin]
@@ -460,37 +544,84 @@ impl CancelHandle {
 
     /// Cancels, with [`Reason::Requested`]. False if that had happened before,
     /// or if the scope has ended.
+    ///
+    /// ```
+    /// let scope = taskscope::Scope::new();
+    /// let handle = scope.handle();
+    /// assert!(handle.cancel());
+    /// assert!(!handle.cancel());
+    /// ```
     pub fn cancel(&self) -> bool {
         self.cancel_with(Reason::Requested)
     }
 
     /// Cancels with a reason; the first reason stays.
+    ///
+    /// ```
+    /// let scope = taskscope::Scope::new();
+    /// let handle = scope.handle();
+    /// handle.cancel_with(taskscope::Reason::Shutdown);
+    /// assert_eq!(handle.reason().unwrap().to_string(), "shutdown");
+    /// ```
     pub fn cancel_with(&self, reason: Reason) -> bool {
         self.node.flags_acquire() & flag::CLOSED == 0 && self.node.cancel(reason)
     }
 
     /// Asks politely: nothing is interrupted, but [`is_stopping`](crate::is_stopping)
     /// turns true here and in all scopes below.
+    ///
+    /// ```
+    /// let scope = taskscope::Scope::new();
+    /// let handle = scope.handle();
+    /// handle.stop();
+    /// assert!(handle.is_stopping() && !handle.is_cancelled());
+    /// ```
     pub fn stop(&self) {
         self.node.stop();
     }
 
     /// Whether the scope was cancelled.
+    ///
+    /// ```
+    /// let scope = taskscope::Scope::new();
+    /// let handle = scope.handle();
+    /// assert!(!handle.is_cancelled());
+    /// handle.cancel();
+    /// assert!(handle.is_cancelled());
+    /// ```
     pub fn is_cancelled(&self) -> bool {
         self.node.flags_acquire() & flag::CANCELLED != 0
     }
 
     /// Whether the scope was asked to stop, or was cancelled.
+    ///
+    /// ```
+    /// let scope = taskscope::Scope::new();
+    /// let handle = scope.handle();
+    /// handle.cancel();
+    /// assert!(handle.is_stopping());
+    /// ```
     pub fn is_stopping(&self) -> bool {
         self.node.flags_acquire() & (flag::STOPPING | flag::CANCELLED) != 0
     }
 
     /// The name of the scope, group or task.
+    ///
+    /// ```
+    /// let scope = taskscope::Scope::new().name("import");
+    /// assert_eq!(scope.handle().name(), "import");
+    /// ```
     pub fn name(&self) -> Cow<'static, str> {
         self.node.name()
     }
 
     /// Why the scope was cancelled; `None` if it was not.
+    ///
+    /// ```
+    /// let scope = taskscope::Scope::new();
+    /// let handle = scope.handle();
+    /// assert!(handle.reason().is_none());
+    /// ```
     pub fn reason(&self) -> Option<Reason> {
         self.node.origin().map(|origin| origin.reason.clone())
     }
@@ -516,6 +647,12 @@ impl CancelHandle {
     }
 
     /// The scope's own deadline.
+    ///
+    /// ```
+    /// let scope = taskscope::Scope::new();
+    /// let handle = scope.handle();
+    /// assert!(handle.deadline().is_none());
+    /// ```
     pub fn deadline(&self) -> Option<Instant> {
         self.node.lock().deadline
     }
@@ -525,6 +662,16 @@ impl CancelHandle {
     /// # Cancel safety
     ///
     /// Cancel safe: dropped, it leaves nothing behind.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// let scope = taskscope::Scope::new();
+    /// let handle = scope.handle();
+    /// handle.cancel();
+    /// assert_eq!(handle.cancelled().await.to_string(), "requested");
+    /// # }
+    /// ```
     pub async fn cancelled(&self) -> Reason {
         Watch::new(Some(self.node.clone()), flag::CANCELLED).await;
         self.reason().unwrap_or(Reason::Requested)
@@ -535,6 +682,16 @@ impl CancelHandle {
     /// # Cancel safety
     ///
     /// Cancel safe: dropped, it leaves nothing behind.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// let scope = taskscope::Scope::new();
+    /// let handle = scope.handle();
+    /// handle.stop();
+    /// handle.stopping().await;
+    /// # }
+    /// ```
     pub async fn stopping(&self) {
         Watch::new(Some(self.node.clone()), flag::STOPPING | flag::CANCELLED).await;
     }

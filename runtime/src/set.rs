@@ -47,6 +47,11 @@ pub struct TaskSet<T> {
 
 impl<T> TaskSet<T> {
     /// An empty set.
+    ///
+    /// ```
+    /// let set = taskscope::TaskSet::<u32>::new();
+    /// assert!(set.is_empty());
+    /// ```
     pub fn new() -> TaskSet<T> {
         TaskSet {
             slots: Slab::new(),
@@ -55,6 +60,19 @@ impl<T> TaskSet<T> {
     }
 
     /// Adds a handle.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use taskscope::{BoxError, TaskGroup, TaskSet};
+    /// # TaskGroup::<BoxError>::new().run(async |g| {
+    /// let mut set = TaskSet::new();
+    /// set.push(g.spawn(async { "7".parse::<u8>() }));
+    /// assert_eq!(set.next().await.transpose()?, Some(7));
+    /// # Ok(())
+    /// # }).await.unwrap();
+    /// # }
+    /// ```
     pub fn push(&mut self, handle: TaskHandle<T>) {
         let entry = self.slots.vacant_entry();
         let member = self.set.member(entry.key());
@@ -62,11 +80,28 @@ impl<T> TaskSet<T> {
     }
 
     /// How many handles are left in the set.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use taskscope::{BoxError, TaskGroup, TaskSet};
+    /// # TaskGroup::<BoxError>::new().run(async |g| {
+    /// let mut set: TaskSet<()> = (0..3).map(|_| g.spawn(async {})).collect();
+    /// set.next().await;
+    /// assert_eq!(set.len(), 2);
+    /// # Ok(())
+    /// # }).await.unwrap();
+    /// # }
+    /// ```
     pub fn len(&self) -> usize {
         self.slots.len()
     }
 
     /// Whether no handle is left.
+    ///
+    /// ```
+    /// assert!(taskscope::TaskSet::<()>::new().is_empty());
+    /// ```
     pub fn is_empty(&self) -> bool {
         self.slots.is_empty()
     }
@@ -77,6 +112,19 @@ impl<T> TaskSet<T> {
     /// # Cancel safety
     ///
     /// Cancel safe: dropped, it has taken nothing out.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use taskscope::{BoxError, TaskGroup, TaskSet};
+    /// # TaskGroup::<BoxError>::new().run(async |g| {
+    /// let mut set: TaskSet<u8> = ["7"].map(|n| g.spawn(async { n.parse::<u8>() })).into_iter().collect();
+    /// assert_eq!(set.next().await.transpose()?, Some(7));
+    /// assert!(set.next().await.is_none());
+    /// # Ok(())
+    /// # }).await.unwrap();
+    /// # }
+    /// ```
     pub async fn next(&mut self) -> Option<Result<T, TaskError>> {
         std::future::poll_fn(|cx| self.poll_next(cx)).await
     }

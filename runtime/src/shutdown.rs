@@ -80,6 +80,14 @@ impl Default for Shutdown {
 
 impl Shutdown {
     /// No time to drain, ten seconds of grace.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// let ended = taskscope::Shutdown::new().run(async { 7 }).await;
+    /// assert_eq!(ended.unwrap(), 7);
+    /// # }
+    /// ```
     #[track_caller]
     pub fn new() -> Shutdown {
         Shutdown {
@@ -91,6 +99,15 @@ impl Shutdown {
 
     /// How long what was asked to stop may go on before it is cancelled. The
     /// default is zero: stopped and cancelled at once.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use std::time::Duration;
+    /// let shutdown = taskscope::Shutdown::new().drain(Duration::from_secs(30));
+    /// shutdown.run(async {}).await.unwrap();
+    /// # }
+    /// ```
     pub fn drain(mut self, drain: Duration) -> Self {
         self.drain = drain;
         self
@@ -98,6 +115,15 @@ impl Shutdown {
 
     /// How long what is cancelled may take to leave before it is aborted. The
     /// default is ten seconds.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use std::time::Duration;
+    /// let shutdown = taskscope::Shutdown::new().grace(Duration::from_secs(3));
+    /// shutdown.run(async {}).await.unwrap();
+    /// # }
+    /// ```
     pub fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
         self
@@ -123,6 +149,17 @@ impl Shutdown {
     ///
     /// The process, with 130 after SIGINT and 143 after SIGTERM, when something
     /// does not even end when it is aborted.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// use taskscope::{Ambient, Shutdown};
+    /// let served = Shutdown::new().run(async {
+    ///     Ambient::current().handle().unwrap().name().into_owned()
+    /// });
+    /// assert_eq!(served.await.unwrap(), "main");
+    /// # }
+    /// ```
     pub async fn run<F: IntoFuture>(self, future: F) -> Result<F::Output, Cancelled> {
         self.run_told(future).await.0
     }

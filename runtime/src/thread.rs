@@ -322,6 +322,10 @@ impl fmt::Debug for Ambient {
 
 impl Ambient {
     /// The scope that the current code runs in, or none.
+    ///
+    /// ```
+    /// assert!(taskscope::Ambient::current().handle().is_none(), "outside any scope");
+    /// ```
     pub fn current() -> Ambient {
         Ambient {
             place: context::ambient(),
@@ -330,6 +334,21 @@ impl Ambient {
     }
 
     /// Runs `f` in the scope, and in its tokio runtime, on the current thread.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use taskscope::{Ambient, Scope};
+    /// let scope = Scope::new();
+    /// let handle = scope.handle();
+    /// let seen = scope.run(async {
+    ///     let ambient = Ambient::current();
+    ///     handle.cancel();
+    ///     std::thread::spawn(move || ambient.enter(taskscope::is_cancelled)).join().unwrap()
+    /// });
+    /// assert!(seen.await.unwrap());
+    /// # }
+    /// ```
     pub fn enter<R>(&self, f: impl FnOnce() -> R) -> R {
         let _runtime = self.runtime.as_ref().map(Handle::enter);
         match &self.place {
@@ -340,6 +359,17 @@ impl Ambient {
 
     /// A handle that cancels the scope, and tells its name, deadline and reason.
     /// `None` outside any scope.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use taskscope::{Ambient, Scope};
+    /// let name = Scope::new().name("import").run(async {
+    ///     Ambient::current().handle().map(|handle| handle.name())
+    /// });
+    /// assert_eq!(name.await.unwrap().as_deref(), Some("import"));
+    /// # }
+    /// ```
     pub fn handle(&self) -> Option<CancelHandle> {
         self.place
             .as_ref()
