@@ -20,6 +20,7 @@ use std::task::{Context, Poll, Waker};
 
 use tokio::task::Id;
 
+use crate::beat::{self, Beat};
 use crate::caught::{Panic, catch};
 use crate::node::{Node, flag};
 use crate::table::RegionId;
@@ -179,11 +180,11 @@ impl Kept {
 }
 
 struct Current {
-    /// The node whose flags gates read; null outside any scope.
-    node: Cell<*const Node>,
-    /// Which of its flags close a gate.
-    mask: Cell<u32>,
-    budget: Cell<u32>,
+    /// What gates read, and the watchdog.
+    beat: Beat,
+    enlisted: Cell<bool>,
+    /// What `budget` begins with: nothing in a run that looks at each checkpoint.
+    allowance: Cell<u32>,
     /// How many checkpoints of blocking code are passed before the next look at
     /// the clock.
     unclocked: Cell<u32>,
@@ -195,14 +196,23 @@ struct Current {
 thread_local! {
     static CURRENT: Current = const {
         Current {
-            node: Cell::new(ptr::null()),
-            mask: Cell::new(0),
-            budget: Cell::new(BUDGET),
+            beat: Beat::new(BUDGET),
+            enlisted: Cell::new(false),
+            allowance: Cell::new(BUDGET),
             unclocked: Cell::new(0),
             frame: Cell::new(ptr::null()),
             done: Cell::new(false),
         }
     };
+}
+
+impl Current {
+    #[cold]
+    fn enlist(&self) {
+        self.enlisted.set(true);
+        // SAFETY: a thread-local without a destructor is freed with its thread.
+        unsafe { beat::enlist(&raw const self.beat) };
+    }
 }
 
 /// Restores the thread-local when a poll ends, however it ends.
@@ -215,11 +225,14 @@ struct Restore {
 impl Restore {
     fn set(node: *const Node, mask: u32, frame: *const Frame<'static>) -> Restore {
         CURRENT.with(|current| {
-            let node = current.node.replace(node);
+            let node = current.beat.replace_node(node);
             if node.is_null() {
-                current.budget.set(BUDGET);
+                current.beat.begin(current.allowance.get());
+                if !current.enlisted.get() {
+                    current.enlist();
+                }
             }
-            let mask = current.mask.replace(mask);
+            let mask = current.beat.replace_mask(mask);
             Restore {
                 node,
                 mask,
@@ -232,8 +245,8 @@ impl Restore {
 impl Drop for Restore {
     fn drop(&mut self) {
         CURRENT.with(|current| {
-            current.node.set(self.node);
-            current.mask.set(self.mask);
+            current.beat.replace_node(self.node);
+            current.beat.replace_mask(self.mask);
             current.frame.set(self.frame);
         });
     }
@@ -308,7 +321,7 @@ pub struct Gate(PhantomData<()>);
 pub fn gate() -> Gate {
     let location = Location::caller();
     CURRENT.with(|current| {
-        let node = current.node.get();
+        let node = current.beat.node();
         if !node.is_null() {
             // SAFETY: as in `current`: the node is borrowed by the frame of
             // the `enter` that put its address here.
@@ -324,16 +337,16 @@ impl Future for Gate {
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let open = CURRENT.with(|current| {
-            let node = current.node.get();
+            let node = current.beat.node();
             if node.is_null() {
                 return true;
             }
             // SAFETY: as in `gate`.
             let flags = unsafe { &*node }.flags();
-            let budget = current.budget.get();
-            let open = flags & current.mask.get() == 0 && budget != 0;
+            let budget = current.beat.budget();
+            let open = flags & current.beat.mask() == 0 && budget != 0;
             if open {
-                current.budget.set(budget - 1);
+                current.beat.set_budget(budget - 1);
             }
             open
         });
@@ -370,7 +383,7 @@ fn closed_gate(cx: &mut Context<'_>) -> Poll<()> {
 #[inline]
 pub(crate) fn pass_blocking(location: &'static Location<'static>) -> bool {
     CURRENT.with(|current| {
-        let node = current.node.get();
+        let node = current.beat.node();
         if node.is_null() {
             return true;
         }

@@ -100,6 +100,11 @@ impl Main {
         self
     }
 
+    pub fn stuck_after(mut self, stuck_after: Duration) -> Self {
+        self.shutdown = self.shutdown.stuck_after(stuck_after);
+        self
+    }
+
     /// Runs the program; exits the process if it is cancelled.
     pub fn run<F: Future>(self, program: F) -> F::Output {
         let runtime = built(self.flavor.builder().build());

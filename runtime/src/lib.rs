@@ -5,6 +5,7 @@
 #[doc(hidden)]
 pub mod __private;
 mod ambient;
+mod beat;
 mod blocking;
 mod boundary;
 mod caught;

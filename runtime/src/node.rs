@@ -32,6 +32,7 @@ use slab::Slab;
 use tokio::time::Instant;
 
 use crate::clock::Moment;
+use crate::observe::note_cancelled;
 use crate::reason::{Cancelled, Origin, Reason};
 use crate::report::{self, ReportKind};
 use crate::roots;
@@ -68,6 +69,8 @@ pub(crate) mod flag {
     pub(crate) const REFUSED: u32 = 1 << 12;
     /// The node of blocking work, which is no scope of its own to its users.
     pub(crate) const BLOCKING: u32 = 1 << 13;
+    /// A watchdog has reported that it is late to leave.
+    pub(crate) const LATE: u32 = 1 << 14;
 }
 
 /// The place of a node in its parent.
@@ -360,7 +363,11 @@ impl Node {
     /// Cancels this node and all below it; false if it was cancelled before.
     pub(crate) fn cancel(self: &Arc<Self>, reason: Reason) -> bool {
         let scope = self.name();
-        self.walk(&Walk::Cancel(Arc::new(Origin::new(reason, scope))))
+        let reached = self.walk(&Walk::Cancel(Arc::new(Origin::new(reason, scope))));
+        if reached {
+            note_cancelled(self);
+        }
+        reached
     }
 
     /// Ends the grace period of this node and all below it, shielded or not.
@@ -484,18 +491,38 @@ impl Node {
         self.lock().children.len()
     }
 
-    /// Some of the children, from a key on, and the key to go on with: one that
-    /// looks at many must not hold up who wants the lock.
-    pub(crate) fn children_from(
-        &self,
-        from: usize,
-        most: usize,
-    ) -> (Vec<Arc<Node>>, Option<usize>) {
-        let inner = self.lock();
-        let end = inner.children.capacity();
-        let next = from.saturating_add(most).min(end);
-        let some = (from..next).filter_map(|key| inner.children.get(key).cloned());
-        (some.collect(), (next < end).then_some(next))
+    /// The children at this moment, or nearly: the lock is held for a few of them
+    /// at a time, so as not to hold up who spawns and who ends.
+    pub(crate) fn children(&self) -> Vec<Arc<Node>> {
+        const AT_ONCE: usize = 256;
+        let mut found = Vec::new();
+        let mut from = 0;
+        loop {
+            let inner = self.lock();
+            let end = inner.children.capacity();
+            let next = from + AT_ONCE;
+            found.extend((from..next.min(end)).filter_map(|key| inner.children.get(key).cloned()));
+            if next >= end {
+                return found;
+            }
+            from = next;
+        }
+    }
+
+    pub(crate) fn is_childless(&self) -> bool {
+        self.lock().children.is_empty()
+    }
+
+    /// The names from the root down to this node.
+    pub(crate) fn path(self: &Arc<Self>) -> String {
+        let mut names = Vec::new();
+        let mut at = Some(self.clone());
+        while let Some(node) = at {
+            names.push(node.name());
+            at = node.parent().map(|(parent, _)| parent);
+        }
+        names.reverse();
+        names.join(" > ")
     }
 
     /// What was reported as cancelled: the origin and the failures so far.

@@ -47,6 +47,12 @@ pub enum ReportKind {
     /// All tasks that have a place under their group's limit wait for tasks
     /// that wait for a place.
     Stalled,
+    /// A task keeps its thread without passing a checkpoint; from a
+    /// [`Watchdog`](crate::observe::Watchdog).
+    Busy,
+    /// Something is still there long after its cancellation; from a
+    /// [`Watchdog`](crate::observe::Watchdog).
+    Late,
 }
 
 /// Something that went wrong where nobody could be told by a return value.
@@ -104,6 +110,8 @@ impl Report {
     }
 
     /// The name of the scope or task it happened in; empty outside any scope.
+    /// For [`Busy`](ReportKind::Busy) and [`Late`](ReportKind::Late) the names from
+    /// the root on, joined by ` > `.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]

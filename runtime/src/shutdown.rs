@@ -15,7 +15,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 
 use crate::node::Node;
-use crate::observe::tree;
+use crate::observe::{Watchdog, tree};
 use crate::reason::{Cancelled, Reason};
 use crate::report::{self, ReportKind};
 use crate::scope::Scope;
@@ -68,6 +68,7 @@ const MOST_NAMED: usize = 20;
 pub struct Shutdown {
     drain: Duration,
     grace: Duration,
+    stuck_after: Duration,
     location: &'static Location<'static>,
 }
 
@@ -79,7 +80,7 @@ impl Default for Shutdown {
 }
 
 impl Shutdown {
-    /// No time to drain, ten seconds of grace.
+    /// No time to drain, ten seconds of grace, stuck after ten seconds.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
@@ -93,6 +94,7 @@ impl Shutdown {
         Shutdown {
             drain: Duration::ZERO,
             grace: Duration::from_secs(10),
+            stuck_after: Duration::from_secs(10),
             location: Location::caller(),
         }
     }
@@ -126,6 +128,25 @@ impl Shutdown {
     /// ```
     pub fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
+        self
+    }
+
+    /// How long a task may be polled without a checkpoint, and how long what is
+    /// cancelled may take to leave, before it is named; see
+    /// [`Watchdog`](crate::observe::Watchdog). The default is ten seconds;
+    /// `Duration::MAX` means never.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() {
+    /// use std::time::Duration;
+    /// use taskscope::Shutdown;
+    /// let shutdown = Shutdown::new().stuck_after(Duration::from_secs(2));
+    /// assert_eq!(shutdown.run(async { 7 }).await.unwrap(), 7);
+    /// # }
+    /// ```
+    pub fn stuck_after(mut self, stuck_after: Duration) -> Self {
+        self.stuck_after = stuck_after;
         self
     }
 
@@ -206,12 +227,24 @@ impl Shutdown {
         }
     }
 
+    fn watch(&self) -> Option<Watchdog> {
+        if self.stuck_after == Duration::MAX {
+            return None;
+        }
+        let started = Watchdog::start(self.stuck_after).inspect_err(|error| {
+            let message = format!("nobody will be told what is stuck: {error}");
+            report::report(ReportKind::Unreported, "main", message, self.location);
+        });
+        started.ok()
+    }
+
     /// Runs `future`, and tells which signal came first.
     async fn run_told<F: IntoFuture>(
         self,
         future: F,
     ) -> (Result<F::Output, Cancelled>, Option<Signal>) {
         let scope = Scope::at("main", self.location).grace(self.grace);
+        let _watchdog = self.watch();
         let supervisor = Supervisor::start(self, scope.node().clone());
         let outcome = scope.run(future).await;
         (outcome, supervisor.end())

@@ -1,14 +1,19 @@
-//! Seeing what runs: [`tree`] takes a picture.
+//! Seeing what runs: [`tree`] takes a picture, a [`Watchdog`] names what is
+//! stuck.
 //!
-//! It costs nothing while nobody looks, but that each scope and task notes when
-//! it was made (some 10 ns) and the line of its last checkpoint.
+//! Nothing is done for them while nobody looks, but that each scope and task notes
+//! when it was made (some 10 ns) and the line of its last checkpoint, and each
+//! thread what it polls.
 
 mod display;
 mod layout;
 mod picture;
 mod snapshot;
+mod watchdog;
 
 pub use snapshot::{Entry, Held, Kind, State, Tree};
+pub use watchdog::Watchdog;
+pub(crate) use watchdog::note_cancelled;
 
 /// A snapshot of all scopes and tasks of the process that are not gone.
 ///

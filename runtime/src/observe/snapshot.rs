@@ -8,9 +8,6 @@ use crate::clock::Moment;
 use crate::node::{Inner, Node, flag};
 use crate::table;
 
-/// How many children are copied under one lock.
-const AT_ONCE: usize = 256;
-
 /// The scopes and tasks of the process at one moment; made by
 /// [`tree`](crate::tree()).
 ///
@@ -124,7 +121,7 @@ impl Tree {
             .map(|node| (node, None))
             .collect();
         while let Some((node, parent)) = stack.pop() {
-            let below = oldest_last(children_of(&node));
+            let below = oldest_last(node.children());
             // A scope that has ended may still be held by its handle.
             if node.flags() & flag::CLOSED != 0 && below.is_empty() {
                 continue;
@@ -136,16 +133,6 @@ impl Tree {
         }
         tree
     }
-}
-
-fn children_of(node: &Node) -> Vec<Arc<Node>> {
-    let (mut children, mut next) = node.children_from(0, AT_ONCE);
-    while let Some(from) = next {
-        let (more, after) = node.children_from(from, AT_ONCE);
-        children.extend(more);
-        next = after;
-    }
-    children
 }
 
 fn oldest_last(mut nodes: Vec<Arc<Node>>) -> Vec<Arc<Node>> {

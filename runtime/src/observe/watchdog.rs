@@ -1,0 +1,351 @@
+//! A thread that names what is stuck.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, Weak, mpsc};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use super::display::Span;
+use super::snapshot::held_in;
+use crate::beat::{self, Look, Poller};
+use crate::clock::Moment;
+use crate::node::{Node, flag};
+use crate::report::{self, ReportKind};
+use crate::roots;
+
+/// How many are named at once.
+const MOST_NAMED: usize = 20;
+
+/// How many cancellations are noted between two looks; of more, those that are
+/// still there are found by a walk through all trees.
+const MOST_NOTED: usize = 4096;
+
+/// Names, from a thread of its own, what is stuck:
+///
+/// - a task that has been polled for this long without a checkpoint: a loop that
+///   computes, or a call that blocks the thread of the executor
+///   ([`ReportKind::Busy`]). Both stop whatever else the thread has to run;
+/// - what is still there this long after its cancellation
+///   ([`ReportKind::Late`]): with the cleanup that it is in.
+///
+/// Each is reported once, by the first watchdog that sees it, with the path of names, and the file and line of the
+/// last checkpoint: what the code awaits, or has called from there. It watches
+/// until it is dropped. `Shutdown` and [`#[taskscope::main]`](macro@crate::main)
+/// start one, see their option `stuck_after`.
+///
+/// It looks a few times within `stuck_after`, so that a report comes up to half
+/// as late again. Work on the blocking pool may take as long as it likes, until
+/// it is cancelled.
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> std::io::Result<()> {
+/// use std::time::Duration;
+/// use taskscope::observe::Watchdog;
+///
+/// let _watchdog = Watchdog::start(Duration::from_secs(2))?;
+/// // ... what is watched
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "a watchdog stops when it is dropped"]
+pub struct Watchdog {
+    /// Dropped to tell the thread.
+    running: Option<mpsc::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl fmt::Debug for Watchdog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watchdog").finish_non_exhaustive()
+    }
+}
+
+impl Watchdog {
+    /// Starts to watch.
+    ///
+    /// # Errors
+    ///
+    /// When the system gives no more threads.
+    pub fn start(stuck_after: Duration) -> io::Result<Watchdog> {
+        let (running, ended) = mpsc::channel();
+        let notes = Notes::enter();
+        let thread = std::thread::Builder::new()
+            .name("taskscope-watchdog".to_owned())
+            .spawn(move || Watch::new(stuck_after, notes).run(&ended))?;
+        Ok(Watchdog {
+            running: Some(running),
+            thread: Some(thread),
+        })
+    }
+}
+
+impl Drop for Watchdog {
+    fn drop(&mut self) {
+        drop(self.running.take());
+        if let Some(thread) = self.thread.take() {
+            // It runs no user code but the report hook, whose panics are caught.
+            thread.join().ok();
+        }
+    }
+}
+
+/// Where cancellations are noted for one watchdog.
+#[derive(Default)]
+struct Notes {
+    cancelled: Mutex<Noted>,
+}
+
+#[derive(Default)]
+struct Noted {
+    nodes: Vec<Weak<Node>>,
+    overflown: bool,
+}
+
+static WATCHDOGS: Mutex<Vec<Arc<Notes>>> = Mutex::new(Vec::new());
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    match mutex.lock() {
+        Ok(guard) => guard,
+        Err(poisoned) => poisoned.into_inner(),
+    }
+}
+
+/// Tells the watchdogs of a cancellation that begins at this node.
+pub(crate) fn note_cancelled(node: &Arc<Node>) {
+    // Relaxed: one that is just being started need not know of it.
+    if COUNT.load(Ordering::Relaxed) == 0 {
+        return;
+    }
+    for notes in lock(&WATCHDOGS).iter() {
+        let mut noted = lock(&notes.cancelled);
+        if noted.nodes.len() < MOST_NOTED {
+            noted.nodes.push(Arc::downgrade(node));
+        } else {
+            noted.overflown = true;
+        }
+    }
+}
+
+impl Notes {
+    fn enter() -> Arc<Notes> {
+        let notes = Arc::new(Notes::default());
+        lock(&WATCHDOGS).push(notes.clone());
+        COUNT.fetch_add(1, Ordering::Relaxed);
+        notes
+    }
+
+    fn leave(self: &Arc<Self>) {
+        COUNT.fetch_sub(1, Ordering::Relaxed);
+        lock(&WATCHDOGS).retain(|other| !Arc::ptr_eq(other, self));
+    }
+
+    fn take(&self) -> Noted {
+        std::mem::take(&mut *lock(&self.cancelled))
+    }
+}
+
+/// What one thread does, and since when at least.
+struct Polling {
+    look: Look,
+    since: Instant,
+    reported: bool,
+}
+
+/// The thread's state.
+struct Watch {
+    stuck_after: Duration,
+    notes: Arc<Notes>,
+    threads: HashMap<usize, Polling>,
+    cancelled: Vec<Weak<Node>>,
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.notes.leave();
+    }
+}
+
+impl Watch {
+    fn new(stuck_after: Duration, notes: Arc<Notes>) -> Watch {
+        Watch {
+            stuck_after,
+            notes,
+            threads: HashMap::new(),
+            cancelled: Vec::new(),
+        }
+    }
+
+    fn run(mut self, ended: &mpsc::Receiver<()>) {
+        let pause = (self.stuck_after / 4).clamp(Duration::from_millis(5), Duration::from_secs(1));
+        while ended.recv_timeout(pause) == Err(mpsc::RecvTimeoutError::Timeout) {
+            self.look_at_threads();
+            self.look_at_cancelled();
+        }
+    }
+
+    fn look_at_threads(&mut self) {
+        let now = Instant::now();
+        let looks = beat::look_at_all();
+        self.threads
+            .retain(|key, _| looks.iter().any(|(listed, _)| listed == key));
+        for (key, look) in looks {
+            let fresh = || Polling {
+                look,
+                since: now,
+                reported: false,
+            };
+            let polling = self.threads.entry(key).or_insert_with(fresh);
+            if polling.look != look {
+                *polling = fresh();
+            }
+            let stuck = now.duration_since(polling.since);
+            if look.is_polling() && !polling.reported && stuck >= self.stuck_after {
+                polling.reported = true;
+                report_busy(key, look, stuck);
+            }
+        }
+    }
+
+    fn look_at_cancelled(&mut self) {
+        let noted = self.notes.take();
+        self.cancelled.extend(noted.nodes);
+        if noted.overflown {
+            self.cancelled.extend(cancelled_in_all());
+        }
+        let mut named = 0;
+        let stuck_after = self.stuck_after;
+        self.cancelled.retain(|node| {
+            let Some(node) = node.upgrade() else {
+                return false;
+            };
+            let Some(since) = leaving_for(&node) else {
+                return false;
+            };
+            if since < stuck_after || named >= MOST_NAMED {
+                return true;
+            }
+            named += report_late(&node, since, MOST_NAMED - named);
+            true
+        });
+    }
+}
+
+/// How long a node is being left; `None` once it is gone.
+fn leaving_for(node: &Node) -> Option<Duration> {
+    let gone = node.flags_acquire() & flag::CLOSED != 0 && node.is_childless();
+    let origin = node.origin().filter(|_| !gone)?;
+    Some(Moment::now().since(origin.at))
+}
+
+/// The topmost cancelled nodes of all trees.
+fn cancelled_in_all() -> Vec<Weak<Node>> {
+    let mut found = Vec::new();
+    let mut stack = roots::all();
+    while let Some(node) = stack.pop() {
+        if node.flags() & flag::CANCELLED != 0 {
+            found.push(Arc::downgrade(&node));
+        } else {
+            stack.extend(node.children());
+        }
+    }
+    found
+}
+
+/// The node at this address.
+fn find(address: usize) -> Option<Arc<Node>> {
+    let mut stack = roots::all();
+    while let Some(node) = stack.pop() {
+        if Arc::as_ptr(&node).addr() == address {
+            return Some(node);
+        }
+        stack.extend(node.children());
+    }
+    None
+}
+
+fn report_busy(key: usize, look: Look, stuck: Duration) {
+    let found = find(look.node);
+    // If the thread is still in the same poll, what was found is what it polls.
+    let Some(poller) = beat::claim(key, look) else {
+        return;
+    };
+    let Some(node) = found else { return };
+    let message = format!(
+        "busy: the thread `{}` is kept for {} without a checkpoint; {}; \
+         last checkpoint",
+        poller.name,
+        Span(stuck),
+        advice(&poller),
+    );
+    report::report(
+        ReportKind::Busy,
+        &node.path(),
+        message,
+        node.last_location(),
+    );
+}
+
+fn advice(poller: &Poller) -> &'static str {
+    match poller.computes() {
+        Some(true) => "it computes: a loop wants `#[checkpoint]`, long work `spawn_blocking`",
+        Some(false) => "it is blocked in a call: use the async form or `spawn_blocking`",
+        None => "a loop wants `#[checkpoint]`, a blocking call its async form or `spawn_blocking`",
+    }
+}
+
+/// Reports what is innermost below a node, each once; gives how many.
+fn report_late(cancelled: &Arc<Node>, since: Duration, most: usize) -> usize {
+    let mut named = 0;
+    let mut stack = vec![cancelled.clone()];
+    while let Some(node) = stack.pop()
+        && named < most
+    {
+        let below = node.children();
+        let innermost = below.is_empty();
+        stack.extend(below);
+        if innermost && node.set(flag::LATE) & flag::LATE == 0 {
+            named += 1;
+            report_leaf(&node, since, cancelled);
+        }
+    }
+    named
+}
+
+fn report_leaf(leaf: &Arc<Node>, since: Duration, cancelled: &Node) {
+    let reason = cancelled
+        .origin()
+        .map_or_else(String::new, |origin| format!(" ({})", origin.reason));
+    let message = format!(
+        "late: not gone {} after its cancellation{reason}; {}; last checkpoint",
+        Span(since),
+        phase_of(leaf),
+    );
+    let last = leaf.last_location();
+    report::report(ReportKind::Late, &leaf.path(), message, last);
+}
+
+/// What keeps a node from leaving.
+fn phase_of(node: &Node) -> String {
+    if node.flags() & flag::BLOCKING != 0 {
+        return "its blocking work goes on".to_owned();
+    }
+    let held = held_in(&node.lock());
+    let running = held.iter().find(|held| held.is_running());
+    match running.or(held.first()) {
+        Some(held) => {
+            let what = match (held.is_running(), held.what()) {
+                (_, "`shield`") => "in",
+                (true, _) => "in the cleanup of",
+                (false, _) => "before",
+            };
+            let at = held.location().map(|at| format!(" at {at}"));
+            format!("it is {what} {}{}", held.what(), at.unwrap_or_default())
+        }
+        None => "it has not come to a checkpoint".to_owned(),
+    }
+}
