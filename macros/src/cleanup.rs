@@ -230,19 +230,23 @@ impl Rewriter<'_> {
         }}
     }
 
-    // Body and cleanup of a frame, one after the other.
+    // Body and cleanup of a frame, one after the other. Called by their paths: a method
+    // that borrows comes after those of the user's traits that take any type by value.
     fn run(&self, guard: &Guard, body: &TokenStream) -> TokenStream {
         let span = guard.mixed();
+        let private = self.krate.private(span);
         let Locals { frame, exit, .. } = &guard.locals();
         let (arm, cleanup) = (self.arm(guard), &guard.cleanup);
-        let cleanup = quote_spanned!(span=> #frame.cleanup(async { #(#cleanup)* }).await;);
+        let cleanup = quote_spanned! {span=>
+            #private::Frame::cleanup(&mut #frame, async { #(#cleanup)* }).await;
+        };
         let cleanup = match guard.when {
             When::Always => cleanup,
             When::Cancelled => quote_spanned!(span=> if #exit.is_cancelled() { #cleanup }),
         };
         quote_spanned! {span=>
             let mut #frame = #arm;
-            let #exit = #frame.body(async { #body }).await;
+            let #exit = #private::Frame::body(&mut #frame, async { #body }).await;
             #cleanup
         }
     }

@@ -34,3 +34,8 @@ pub fn after<T>((): (), awaited: T) -> T {
 pub fn hint<E, T, F: Future<Output = Result<T, E>>>(future: F) -> F {
     future
 }
+
+/// Names the error type of blocking work.
+pub fn hint_blocking<E, T, F: FnOnce() -> Result<T, E>>(work: F) -> F {
+    work
+}

@@ -175,10 +175,10 @@ fn defer_in_the_top_block() {
             "let c = open(); fn item() {{}}
             {{
                 let mut __frame = P::Frame::arm();
-                let __exit = __frame.body(async {{
+                let __exit = P::Frame::body(&mut __frame, async {{
                     {HINT} P::after(P::gate().await, c.work()).await;
                 }}).await;
-                __frame.cleanup(async {{ P::after(P::gate().await, c.close()).await; }}).await;
+                P::Frame::cleanup(&mut __frame, async {{ P::after(P::gate().await, c.close()).await; }}).await;
                 __frame.leave(__exit).await
             }}"
         ),
@@ -193,8 +193,8 @@ fn on_cancel_cleans_up_only_then() {
         &format!(
             "{{
                 let mut __frame = P::Frame::arm_on_cancel();
-                let __exit = __frame.body(async {{ {HINT} work(); }}).await;
-                if __exit.is_cancelled() {{ __frame.cleanup(async {{ undo(); }}).await; }}
+                let __exit = P::Frame::body(&mut __frame, async {{ {HINT} work(); }}).await;
+                if __exit.is_cancelled() {{ P::Frame::cleanup(&mut __frame, async {{ undo(); }}).await; }}
                 __frame.leave(__exit).await
             }}"
         ),
@@ -212,7 +212,7 @@ fn defer_in_a_loop() {
                 let mut __jump_0 = None;
                 let mut __jump_1 = None;
                 let mut __frame = P::Frame::arm();
-                let __exit = __frame.body(async {{
+                let __exit = P::Frame::body(&mut __frame, async {{
                     {HINT}
                     #[allow(clippy::diverging_sub_expression)]
                     let __rest = {{
@@ -225,7 +225,7 @@ fn defer_in_a_loop() {
                         match P::done::<Infallible>().await {{}}
                     }}
                 }}).await;
-                __frame.cleanup(async {{ c(); }}).await;
+                P::Frame::cleanup(&mut __frame, async {{ c(); }}).await;
                 match __frame.leave_block(__exit).await {{
                     Some(__output) => return __output,
                     None => {{
@@ -286,11 +286,11 @@ fn below_the_entry_points_of_tokio() {
             "P::after(P::gate().await, f()).await;
             {
                 let mut __frame = P::Frame::arm();
-                let __exit = __frame.body(async {
+                let __exit = P::Frame::body(&mut __frame, async {
                     if let Some(__output) = None::<R> { return __output; }
                     P::after(P::gate().await, g()).await
                 }).await;
-                __frame.cleanup(async { c(); }).await;
+                P::Frame::cleanup(&mut __frame, async { c(); }).await;
                 __frame.leave(__exit).await
             }",
         ),
