@@ -229,6 +229,41 @@ use proc_macro::TokenStream;
 /// moves into the call in `EXPR` now lives across the gate.
 ///
 /// A `task_group!` and a `shield(…)` are entered without a checkpoint.
+///
+/// # "future is not `Send` as this value is used across an await"
+///
+/// What is held while something is awaited is part of the future, and a task that is spawned is
+/// `Send` only if all of that is. This is so in every `async fn`; what is new is that an
+/// iteration of a `#[checkpoint]` loop awaits too. rustc then points at the value and at the loop:
+///
+/// ```text
+/// note: future is not `Send` as this value is used across an await
+///    |
+///  9 |     let mut total = total.lock().unwrap();
+///    |         --------- has type `std::sync::MutexGuard<'_, u64>` which is not `Send`
+/// 10 |     #[checkpoint]
+/// 11 |     for n in numbers {
+///    |     ^^^ await occurs here, with `mut total` maybe used later
+/// ```
+///
+/// The message is right twice: whoever is cancelled or lets others run at a checkpoint should
+/// not hold a lock of `std` there. Compute first and lock then:
+///
+/// ```ignore
+/// #[cancellable]
+/// async fn add_all(total: &Mutex<u64>, numbers: &[u64]) {
+///     let mut sum = 0;
+///     #[checkpoint]
+///     for n in numbers {
+///         sum += n;
+///     }
+///     *total.lock().unwrap() += sum;
+/// }
+/// ```
+///
+/// or lock within the iteration, so that the guard is gone at its end. A loop that is short
+/// under a lock is better left without a checkpoint (`#[no_checkpoint]`, under `loops`). A guard that
+/// has to be held throughout is one of `tokio::sync::Mutex`, which is `Send`.
 #[proc_macro_attribute]
 pub fn cancellable(args: TokenStream, item: TokenStream) -> TokenStream {
     cancellable::cancellable(args.into(), item.into()).into()

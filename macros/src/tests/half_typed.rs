@@ -18,6 +18,16 @@ const BODIES: &[&str] = &[
     "#[checkpoint]",
     "for i in",
     "x.await = =",
+    "x.await?.",
+    "#[] loop {}",
+    "#[cfg(a)]",
+    "let Some(x) = y else",
+    "match x.await",
+    "async |a|",
+    "loop",
+    "while let Some(x) =",
+    "race! { a = f() => } .",
+    "defer! { x.close() } let",
     "@",
 ];
 

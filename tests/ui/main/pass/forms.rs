@@ -13,6 +13,7 @@ async fn step(n: u64) -> u64 {
 #[taskscope::main(
     grace = Duration::from_secs(step_seconds()),
     drain = Duration::ZERO,
+    stuck_after = Duration::from_secs(1),
     flavor = "multi_thread",
     worker_threads = 1 + 1,
     crate = taskscope
