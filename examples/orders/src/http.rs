@@ -12,6 +12,7 @@ use taskscope::tower::ScopeLayer;
 use taskscope::{Group, Reason, TaskError, cancellable};
 use tokio::sync::mpsc;
 
+use crate::debug;
 use crate::error::Error;
 use crate::order::{Order, Progress};
 use crate::store::Store;
@@ -41,6 +42,7 @@ impl App {
             .route("/orders/{id}", get(order))
             .layer(scopes)
             .route("/debug/stats", get(stats))
+            .merge(debug::routes())
             .with_state(self)
     }
 }

@@ -20,6 +20,7 @@
 //! ```
 
 mod carts;
+mod debug;
 mod error;
 mod http;
 mod options;
@@ -31,6 +32,7 @@ mod store;
 use std::time::Duration;
 
 use clap::Parser;
+use taskscope::observe::Kind;
 use taskscope::{BoxError, cancellable, task_group};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -45,11 +47,19 @@ async fn main() -> Result<(), BoxError> {
     let store = Store::open(&options.database).await?;
     defer! {
         store.close().await;
-        eprintln!("orders: {}", store.counts());
+        eprintln!("orders: {}, {} tasks left", store.counts(), tasks());
     }
     let listener = TcpListener::bind(options.listen).await?;
     println!("listening on http://{}", listener.local_addr()?);
     orders(listener, &store, &options).await
+}
+
+/// How many tasks run.
+fn tasks() -> usize {
+    let tree = taskscope::tree();
+    tree.entries()
+        .filter(|entry| entry.kind() == Kind::Task)
+        .count()
 }
 
 #[cancellable]

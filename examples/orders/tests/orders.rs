@@ -137,6 +137,42 @@ fn abandoned_carts_are_removed_and_ordered_ones_are_emptied() {
 }
 
 #[test]
+fn what_runs_is_shown_as_text_and_as_a_picture() {
+    run("debug", async |path| {
+        let service = Service::start(&path, &[]);
+        let address = service.address;
+        let post = request(
+            "POST",
+            "/orders",
+            "",
+            &order("long", "ann@shop.example", LONG),
+        );
+        let mut client = TcpStream::connect(address).await.unwrap();
+        client.write_all(&post).await.unwrap();
+        until(async || stat(address, "open_transactions").await == 1).await;
+        let (text, picture) = tokio::join!(
+            get(address, "/debug/tasks"),
+            get(address, "/debug/tasks.svg")
+        );
+        for name in [
+            "main",
+            "orders",
+            "outbox",
+            "http",
+            "requests",
+            "connections",
+            "POST /orders",
+        ] {
+            assert!(text.1.contains(name), "no `{name}` in\n{}", text.1);
+            assert!(picture.1.contains(name), "no `{name}` in\n{}", picture.1);
+        }
+        assert!(picture.1.starts_with("<svg ") && picture.1.ends_with("</svg>"));
+        assert_eq!(answer(&mut client).await.unwrap().0, 201);
+        service.stop().await;
+    });
+}
+
+#[test]
 fn told_to_stop_it_answers_what_has_begun_and_accepts_nothing_new() {
     run("sigterm", async |path| {
         let service = Service::start(&path, &[]);

@@ -111,7 +111,7 @@ impl Service {
 }
 
 impl Ended {
-    /// Exit code 0, no report of the library, and every transaction ended by who began it.
+    /// Exit code 0, no report of the library, every transaction ended by who began it, and no task left.
     #[track_caller]
     pub(crate) fn clean(&self) {
         assert_eq!(self.code, Some(0), "{}", self.stderr);
@@ -123,10 +123,14 @@ impl Ended {
             .split(|c: char| !c.is_ascii_digit())
             .filter_map(|n| n.parse().ok())
             .collect();
-        let [begun, committed, rolled_back, lost] = numbers[..] else {
+        let [begun, committed, rolled_back, lost, tasks] = numbers[..] else {
             panic!("no counts at the end of {:?}", self.stderr);
         };
-        assert_eq!((begun, lost), (committed + rolled_back, 0), "{last}");
+        assert_eq!(
+            (begun, lost, tasks),
+            (committed + rolled_back, 0, 0),
+            "{last}"
+        );
     }
 
     /// How many transactions were rolled back.
