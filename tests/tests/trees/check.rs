@@ -183,8 +183,8 @@ fn once_each(plan: &Plan, events: &[Event]) -> Checked {
     Ok(())
 }
 
-/// No error is told twice, and what is attached was reported. A panic that
-/// passes through several groups is reported by each.
+/// No error is told twice, and what is attached was reported. A panic that a
+/// group resumes may be a failure of a task further out.
 fn told_once(events: &[Event], reports: &[(ReportKind, String)]) -> Checked {
     let mut told: Vec<Fault> = Vec::new();
     for (kind, text) in reports {

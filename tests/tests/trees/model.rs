@@ -508,7 +508,12 @@ impl Model {
         }
         let attached = self.take_attached(id);
         let outer = place.is_cancelled(at);
-        self.reported.extend(members.panics(group.on_failure));
+        // One that a group below has resumed has been reported there.
+        for panic in members.panics(group.on_failure) {
+            if !self.reported.contains(&panic) {
+                self.reported.push(panic);
+            }
+        }
         if let Some(by) = panic {
             self.reported.extend(failures);
             return End {
