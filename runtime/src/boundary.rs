@@ -220,7 +220,10 @@ impl State {
             Ok(Poll::Ready(value)) => Exit::Value(value),
             Err(panic) => Exit::Panicked(panic),
             Ok(Poll::Pending) if leaving && self.is_clear(cx) => Exit::Left,
-            Ok(Poll::Pending) => return None,
+            Ok(Poll::Pending) => {
+                context::pending(&self.owner.node);
+                return None;
+            }
         };
         if let Err(panic) = context::drop_outside(slot) {
             exit.add_panic(panic);

@@ -23,10 +23,11 @@ use tokio::task::Id;
 use crate::beat::{self, Beat};
 use crate::caught::{Panic, catch};
 use crate::node::{Node, flag};
+use crate::probe;
 use crate::table::RegionId;
 
 /// Checkpoints that a task passes in one poll before it lets others run.
-const BUDGET: u32 = 128;
+pub(crate) const BUDGET: u32 = 128;
 
 /// What the current poll runs in.
 pub(crate) struct Frame<'a> {
@@ -364,18 +365,49 @@ fn closed_gate(cx: &mut Context<'_>) -> Poll<()> {
         None => Poll::Ready(()),
         // A thread that blocks has nobody to let run.
         Some(frame) if frame.blocking => Poll::Ready(()),
-        Some(frame) if frame.leaving() => {
-            // The task's own waker is known to the node already.
-            if !cx.waker().will_wake(frame.waker) {
-                frame.node.park(cx.waker());
-            }
-            Poll::Pending
-        }
-        Some(_) => {
+        Some(frame) if frame.leaving() => park_gate(frame, cx),
+        Some(frame) if probe::gives_way(frame.node) => {
             cx.waker().wake_by_ref();
             Poll::Pending
         }
+        // What was done at this point may have closed the gate.
+        Some(frame) if frame.leaving() => park_gate(frame, cx),
+        Some(_) => Poll::Ready(()),
     })
+}
+
+fn park_gate(frame: &Frame<'_>, cx: &mut Context<'_>) -> Poll<()> {
+    probe::refused(frame.node);
+    // The task's own waker is known to the node already.
+    if !cx.waker().will_wake(frame.waker) {
+        frame.node.park(cx.waker());
+    }
+    Poll::Pending
+}
+
+/// Makes all gates of this thread take their slow path, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Probed(());
+
+pub(crate) fn probed() -> Probed {
+    CURRENT.with(|current| current.allowance.set(0));
+    Probed(())
+}
+
+impl Drop for Probed {
+    fn drop(&mut self) {
+        CURRENT.with(|current| current.allowance.set(BUDGET));
+    }
+}
+
+/// A boundary is pending: one more point, if it is the outermost of its poll.
+#[inline]
+pub(crate) fn pending(node: &Arc<Node>) {
+    let probed =
+        CURRENT.with(|current| current.allowance.get() == 0 && current.beat.node().is_null());
+    if probed {
+        probe::suspended(node);
+    }
 }
 
 /// Passes a checkpoint of blocking code; false when there is something to look

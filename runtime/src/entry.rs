@@ -5,11 +5,13 @@
 use std::future::Future;
 use std::io;
 use std::panic::Location;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Runtime};
 
 use crate::caught::catch;
+use crate::node::Node;
 use crate::report::{ReportKind, Sink};
 use crate::scope::Scope;
 #[cfg(feature = "shutdown")]
@@ -207,19 +209,13 @@ impl Test {
             let outcome = scope
                 .run(async {
                     let output = test.await;
-                    // What is still there, when only the test's end is.
-                    for task in root.leaves_below(usize::MAX) {
-                        left.push(format!(
-                            "task `{}` was still running (spawned at {}, last checkpoint at {})",
-                            task.path, task.location, task.last
-                        ));
-                    }
+                    left = still_running(&root);
                     output
                 })
                 .await;
             (outcome, left)
         });
-        let alive = runtime.block_on(alive_for(PATIENCE));
+        let alive = runtime.block_on(alive_beyond(0, PATIENCE));
         if alive > 0 {
             left.push(format!(
                 "tasks spawned with `tokio::spawn` were still running: {alive}"
@@ -243,13 +239,26 @@ impl Test {
     }
 }
 
-/// How many tasks the runtime still has, once those had time to end that are
-/// about to.
-async fn alive_for(patience: Duration) -> usize {
+/// What is still there below a node, when that alone should be.
+pub(crate) fn still_running(root: &Arc<Node>) -> Vec<String> {
+    let tasks = root.leaves_below(usize::MAX).into_iter();
+    tasks
+        .map(|task| {
+            format!(
+                "task `{}` was still running (spawned at {}, last checkpoint at {})",
+                task.path, task.location, task.last
+            )
+        })
+        .collect()
+}
+
+/// How many tasks more than `known` the runtime has, once those had time to end
+/// that are about to.
+pub(crate) async fn alive_beyond(known: usize, patience: Duration) -> usize {
     let metrics = tokio::runtime::Handle::current().metrics();
     let since = Instant::now();
     loop {
-        let alive = metrics.num_alive_tasks();
+        let alive = metrics.num_alive_tasks().saturating_sub(known);
         if alive == 0 || since.elapsed() > patience {
             return alive;
         }

@@ -25,6 +25,7 @@ mod loom_tests;
 mod node;
 pub mod observe;
 mod output;
+mod probe;
 mod race;
 mod reason;
 mod region;
@@ -42,6 +43,7 @@ mod signal;
 mod sync;
 mod table;
 mod task;
+pub mod testing;
 mod thread;
 #[cfg(feature = "tower")]
 pub mod tower;

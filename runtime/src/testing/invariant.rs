@@ -1,0 +1,44 @@
+//! What holds, however a run ended.
+
+use std::fmt::Display;
+
+use crate::caught::catch;
+
+/// What the closure of [`Everywhere::check`](super::Everywhere::check) may
+/// return: nothing (it asserts), a `bool`, or a `Result` that says what is wrong.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not say whether an invariant holds",
+    label = "returned by the closure of `check`",
+    note = "assert in the closure and return `()`, or return a `bool`, or a `Result<(), E>` with `E: Display`"
+)]
+pub trait Invariant {
+    /// What is wrong, if anything is.
+    fn violation(self) -> Option<String>;
+}
+
+impl Invariant for () {
+    fn violation(self) -> Option<String> {
+        None
+    }
+}
+
+impl Invariant for bool {
+    fn violation(self) -> Option<String> {
+        (!self).then(|| "the closure gave `false`".to_owned())
+    }
+}
+
+impl<E: Display> Invariant for Result<(), E> {
+    fn violation(self) -> Option<String> {
+        self.err().map(|error| error.to_string())
+    }
+}
+
+/// Asks; a panic says no.
+pub(super) fn ask<I: Invariant>(invariant: &mut impl FnMut() -> I) -> Option<String> {
+    let told = match catch(|| invariant().violation()) {
+        Ok(told) => told?,
+        Err(panic) => panic.message(),
+    };
+    Some(format!("the invariant does not hold: {told}"))
+}

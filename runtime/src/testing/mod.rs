@@ -1,0 +1,13 @@
+//! Proving that code can be cancelled anywhere.
+//!
+//! A cancellation may arrive at each checkpoint and whenever a task waits.
+//! [`cancel_everywhere`] tries them all, one after the other, and names the line
+//! of the first at which something goes wrong.
+
+mod everywhere;
+mod invariant;
+mod leaks;
+
+pub use everywhere::{Coverage, Everywhere, Point, PointKind, cancel_everywhere};
+pub use invariant::Invariant;
+pub use leaks::assert_no_leaks;
