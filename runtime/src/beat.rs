@@ -10,13 +10,13 @@ use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
 use slab::Slab;
 
-use crate::node::Node;
+use crate::node::Pulse;
 
 /// Written by its own thread alone; to others a hint.
 #[derive(Debug)]
 pub(crate) struct Beat {
-    /// The node whose flags gates read; null outside any scope.
-    node: AtomicPtr<Node>,
+    /// The pulse that gates read, a node's; null outside any scope.
+    pulse: AtomicPtr<Pulse>,
     /// Which of its flags close a gate; none where the thread may block.
     mask: AtomicU32,
     /// Checkpoints that may still be passed in this poll.
@@ -28,7 +28,7 @@ pub(crate) struct Beat {
 impl Beat {
     pub(crate) const fn new(budget: u32) -> Beat {
         Beat {
-            node: AtomicPtr::new(ptr::null_mut()),
+            pulse: AtomicPtr::new(ptr::null_mut()),
             mask: AtomicU32::new(0),
             budget: AtomicU32::new(budget),
             polls: AtomicU32::new(0),
@@ -36,14 +36,14 @@ impl Beat {
     }
 
     #[inline]
-    pub(crate) fn node(&self) -> *const Node {
-        self.node.load(Ordering::Relaxed)
+    pub(crate) fn pulse(&self) -> *const Pulse {
+        self.pulse.load(Ordering::Relaxed)
     }
 
     #[inline]
-    pub(crate) fn replace_node(&self, node: *const Node) -> *const Node {
-        let former = self.node();
-        self.node.store(node.cast_mut(), Ordering::Relaxed);
+    pub(crate) fn replace_pulse(&self, pulse: *const Pulse) -> *const Pulse {
+        let former = self.pulse();
+        self.pulse.store(pulse.cast_mut(), Ordering::Relaxed);
         former
     }
 
@@ -79,7 +79,7 @@ impl Beat {
 
     fn look(&self) -> Look {
         Look {
-            node: self.node().addr(),
+            pulse: self.pulse().addr(),
             may_block: self.mask() == 0,
             budget: self.budget(),
             polls: self.polls.load(Ordering::Relaxed),
@@ -91,8 +91,8 @@ impl Beat {
 /// checkpoint and ended no poll since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Look {
-    /// The address of the node that is polled; zero when none is.
-    pub(crate) node: usize,
+    /// The address of the pulse of the node that is polled; zero when none is.
+    pub(crate) pulse: usize,
     may_block: bool,
     budget: u32,
     polls: u32,
@@ -101,7 +101,7 @@ pub(crate) struct Look {
 impl Look {
     /// Whether something is polled here that ought to come back soon.
     pub(crate) fn is_polling(&self) -> bool {
-        self.node != 0 && !self.may_block
+        self.pulse != 0 && !self.may_block
     }
 }
 

@@ -7,6 +7,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::ptr;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -28,12 +29,16 @@ const LEAVING: u32 = flag::CANCELLED | flag::ABORTED;
 #[derive(Debug)]
 pub(crate) struct Owner {
     node: Arc<Node>,
+    /// The node is a task's: it leaves the tree when its group is told.
+    task: bool,
     ended: bool,
 }
 
 impl Owner {
     pub(crate) fn new(node: Arc<Node>) -> Owner {
-        Owner { node, ended: false }
+        let ended = false;
+        let task = node.flags() & flag::TASK != 0;
+        Owner { node, task, ended }
     }
 
     pub(crate) fn node(&self) -> &Arc<Node> {
@@ -42,9 +47,14 @@ impl Owner {
 
     /// Ends the boundary if nothing is pending.
     fn try_end(&mut self) -> bool {
-        if !self.ended && self.node.try_close() {
+        if !self.ended
+            && let Some(noted) = self.node.try_close()
+        {
             self.ended = true;
-            self.node.finish();
+            if !self.task {
+                self.node.detach();
+            }
+            noted.release();
         }
         self.ended
     }
@@ -58,35 +68,38 @@ impl Drop for Owner {
     }
 }
 
-/// The one timer of a boundary: for its deadline, later for its grace period.
-#[derive(Debug, Default)]
-struct Timer {
-    sleep: Option<Pin<Box<Sleep>>>,
+pin_project! {
+    /// When a boundary ends by itself. Few have it, and then apart.
+    #[derive(Debug)]
+    struct Timing {
+        // One timer: for the deadline, later for the grace period.
+        #[pin]
+        sleep: Option<Sleep>,
+        deadline: Option<Instant>,
+        // The end of the grace period, as far as this boundary has to watch it.
+        grace: Option<Instant>,
+    }
 }
 
-impl Timer {
+impl Timing {
     /// Whether `at` has passed; wakes the task when it does.
-    fn is_due(&mut self, at: Instant, cx: &mut Context<'_>) -> bool {
-        let sleep = self
-            .sleep
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
+    fn is_due(self: Pin<&mut Self>, at: Instant, cx: &mut Context<'_>) -> bool {
+        let mut slot = self.project().sleep;
+        if slot.is_none() {
+            slot.set(Some(tokio::time::sleep_until(at)));
+        }
+        let Some(mut sleep) = slot.as_pin_mut() else {
+            return false;
+        };
         if sleep.deadline() != at {
             sleep.as_mut().reset(at);
         }
-        if sleep.as_mut().poll(cx).is_ready() {
+        if sleep.poll(cx).is_ready() {
             return true;
         }
         // A body that used up tokio's budget must not hold up its own timeout.
         !tokio::task::coop::has_budget_remaining() && Instant::now() >= at
     }
-}
-
-/// When the grace period ends, as far as this boundary has to watch it.
-#[derive(Clone, Copy, Debug)]
-enum Grace {
-    NotStarted,
-    None,
-    Until(Instant),
 }
 
 pin_project! {
@@ -105,23 +118,39 @@ pin_project! {
 #[derive(Debug)]
 struct State {
     owner: Owner,
-    timer: Timer,
-    deadline: Option<Instant>,
-    grace: Grace,
-    waker: Option<Waker>,
+    timing: Option<Pin<Box<Timing>>>,
+    /// The waker that is noted with the node, which keeps it.
+    known: Known,
     started: bool,
+    /// Whether the grace period was asked for.
+    grace_begun: bool,
     tries: u8,
+}
+
+/// A waker, only to be compared; none has the default's null vtable.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Known {
+    data: usize,
+    vtable: usize,
+}
+
+impl Known {
+    fn of(waker: &Waker) -> Known {
+        Known {
+            data: waker.data().addr(),
+            vtable: ptr::from_ref(waker.vtable()).addr(),
+        }
+    }
 }
 
 impl<T, F: Future<Output = T>> Boundary<F, T> {
     pub(crate) fn new(owner: Owner, body: F) -> Boundary<F, T> {
         let state = State {
             owner,
-            timer: Timer::default(),
-            deadline: None,
-            grace: Grace::NotStarted,
-            waker: None,
+            timing: None,
+            known: Known::default(),
             started: false,
+            grace_begun: false,
             tries: 0,
         };
         Boundary {
@@ -167,11 +196,14 @@ impl<T, F: Future<Output = T>> Boundary<F, T> {
             if this.exit.is_none() {
                 let before = state.flags();
                 *this.exit = state.poll_body(this.body.as_mut(), cx);
-                if this.exit.is_none() && state.flags() != before {
-                    continue;
+                if this.exit.is_none() {
+                    state.note(cx);
+                    if state.flags() != before {
+                        continue;
+                    }
                 }
             }
-            if let Some(exit) = this.exit.take_if(|_| state.owner.try_end()) {
+            if let Some(exit) = this.exit.take_if(|_| state.try_end(cx)) {
                 return Poll::Ready(exit);
             }
             if !state.poll_timers(this.exit.is_none(), cx) {
@@ -186,21 +218,73 @@ impl State {
         self.owner.node.flags_acquire() & LEAVING
     }
 
-    /// Notes the waker before any flag is read (invariant 4 of the node).
+    /// What is being left may close a region elsewhere during the poll.
     fn start(&mut self, cx: &mut Context<'_>) {
+        self.started = true;
+        if self.flags() != 0 {
+            self.note(cx);
+        }
+    }
+
+    /// Ends the boundary if nothing is pending, or will be woken.
+    fn try_end(&mut self, cx: &mut Context<'_>) -> bool {
+        self.owner.try_end() || (self.note(cx) && self.owner.try_end())
+    }
+
+    /// Notes the waker with the node, before the last look at what a wake would
+    /// tell (invariant 4 of the node). True if it was not noted before: a body
+    /// that is ready at once needs none.
+    fn note(&mut self, cx: &mut Context<'_>) -> bool {
         let node = &self.owner.node;
-        if !self
-            .waker
-            .as_ref()
-            .is_some_and(|waker| waker.will_wake(cx.waker()))
-        {
-            node.register(cx.waker());
-            self.waker = Some(cx.waker().clone());
+        let waker = Known::of(cx.waker());
+        let new = self.known != waker;
+        if new {
+            let deadline = node.register(cx.waker());
+            self.known = waker;
+            self.set_deadline(deadline);
         }
-        if node.take_retimed() || !self.started {
-            self.started = true;
-            self.deadline = node.lock().deadline;
+        if self.owner.node.take_retimed() {
+            let deadline = self.owner.node.lock().deadline;
+            self.set_deadline(deadline);
         }
+        new
+    }
+
+    fn timing(&mut self) -> Pin<&mut Timing> {
+        let new = || {
+            Box::pin(Timing {
+                sleep: None,
+                deadline: None,
+                grace: None,
+            })
+        };
+        self.timing.get_or_insert_with(new).as_mut()
+    }
+
+    fn set_deadline(&mut self, deadline: Option<Instant>) {
+        if deadline.is_some() || self.timing.is_some() {
+            *self.timing().project().deadline = deadline;
+        }
+    }
+
+    /// Whether the instant that `which` names is set and has passed; it is then
+    /// taken.
+    fn take_due(
+        &mut self,
+        which: impl Fn(Pin<&mut Timing>) -> &mut Option<Instant>,
+        cx: &mut Context<'_>,
+    ) -> bool {
+        let Some(timing) = &mut self.timing else {
+            return false;
+        };
+        let Some(at) = *which(timing.as_mut()) else {
+            return false;
+        };
+        let due = timing.as_mut().is_due(at, cx);
+        if due {
+            *which(timing.as_mut()) = None;
+        }
+        due
     }
 
     fn poll_body<F: Future>(
@@ -211,10 +295,10 @@ impl State {
         let node = &self.owner.node;
         let leaving = self.flags() != 0;
         if leaving {
-            node.lock().regions.begin_pass();
+            node.lock().begin_pass();
         }
         let body = slot.as_mut().as_pin_mut()?;
-        let frame = Frame::of(node, self.waker.as_ref()?);
+        let frame = Frame::of(node, cx.waker());
         let polled = context::enter(&frame, || catch(|| body.poll(cx)));
         let mut exit = match polled {
             Ok(Poll::Ready(value)) => Exit::Value(value),
@@ -234,7 +318,7 @@ impl State {
     /// Ends a pass: whether the body may be dropped where it is.
     fn is_clear(&mut self, cx: &mut Context<'_>) -> bool {
         let aborting = self.flags() & flag::ABORTED != 0;
-        let verdict = self.owner.node.lock().regions.end_pass(aborting);
+        let verdict = self.owner.node.lock().end_pass(aborting);
         match verdict {
             Verdict::Clear => !out_of_budget(&mut self.tries, cx),
             Verdict::Wait => false,
@@ -252,11 +336,8 @@ impl State {
     fn poll_timers(&mut self, running: bool, cx: &mut Context<'_>) -> bool {
         let flags = self.flags();
         if flags == 0 {
-            if let Some(at) = self.deadline
-                && self.timer.is_due(at, cx)
-            {
+            if self.take_due(|timing| timing.project().deadline, cx) {
                 self.owner.node.expire(Instant::now());
-                self.deadline = None;
                 return true;
             }
             if running {
@@ -270,24 +351,20 @@ impl State {
         if flags & flag::ABORTED != 0 || (flags == 0 && !self.owner.node.has_orphans()) {
             return false;
         }
-        if matches!(self.grace, Grace::NotStarted) {
-            let grace = self.owner.node.grace_to_watch();
-            if grace.is_some() {
-                self.owner.node.begin_grace();
-            }
-            self.grace = grace.and_then(after).map_or(Grace::None, Grace::Until);
+        if !std::mem::replace(&mut self.grace_begun, true)
+            && let Some(grace) = self.owner.node.grace_to_watch()
+        {
+            self.owner.node.begin_grace();
+            *self.timing().project().grace = after(grace);
         }
-        match self.grace {
-            Grace::Until(at) if self.timer.is_due(at, cx) => {
-                self.grace = Grace::None;
-                match flags {
-                    0 => self.owner.node.abort_orphans(),
-                    _ => self.owner.node.abort(),
-                }
-                true
+        let due = self.take_due(|timing| timing.project().grace, cx);
+        if due {
+            match flags {
+                0 => self.owner.node.abort_orphans(),
+                _ => self.owner.node.abort(),
             }
-            _ => false,
         }
+        due
     }
 }
 

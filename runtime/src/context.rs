@@ -17,17 +17,35 @@ use std::pin::Pin;
 use std::ptr;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
 
 use tokio::task::Id;
 
 use crate::beat::{self, Beat};
 use crate::caught::{Panic, catch};
-use crate::node::{Node, flag};
+use crate::node::{Node, Pulse, flag};
 use crate::probe;
 use crate::table::RegionId;
 
 /// Checkpoints that a task passes in one poll before it lets others run.
-pub(crate) const BUDGET: u32 = 128;
+pub(crate) const BUDGET: u32 = 1024;
+
+/// After so many the clock is read, and after as many again it is compared: a
+/// loop whose rounds take long lets others run then.
+const SAMPLE: u32 = 32;
+
+/// How long a sample may take.
+const QUICK: Duration = Duration::from_micros(10);
+
+/// How far the budget of a poll is spent.
+#[derive(Clone, Copy)]
+enum Spent {
+    Nothing,
+    /// One sample, by then.
+    Sample(Instant),
+    /// All that is left is given.
+    Rest,
+}
 
 /// What the current poll runs in.
 pub(crate) struct Frame<'a> {
@@ -186,6 +204,7 @@ struct Current {
     enlisted: Cell<bool>,
     /// What `budget` begins with: nothing in a run that looks at each checkpoint.
     allowance: Cell<u32>,
+    spent: Cell<Spent>,
     /// How many checkpoints of blocking code are passed before the next look at
     /// the clock.
     unclocked: Cell<u32>,
@@ -197,9 +216,10 @@ struct Current {
 thread_local! {
     static CURRENT: Current = const {
         Current {
-            beat: Beat::new(BUDGET),
+            beat: Beat::new(SAMPLE),
             enlisted: Cell::new(false),
-            allowance: Cell::new(BUDGET),
+            allowance: Cell::new(SAMPLE),
+            spent: Cell::new(Spent::Nothing),
             unclocked: Cell::new(0),
             frame: Cell::new(ptr::null()),
             done: Cell::new(false),
@@ -218,24 +238,26 @@ impl Current {
 
 /// Restores the thread-local when a poll ends, however it ends.
 struct Restore {
-    node: *const Node,
+    pulse: *const Pulse,
     mask: u32,
     frame: *const Frame<'static>,
 }
 
 impl Restore {
-    fn set(node: *const Node, mask: u32, frame: *const Frame<'static>) -> Restore {
+    #[inline]
+    fn set(pulse: *const Pulse, mask: u32, frame: *const Frame<'static>) -> Restore {
         CURRENT.with(|current| {
-            let node = current.beat.replace_node(node);
-            if node.is_null() {
+            let pulse = current.beat.replace_pulse(pulse);
+            if pulse.is_null() {
                 current.beat.begin(current.allowance.get());
+                current.spent.set(Spent::Nothing);
                 if !current.enlisted.get() {
                     current.enlist();
                 }
             }
             let mask = current.beat.replace_mask(mask);
             Restore {
-                node,
+                pulse,
                 mask,
                 frame: current.frame.replace(frame),
             }
@@ -244,9 +266,10 @@ impl Restore {
 }
 
 impl Drop for Restore {
+    #[inline]
     fn drop(&mut self) {
         CURRENT.with(|current| {
-            current.beat.replace_node(self.node);
+            current.beat.replace_pulse(self.pulse);
             current.beat.replace_mask(self.mask);
             current.frame.set(self.frame);
         });
@@ -254,16 +277,14 @@ impl Drop for Restore {
 }
 
 /// Runs `f` inside `frame`.
+#[inline]
 pub(crate) fn enter<R>(frame: &Frame<'_>, f: impl FnOnce() -> R) -> R {
-    let _restore = Restore::set(
-        Arc::as_ptr(frame.node),
-        frame.mask(),
-        ptr::from_ref(frame).cast(),
-    );
+    let _restore = Restore::set(&frame.node.pulse, frame.mask(), ptr::from_ref(frame).cast());
     f()
 }
 
 /// Runs `f` outside of every scope: for the drop of a body that was left.
+#[inline]
 pub(crate) fn outside<R>(f: impl FnOnce() -> R) -> R {
     let _restore = Restore::set(ptr::null(), 0, ptr::null());
     f()
@@ -322,11 +343,11 @@ pub struct Gate(PhantomData<()>);
 pub fn gate() -> Gate {
     let location = Location::caller();
     CURRENT.with(|current| {
-        let node = current.beat.node();
-        if !node.is_null() {
-            // SAFETY: as in `current`: the node is borrowed by the frame of
+        let pulse = current.beat.pulse();
+        if !pulse.is_null() {
+            // SAFETY: as in `current`: its node is borrowed by the frame of
             // the `enter` that put its address here.
-            unsafe { &*node }.passed(location);
+            unsafe { &*pulse }.passed(location);
         }
     });
     Gate(PhantomData)
@@ -338,12 +359,12 @@ impl Future for Gate {
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let open = CURRENT.with(|current| {
-            let node = current.beat.node();
-            if node.is_null() {
+            let pulse = current.beat.pulse();
+            if pulse.is_null() {
                 return true;
             }
             // SAFETY: as in `gate`.
-            let flags = unsafe { &*node }.flags();
+            let flags = unsafe { &*pulse }.flags();
             let budget = current.beat.budget();
             let open = flags & current.beat.mask() == 0 && budget != 0;
             if open {
@@ -366,6 +387,7 @@ fn closed_gate(cx: &mut Context<'_>) -> Poll<()> {
         // A thread that blocks has nobody to let run.
         Some(frame) if frame.blocking => Poll::Ready(()),
         Some(frame) if frame.leaving() => park_gate(frame, cx),
+        Some(_) if renew_budget() => Poll::Ready(()),
         Some(frame) if probe::gives_way(frame.node) => {
             cx.waker().wake_by_ref();
             Poll::Pending
@@ -396,7 +418,7 @@ pub(crate) fn probed() -> Probed {
 
 impl Drop for Probed {
     fn drop(&mut self) {
-        CURRENT.with(|current| current.allowance.set(BUDGET));
+        CURRENT.with(|current| current.allowance.set(SAMPLE));
     }
 }
 
@@ -404,10 +426,29 @@ impl Drop for Probed {
 #[inline]
 pub(crate) fn pending(node: &Arc<Node>) {
     let probed =
-        CURRENT.with(|current| current.allowance.get() == 0 && current.beat.node().is_null());
+        CURRENT.with(|current| current.allowance.get() == 0 && current.beat.pulse().is_null());
     if probed {
         probe::suspended(node);
     }
+}
+
+/// Whether this poll may go on beyond the checkpoints that it was given. A run
+/// that looks at each counts them itself.
+fn renew_budget() -> bool {
+    CURRENT.with(|current| {
+        if current.allowance.get() == 0 {
+            return false;
+        }
+        let (spent, budget) = match current.spent.get() {
+            Spent::Nothing => (Spent::Sample(Instant::now()), SAMPLE),
+            Spent::Sample(since) if since.elapsed() < QUICK => (Spent::Rest, BUDGET - 2 * SAMPLE),
+            Spent::Sample(_) | Spent::Rest => return false,
+        };
+        current.spent.set(spent);
+        // This checkpoint is one of them.
+        current.beat.set_budget(budget - 1);
+        true
+    })
 }
 
 /// Passes a checkpoint of blocking code; false when there is something to look
@@ -415,15 +456,15 @@ pub(crate) fn pending(node: &Arc<Node>) {
 #[inline]
 pub(crate) fn pass_blocking(location: &'static Location<'static>) -> bool {
     CURRENT.with(|current| {
-        let node = current.beat.node();
-        if node.is_null() {
+        let pulse = current.beat.pulse();
+        if pulse.is_null() {
             return true;
         }
         // SAFETY: as in `gate`.
-        let node = unsafe { &*node };
-        node.passed(location);
+        let pulse = unsafe { &*pulse };
+        pulse.passed(location);
         let unclocked = current.unclocked.get();
-        let clear = node.flags() & (flag::CANCELLED | flag::ABORTED) == 0 && unclocked != 0;
+        let clear = pulse.flags() & (flag::CANCELLED | flag::ABORTED) == 0 && unclocked != 0;
         if clear {
             current.unclocked.set(unclocked - 1);
         }

@@ -282,7 +282,7 @@ struct Contents<E> {
     group: String,
     failures: Vec<Failure<E>>,
     cancelled: Option<Cancelled>,
-    attached: Arc<[String]>,
+    attached: Option<Arc<[String]>>,
 }
 
 impl<E> GroupError<E> {
@@ -290,7 +290,7 @@ impl<E> GroupError<E> {
         group: String,
         failures: Vec<Failure<E>>,
         cancelled: Option<Cancelled>,
-        attached: Arc<[String]>,
+        attached: Option<Arc<[String]>>,
     ) -> Self {
         GroupError(Box::new(Contents {
             group,
@@ -399,7 +399,7 @@ impl<E> GroupError<E> {
     /// # }
     /// ```
     pub fn attached(&self) -> &[String] {
-        &self.0.attached
+        self.0.attached.as_deref().unwrap_or_default()
     }
 
     /// The first failure as one error, for callers who expect one.
@@ -471,9 +471,9 @@ impl<E> GroupError<E> {
         let (matching, rest): (Vec<_>, Vec<_>) = failures
             .into_iter()
             .partition(|failure| failure.error().is_some_and(&mut predicate));
-        let left = (!matching.is_empty())
-            .then(|| GroupError::new(group.clone(), matching, None, Arc::default()));
-        let right = (!rest.is_empty() || cancelled.is_some() || !attached.is_empty())
+        let left =
+            (!matching.is_empty()).then(|| GroupError::new(group.clone(), matching, None, None));
+        let right = (!rest.is_empty() || cancelled.is_some() || attached.is_some())
             .then(|| GroupError::new(group, rest, cancelled, attached));
         (left, right)
     }
@@ -498,7 +498,9 @@ impl<E: fmt::Display> fmt::Display for GroupError<E> {
             write!(f, ", and it was cancelled: {}", cancelled.reason())?;
         }
         let lines = failures.iter().map(ToString::to_string);
-        let mut lines = lines.chain(attached.iter().cloned()).peekable();
+        let mut lines = lines
+            .chain(attached.as_deref().unwrap_or_default().iter().cloned())
+            .peekable();
         while let Some(line) = lines.next() {
             let last = lines.peek().is_none();
             let (branch, trunk) = if last {
@@ -520,7 +522,7 @@ impl<E: fmt::Debug> fmt::Debug for GroupError<E> {
             .field("group", &self.0.group)
             .field("failures", &self.0.failures)
             .field("cancelled", &self.0.cancelled)
-            .field("attached", &self.0.attached)
+            .field("attached", &self.attached())
             .finish()
     }
 }

@@ -19,7 +19,7 @@ use crate::boundary::after;
 use crate::context;
 use crate::error::{BoxError, GroupError};
 use crate::group_run::{GroupRun, LocalChildren};
-use crate::handle::TaskHandle;
+use crate::handle::{Core, TaskHandle};
 use crate::node::{Node, flag};
 use crate::output::{TaskResult, ValueOf};
 use crate::reason::Reason;
@@ -506,13 +506,12 @@ impl<'env, E: Send + 'static> Group<'env, E> {
         F::Output: TaskResult<E>,
         ValueOf<F>: Send + 'env,
     {
-        match self
-            .shared
-            .expect(Kind::Plain, type_name::<F>(), Location::caller())
-        {
-            Err(node) => TaskHandle::refused(node, self.shared.refusal()),
+        let (name, location) = (type_name::<F>(), Location::caller());
+        match self.shared.expect(Kind::Plain, name, location, ()) {
+            Err(node) => TaskHandle::refused(Core::beside(node), self.shared.refusal()),
             Ok(node) => {
-                let (task, handle) = Task::new(&self.shared, node, false, Admission::Open, future);
+                let core = Core::beside(node);
+                let (task, handle) = Task::new(&self.shared, core, false, Admission::Open, future);
                 self.shared.scoped.push(erase(Box::pin(task)));
                 self.shared.node.wake();
                 handle
@@ -895,10 +894,12 @@ impl<'env, E: Send + 'static> LocalGroup<'env, E> {
         ValueOf<F>: 'env,
     {
         let shared = &self.group.shared;
-        match shared.expect(Kind::Plain, type_name::<F>(), Location::caller()) {
-            Err(node) => TaskHandle::refused(node, shared.refusal()),
+        let (name, location) = (type_name::<F>(), Location::caller());
+        match shared.expect(Kind::Plain, name, location, ()) {
+            Err(node) => TaskHandle::refused(Core::beside(node), shared.refusal()),
             Ok(node) => {
-                let (task, handle) = Task::new(shared, node, false, Admission::Open, future);
+                let core = Core::beside(node);
+                let (task, handle) = Task::new(shared, core, false, Admission::Open, future);
                 self.queue.push(erase_local(Box::pin(task)));
                 shared.node.wake();
                 handle
@@ -1001,7 +1002,7 @@ impl<E: Send + 'static> Permit<E> {
     }
 }
 
-/// The name of a future's type, without what the compiler adds to it.
+/// The name of a future's type.
 fn type_name<F>() -> Cow<'static, str> {
-    Cow::Borrowed(std::any::type_name::<F>().trim_end_matches("::{{closure}}"))
+    Cow::Borrowed(std::any::type_name::<F>())
 }

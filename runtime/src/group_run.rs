@@ -142,8 +142,7 @@ impl<E: Send + 'static, L: Locals> Members<E, L> {
     /// is left.
     fn poll_deferred(&mut self, cx: &mut Context<'_>) -> bool {
         let shared = self.shared.clone();
-        let waker = cx.waker().clone();
-        let frame = Frame::of(&shared.node, &waker);
+        let frame = Frame::of(&shared.node, cx.waker());
         context::enter(&frame, || {
             while self.next_deferred() {
                 if !self.poll_running(cx) {

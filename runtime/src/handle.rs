@@ -1,6 +1,7 @@
 //! The handle of a task, and what it shares with the task.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
 use std::num::NonZeroU64;
@@ -16,7 +17,7 @@ use crate::node::{Node, flag};
 use crate::reason::{Cancelled, Reason};
 use crate::report::{self, ReportKind};
 use crate::scope::CancelHandle;
-use crate::sync::Mutex;
+use crate::sync::{Mutex, MutexGuard};
 
 /// Identifies a task in the process; never reused.
 ///
@@ -35,9 +36,19 @@ use crate::sync::Mutex;
 pub struct TaskId(NonZeroU64);
 
 impl TaskId {
+    /// Each thread takes many at a time, so that threads that spawn at once do not
+    /// get in each other's way.
     pub(crate) fn next() -> TaskId {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
-        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        const MANY: u64 = 1 << 10;
+        static NEXT: AtomicU64 = AtomicU64::new(MANY);
+        thread_local! {
+            static OWN: Cell<u64> = const { Cell::new(0) };
+        }
+        let mut id = OWN.get();
+        if id.is_multiple_of(MANY) {
+            id = NEXT.fetch_add(MANY, Ordering::Relaxed);
+        }
+        OWN.set(id + 1);
         TaskId(NonZeroU64::new(id).unwrap_or(NonZeroU64::MIN))
     }
 }
@@ -134,12 +145,24 @@ pub struct DoneId(u64);
 /// What the task and its handle share.
 pub(crate) struct Core<T> {
     pub(crate) node: Arc<Node>,
-    pub(crate) id: TaskId,
-    slot: Mutex<Slot<T>>,
+    slot: SlotAt<T>,
+}
+
+/// Where the outcome of a task goes.
+enum SlotAt<T> {
+    /// Into the payload of the task's node: one allocation for both.
+    Inside(fn(&Node) -> Option<&Slot<T>>),
+    /// Beside the node: what borrows must not be kept by it.
+    Beside(Arc<Slot<T>>),
 }
 
 /// The outcome of a task, or who waits for it.
-struct Slot<T> {
+pub(crate) struct Slot<T> {
+    id: TaskId,
+    state: Mutex<State<T>>,
+}
+
+struct State<T> {
     /// Until it is taken by who awaits the handle.
     result: Option<Result<T, TaskError>>,
     outcome: Option<Outcome>,
@@ -147,24 +170,68 @@ struct Slot<T> {
     callbacks: Vec<(DoneId, Callback)>,
 }
 
-impl<T> Core<T> {
-    pub(crate) fn new(node: Arc<Node>) -> Core<T> {
-        let slot = Slot {
-            result: None,
-            outcome: None,
-            waker: None,
-            callbacks: Vec::new(),
-        };
-        Core {
-            node,
+impl<T> Slot<T> {
+    pub(crate) fn new() -> Slot<T> {
+        Slot {
             id: TaskId::next(),
-            slot: Mutex::new(slot),
+            state: Mutex::new(State {
+                result: None,
+                outcome: None,
+                waker: None,
+                callbacks: Vec::new(),
+            }),
         }
+    }
+}
+
+impl<T> Clone for Core<T> {
+    fn clone(&self) -> Self {
+        Core {
+            node: self.node.clone(),
+            slot: match &self.slot {
+                SlotAt::Inside(slot) => SlotAt::Inside(*slot),
+                SlotAt::Beside(slot) => SlotAt::Beside(slot.clone()),
+            },
+        }
+    }
+}
+
+impl<T: Send + 'static> Core<T> {
+    /// For a node whose payload is the slot.
+    pub(crate) fn inside(node: Arc<Node>) -> Core<T> {
+        let slot = SlotAt::Inside(Node::payload::<Slot<T>>);
+        Core { node, slot }
+    }
+}
+
+impl<T> Core<T> {
+    /// For any node.
+    pub(crate) fn beside(node: Arc<Node>) -> Core<T> {
+        let slot = SlotAt::Beside(Arc::new(Slot::new()));
+        Core { node, slot }
+    }
+
+    pub(crate) fn id(&self) -> TaskId {
+        self.slot().id
+    }
+
+    fn slot(&self) -> &Slot<T> {
+        match &self.slot {
+            SlotAt::Beside(slot) => slot,
+            SlotAt::Inside(slot) => match slot(&self.node) {
+                Some(slot) => slot,
+                None => unreachable!("`inside` was given a node without a slot"),
+            },
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        self.slot().state.lock()
     }
 
     pub(crate) fn complete(&self, result: Result<T, TaskError>) {
         let outcome = Outcome::of(&result);
-        let mut slot = self.slot.lock();
+        let mut slot = self.lock();
         slot.result = Some(result);
         slot.outcome = Some(outcome);
         let (waker, callbacks) = (slot.waker.take(), std::mem::take(&mut slot.callbacks));
@@ -192,7 +259,7 @@ impl<T> Core<T> {
     }
 
     fn outcome(&self) -> Option<Outcome> {
-        self.slot.lock().outcome
+        self.lock().outcome
     }
 }
 
@@ -224,21 +291,18 @@ impl<T> Core<T> {
 /// # }
 /// ```
 pub struct TaskHandle<T> {
-    core: Arc<Core<T>>,
+    core: Core<T>,
 }
 
 impl<T> TaskHandle<T> {
-    pub(crate) fn new(core: Arc<Core<T>>) -> TaskHandle<T> {
+    pub(crate) fn new(core: Core<T>) -> TaskHandle<T> {
         TaskHandle { core }
     }
 
     /// The handle of a task that was refused.
-    pub(crate) fn refused(node: Arc<Node>, cancelled: Cancelled) -> TaskHandle<T> {
-        let core = Core::new(node);
+    pub(crate) fn refused(core: Core<T>, cancelled: Cancelled) -> TaskHandle<T> {
         core.complete(Err(TaskError::Cancelled(cancelled)));
-        TaskHandle {
-            core: Arc::new(core),
-        }
+        TaskHandle { core }
     }
 
     /// Cancels this task and what is below it, alone. False if it had finished
@@ -292,7 +356,7 @@ impl<T> TaskHandle<T> {
     /// # }
     /// ```
     pub fn id(&self) -> TaskId {
-        self.core.id
+        self.core.id()
     }
 
     /// The task's name: the one it was given, or the type of its future.
@@ -382,7 +446,7 @@ impl<T> TaskHandle<T> {
     pub fn on_done(&self, callback: impl FnOnce(Outcome) + Send + 'static) -> DoneId {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let id = DoneId(NEXT.fetch_add(1, Ordering::Relaxed));
-        let mut slot = self.core.slot.lock();
+        let mut slot = self.core.lock();
         let Some(outcome) = slot.outcome else {
             slot.callbacks.push((id, Box::new(callback)));
             return id;
@@ -408,7 +472,7 @@ impl<T> TaskHandle<T> {
     /// # }
     /// ```
     pub fn remove_on_done(&self, id: DoneId) -> bool {
-        let mut slot = self.core.slot.lock();
+        let mut slot = self.core.lock();
         let at = slot.callbacks.iter().position(|(other, _)| *other == id);
         let removed = at.map(|at| slot.callbacks.remove(at));
         drop(slot);
@@ -448,7 +512,7 @@ impl<T> Future for TaskHandle<T> {
     type Output = Result<T, TaskError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut slot = self.core.slot.lock();
+        let mut slot = self.core.lock();
         if slot.outcome.is_none() {
             if !slot
                 .waker

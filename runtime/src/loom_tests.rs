@@ -95,9 +95,9 @@ fn a_region_that_notes_its_waker_sees_the_cancel_or_is_woken() {
         });
         let id = node
             .lock()
-            .regions
+            .regions()
             .open(RegionId::ROOT, Kind::Defer, None, false);
-        node.lock().regions.set_waker(id, &waker);
+        node.lock().regions().set_waker(id, &waker);
         let seen = is_cancelled(&node);
         canceller.join().unwrap();
         assert!(seen || count(&wakes) > 0, "the wake was lost");
@@ -201,7 +201,7 @@ fn a_child_that_finishes_while_the_parent_is_cancelled_leaves_nothing_behind() {
         parent.cancel(Reason::Requested);
         finisher.join().unwrap();
         assert!(count(&wakes) > 0);
-        assert!(parent.try_close());
+        assert!(parent.try_close().is_some());
         assert_eq!(parent.child_count(), 0);
     });
 }
@@ -214,7 +214,7 @@ fn a_child_is_expected_before_the_group_closes_or_refused() {
             let group = group.clone();
             move || group.expect(false)
         });
-        let closed = group.try_close();
+        let closed = group.try_close().is_some();
         let expected = spawner.join().unwrap();
         assert!(closed != expected, "closed: {closed}, expected: {expected}");
     });

@@ -10,18 +10,26 @@
 //!    its children under that same lock. So a child is either found by the walk
 //!    or born cancelled.
 //! 4. A waker is noted under the lock, and the flags are read after that. The
-//!    walk sets the flag first and takes the wakers later, under the lock. So
-//!    either the walk finds the waker or the poll sees the flag.
+//!    walk sets the flag and takes the wakers under the same lock. So either the
+//!    walk finds the waker or the poll sees the flag.
 //! 5. Wakers are woken, and nodes and wakers dropped, outside of every lock.
 //! 6. `pending` counts what must be gone before the boundary may return: child
 //!    tasks, and what was adopted from a boundary that was dropped. A node whose
 //!    boundary was dropped while something was pending is *orphaned*: it stays
 //!    in the tree, counted as pending in its parent, until that is gone.
 //!
+//! 7. Whoever notes something behind the lock that the end of the boundary has to
+//!    look at sets `USED` first, under the lock. A boundary that has never seen it
+//!    set closes its node by exchanging the flags, without the lock. Both change
+//!    the same atomic: either the exchange sees `USED`, or who sets it sees
+//!    `CLOSED`.
+//!
 //! Lock order: a node's `link`, then a parent's `inner`. Two `inner`s are never
 //! held at once. The locks of the roots come last.
 
+use std::any::Any;
 use std::borrow::Cow;
+use std::fmt;
 use std::panic::Location;
 use std::ptr;
 use std::sync::Arc;
@@ -36,8 +44,8 @@ use crate::observe::note_cancelled;
 use crate::reason::{Cancelled, Origin, Reason};
 use crate::report::{self, ReportKind};
 use crate::roots;
-use crate::sync::{AtomicPtr, AtomicU32, Mutex, MutexGuard, Ordering};
-use crate::table::Table;
+use crate::sync::{AtomicPtr, AtomicU32, AtomicUsize, Mutex, MutexGuard, Ordering};
+use crate::table::{Held, RegionId, Table, Verdict};
 
 /// Bits of `Node::flags`.
 pub(crate) mod flag {
@@ -71,44 +79,147 @@ pub(crate) mod flag {
     pub(crate) const BLOCKING: u32 = 1 << 13;
     /// A watchdog has reported that it is late to leave.
     pub(crate) const LATE: u32 = 1 << 14;
+    /// Something behind the lock has to be looked at when the boundary ends: a
+    /// waker is noted, or something is or was pending. Set under the lock.
+    pub(crate) const USED: u32 = 1 << 15;
 }
 
 /// The place of a node in its parent.
 #[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) parent: Arc<Node>,
-    key: usize,
     /// Opened inside a shield or a cleanup: cancellations from above stop here.
     pub(crate) shielded: bool,
 }
 
+/// A node, seen from its parent.
+#[derive(Debug)]
+struct Child {
+    node: Arc<Node>,
+    /// As in the link.
+    shielded: bool,
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Inner {
-    pub(crate) name: Cow<'static, str>,
+    name: Cow<'static, str>,
     pub(crate) origin: Option<Arc<Origin>>,
     pub(crate) deadline: Option<Instant>,
-    /// This node's own grace period; `None` means its parent's.
-    grace: Option<Duration>,
-    /// Since when its boundary watches the grace period.
-    leaving_since: Option<Instant>,
     /// The waker of the task that polls the boundary.
     waker: Option<Waker>,
-    /// Wakers of parked gates, where they are not the task's.
-    parked: Vec<Waker>,
-    /// Wakers of those who wait for the cancellation.
-    watchers: Slab<Waker>,
-    children: Slab<Arc<Node>>,
-    pub(crate) regions: Table,
     pending: usize,
     /// How many of those go only when the others are gone.
     background: usize,
     /// One of them is no task.
     held: bool,
     orphaned: bool,
-    places: Places,
-    failures: Vec<String>,
+    /// Kept apart, and made when it is needed: a million tasks that do without
+    /// it are to be small.
+    rest: Option<Box<Rest>>,
+}
+
+/// What a task that has nothing below it and is not left does not need.
+#[derive(Debug, Default)]
+struct Rest {
     /// Its key among the roots, if it was ever one.
     root: Option<usize>,
+    /// The node's own grace period; `None` means its parent's.
+    grace: Option<Duration>,
+    /// Since when its boundary watches the grace period.
+    leaving_since: Option<Instant>,
+    /// Wakers of parked gates, where they are not the task's.
+    parked: Vec<Waker>,
+    /// Wakers of those who wait for the cancellation.
+    watchers: Slab<Waker>,
+    children: Slab<Child>,
+    regions: Table,
+    places: Places,
+    failures: Vec<String>,
+}
+
+impl Inner {
+    /// Its name; that of a future's type without what the compiler adds to it.
+    pub(crate) fn name(&self) -> Cow<'static, str> {
+        match self.name.clone() {
+            Cow::Borrowed(name) => Cow::Borrowed(name.trim_end_matches("::{{closure}}")),
+            owned => owned,
+        }
+    }
+
+    /// The rest, to be written.
+    fn rest(&mut self) -> &mut Rest {
+        self.rest.get_or_insert_default()
+    }
+
+    fn grace(&self) -> Option<Duration> {
+        self.rest.as_ref()?.grace
+    }
+
+    fn children(&self) -> impl Iterator<Item = &Child> {
+        let rest = self.rest.iter();
+        rest.flat_map(|rest| rest.children.iter().map(|(_, child)| child))
+    }
+
+    fn remove_child(&mut self, key: usize) -> Option<Child> {
+        self.rest.as_mut()?.children.try_remove(key)
+    }
+
+    fn take_failures(&mut self) -> Vec<String> {
+        let rest = self.rest.as_mut();
+        rest.map_or_else(Vec::new, |rest| std::mem::take(&mut rest.failures))
+    }
+
+    /// The regions, to be changed.
+    pub(crate) fn regions(&mut self) -> &mut Table {
+        &mut self.rest().regions
+    }
+
+    fn take_noted(&mut self) -> Noted {
+        let rest = self.rest.as_mut();
+        Noted {
+            waker: self.waker.take(),
+            parked: rest.map_or_else(Vec::new, |rest| std::mem::take(&mut rest.parked)),
+        }
+    }
+
+    /// How many regions directly inside this one count.
+    pub(crate) fn live(&self, region: RegionId) -> u32 {
+        let rest = self.rest.as_ref();
+        rest.map_or(0, |rest| rest.regions.live(region))
+    }
+
+    /// The regions that hold, the innermost first.
+    pub(crate) fn held(&self) -> Vec<Held> {
+        let rest = self.rest.as_ref();
+        rest.map_or_else(Vec::new, |rest| rest.regions.held())
+    }
+
+    pub(crate) fn begin_pass(&mut self) {
+        if let Some(rest) = &mut self.rest {
+            rest.regions.begin_pass();
+        }
+    }
+
+    pub(crate) fn end_pass(&mut self, aborting: bool) -> Verdict {
+        let rest = self.rest.as_mut();
+        rest.map_or(Verdict::Clear, |rest| rest.regions.end_pass(aborting))
+    }
+}
+
+/// What was noted for a boundary that has ended.
+#[derive(Debug, Default)]
+#[must_use = "parked gates are to be woken"]
+pub(crate) struct Noted {
+    waker: Option<Waker>,
+    parked: Vec<Waker>,
+}
+
+impl Noted {
+    /// Drops the waker, and wakes the gates: their futures may go on outside.
+    pub(crate) fn release(self) {
+        drop(self.waker);
+        self.parked.into_iter().for_each(Waker::wake);
+    }
 }
 
 /// The places under a group's limit.
@@ -121,16 +232,57 @@ struct Places {
     reported: bool,
 }
 
+/// What stands beside a node in the same allocation.
+pub(crate) type Payload = dyn Any + Send + Sync;
+
+/// What a checkpoint touches.
 #[derive(Debug)]
-pub(crate) struct Node {
+pub(crate) struct Pulse {
     flags: AtomicU32,
     /// Where the last checkpoint was passed. Written relaxed by the polling
     /// thread, a hint for everyone else.
     last: AtomicPtr<Location<'static>>,
+}
+
+impl Pulse {
+    /// The flags, for a fast look: what is seen may be a moment old.
+    #[inline]
+    pub(crate) fn flags(&self) -> u32 {
+        self.flags.load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    pub(crate) fn passed(&self, location: &'static Location<'static>) {
+        self.last
+            .store(ptr::from_ref(location).cast_mut(), Ordering::Relaxed);
+    }
+}
+
+pub(crate) struct Node<P: ?Sized = Payload> {
+    pub(crate) pulse: Pulse,
+    /// The node's index in its parent, where it has one.
+    key: AtomicUsize,
     location: &'static Location<'static>,
     born: Moment,
     link: Mutex<Option<Link>>,
     inner: Mutex<Inner>,
+    payload: P,
+}
+
+/// How a task stands to its group.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Duties {
+    /// Not reached by the group's cancellation.
+    pub(crate) shielded: bool,
+    /// Gone only when the others are.
+    pub(crate) background: bool,
+}
+
+/// What a walk has still to visit, and whom to wake then.
+#[derive(Default)]
+struct Found {
+    nodes: Vec<Arc<Node>>,
+    wakers: Vec<Waker>,
 }
 
 /// What a walk does to each node that it reaches.
@@ -141,20 +293,77 @@ enum Walk {
     Abort(Arc<Origin>),
 }
 
-impl Node {
-    /// A node without a parent.
-    pub(crate) fn root(name: Cow<'static, str>, location: &'static Location<'static>) -> Arc<Node> {
-        Arc::new(Node {
-            flags: AtomicU32::new(0),
-            last: AtomicPtr::new(ptr::null_mut()),
+impl<P> Node<P> {
+    fn new(
+        name: Cow<'static, str>,
+        location: &'static Location<'static>,
+        flags: u32,
+        link: Option<Link>,
+        payload: P,
+    ) -> Node<P> {
+        Node {
+            pulse: Pulse {
+                flags: AtomicU32::new(flags),
+                last: AtomicPtr::new(ptr::null_mut()),
+            },
+            key: AtomicUsize::new(0),
             location,
             born: Moment::now(),
-            link: Mutex::new(None),
+            link: Mutex::new(link),
             inner: Mutex::new(Inner {
                 name,
                 ..Inner::default()
             }),
-        })
+            payload,
+        }
+    }
+}
+
+impl Node {
+    /// A node without a parent.
+    pub(crate) fn root(name: Cow<'static, str>, location: &'static Location<'static>) -> Arc<Node> {
+        Arc::new(Node::new(name, location, 0, None, ()))
+    }
+
+    /// The node of a new task of `group`. The group takes no more tasks when it is
+    /// closed or cancelled: then the node is for the task's handle alone.
+    pub(crate) fn task<P: Any + Send + Sync>(
+        group: &Arc<Node>,
+        Duties {
+            shielded,
+            background,
+        }: Duties,
+        name: Cow<'static, str>,
+        location: &'static Location<'static>,
+        payload: P,
+    ) -> Result<Arc<Node>, Arc<Node>> {
+        let parent = group.clone();
+        let link = Some(Link { parent, shielded });
+        let node: Arc<Node> = Arc::new(Node::new(name, location, flag::TASK, link, payload));
+        let mut above = group.lock();
+        let inherited = group.flags();
+        if !group.expect_locked(&mut above, background) {
+            drop(above);
+            drop(node.link.lock().take());
+            return Err(node);
+        }
+        let key = above.rest().children.insert(Child {
+            node: node.clone(),
+            shielded,
+        });
+        drop(above);
+        node.key.store(key, Ordering::Relaxed);
+        // Read under the lock; a later walk finds the node (invariant 3).
+        if inherited & flag::STOPPING != 0 && !shielded {
+            node.stop();
+        }
+        Ok(node)
+    }
+
+    /// What stands beside the node.
+    pub(crate) fn payload<P: Any>(&self) -> Option<&P> {
+        let payload: &dyn Any = &self.payload;
+        payload.downcast_ref()
     }
 
     pub(crate) fn child(
@@ -174,13 +383,16 @@ impl Node {
         let mut link = self.link.lock();
         debug_assert!(link.is_none());
         let mut above = parent.inner.lock();
-        let key = above.children.insert(self.clone());
-        let inherited = parent.flags.load(Ordering::Relaxed);
+        let key = above.rest().children.insert(Child {
+            node: self.clone(),
+            shielded,
+        });
+        let inherited = parent.flags();
         let origin = above.origin.clone();
         drop(above);
+        self.key.store(key, Ordering::Relaxed);
         *link = Some(Link {
             parent: parent.clone(),
-            key,
             shielded,
         });
         drop(link);
@@ -201,7 +413,8 @@ impl Node {
     pub(crate) fn detach(&self) {
         let mut slot = self.link.lock();
         let Some(link) = slot.take() else { return };
-        let removed = link.parent.inner.lock().children.try_remove(link.key);
+        let key = self.key.load(Ordering::Relaxed);
+        let removed = link.parent.lock().remove_child(key);
         drop(slot);
         drop(removed);
         drop(link);
@@ -214,31 +427,25 @@ impl Node {
     /// The flags, for a fast look: what is seen may be a moment old.
     #[inline]
     pub(crate) fn flags(&self) -> u32 {
-        self.flags.load(Ordering::Relaxed)
+        self.pulse.flags()
     }
 
     /// The flags, together with all that happened before they were set.
     pub(crate) fn flags_acquire(&self) -> u32 {
         // Acquire: pairs with the Release in `set`.
-        self.flags.load(Ordering::Acquire)
+        self.pulse.flags.load(Ordering::Acquire)
     }
 
     pub(crate) fn set(&self, bits: u32) -> u32 {
         // Release: pairs with `flags_acquire`. AcqRel so that whoever sets
         // second also sees what the first one did.
-        self.flags.fetch_or(bits, Ordering::AcqRel)
+        self.pulse.flags.fetch_or(bits, Ordering::AcqRel)
     }
 
     /// Takes the hint that the deadline was moved.
     pub(crate) fn take_retimed(&self) -> bool {
         self.flags() & flag::RETIMED != 0
-            && self.flags.fetch_and(!flag::RETIMED, Ordering::AcqRel) & flag::RETIMED != 0
-    }
-
-    #[inline]
-    pub(crate) fn passed(&self, location: &'static Location<'static>) {
-        self.last
-            .store(ptr::from_ref(location).cast_mut(), Ordering::Relaxed);
+            && self.pulse.flags.fetch_and(!flag::RETIMED, Ordering::AcqRel) & flag::RETIMED != 0
     }
 
     pub(crate) fn born(&self) -> Moment {
@@ -248,8 +455,9 @@ impl Node {
     /// Enters a node that is polled outside of every scope among the roots.
     pub(crate) fn stand_alone(self: &Arc<Self>) {
         let mut inner = self.lock();
-        if inner.root.is_none() {
-            inner.root = Some(roots::add(self));
+        let root = &mut inner.rest().root;
+        if root.is_none() {
+            *root = Some(roots::add(self));
         }
     }
 
@@ -258,7 +466,7 @@ impl Node {
     }
 
     pub(crate) fn name(&self) -> Cow<'static, str> {
-        self.lock().name.clone()
+        self.lock().name()
     }
 
     pub(crate) fn set_name(&self, name: Cow<'static, str>) {
@@ -266,7 +474,7 @@ impl Node {
     }
 
     pub(crate) fn set_grace(&self, grace: Duration) {
-        self.lock().grace = Some(grace);
+        self.lock().rest().grace = Some(grace);
     }
 
     /// Runs `f` on the parent, if there is one.
@@ -295,7 +503,7 @@ impl Node {
     /// or the inherited one where the cancellation began here. Elsewhere the
     /// boundary above aborts this node together with its own.
     pub(crate) fn grace_to_watch(&self) -> Option<Duration> {
-        let own = self.lock().grace;
+        let own = self.lock().grace();
         if own.is_some() {
             return own;
         }
@@ -307,7 +515,7 @@ impl Node {
         }
         let mut at = self.parent();
         while let Some((node, _)) = at {
-            let grace = node.lock().grace;
+            let grace = node.lock().grace();
             if grace.is_some() {
                 return grace;
             }
@@ -377,21 +585,18 @@ impl Node {
 
     /// Visits the nodes below, iteratively: all flags first, then all wakes.
     fn walk(self: &Arc<Self>, walk: &Walk) -> bool {
-        let mut stack = vec![self.clone()];
-        let mut reached = Vec::new();
-        while let Some(node) = stack.pop() {
-            if node.visit(walk, &mut stack) {
-                reached.push(node);
-            }
+        let mut found = Found::default();
+        let reached = self.visit(walk, &mut found);
+        while let Some(node) = found.nodes.pop() {
+            node.visit(walk, &mut found);
         }
-        for node in &reached {
-            node.wake_all();
-        }
-        !reached.is_empty()
+        found.wakers.into_iter().for_each(Waker::wake);
+        reached
     }
 
-    /// Sets the flag and notes the children (invariants 2 and 3).
-    fn visit(&self, walk: &Walk, stack: &mut Vec<Arc<Node>>) -> bool {
+    /// Sets the flag, and notes the children and all who have to look at the
+    /// flags (invariants 2 to 5).
+    fn visit(&self, walk: &Walk, found: &mut Found) -> bool {
         let mut inner = self.lock();
         let (bits, through_shields) = match walk {
             Walk::Stop => (flag::STOPPING, false),
@@ -405,37 +610,16 @@ impl Node {
             inner.origin.get_or_insert_with(|| origin.clone());
         }
         self.set(bits);
-        let children = inner.children.iter().map(|(_, child)| child);
-        let from = stack.len();
-        stack.extend(children.cloned());
-        drop(inner);
-        // A child's link is locked only now: `attach` and `detach` lock the
-        // link before the parent.
-        if !through_shields {
-            let mut at = from;
-            while at < stack.len() {
-                if stack[at].with_link(|link| link.shielded).unwrap_or(false) {
-                    stack.swap_remove(at);
-                } else {
-                    at += 1;
-                }
-            }
+        let children = inner.children();
+        let reached = children.filter(|child| through_shields || !child.shielded);
+        found.nodes.extend(reached.map(|child| child.node.clone()));
+        found.wakers.extend(inner.waker.clone());
+        if let Some(rest) = &inner.rest {
+            let watchers = rest.watchers.iter().map(|(_, waker)| waker);
+            let wakers = rest.regions.wakers().chain(watchers);
+            found.wakers.extend(wakers.cloned());
         }
         true
-    }
-
-    /// Wakes all who have to look at the flags (invariants 4 and 5).
-    fn wake_all(&self) {
-        let inner = self.lock();
-        let wakers: Vec<Waker> = inner
-            .waker
-            .iter()
-            .chain(inner.regions.wakers())
-            .chain(inner.watchers.iter().map(|(_, waker)| waker))
-            .cloned()
-            .collect();
-        drop(inner);
-        wakers.into_iter().for_each(Waker::wake);
     }
 
     pub(crate) fn wake(&self) {
@@ -445,27 +629,44 @@ impl Node {
         }
     }
 
-    pub(crate) fn register(&self, waker: &Waker) {
-        let old = self.lock().waker.replace(waker.clone());
+    /// Notes the waker of who polls the boundary. Gives the deadline.
+    pub(crate) fn register(&self, waker: &Waker) -> Option<Instant> {
+        let waker = waker.clone();
+        let mut inner = self.lock();
+        self.use_locked();
+        let old = inner.waker.replace(waker);
+        let deadline = inner.deadline;
+        drop(inner);
         drop(old);
+        deadline
+    }
+
+    /// Notes, under the lock, that the end of the boundary has to look behind it.
+    fn use_locked(&self) {
+        if self.flags() & flag::USED == 0 {
+            self.set(flag::USED);
+        }
     }
 
     /// Notes the waker of a parked gate. Bounded: a waker is noted once.
     pub(crate) fn park(&self, waker: &Waker) {
         let mut inner = self.lock();
-        if !inner.parked.iter().any(|parked| parked.will_wake(waker)) {
-            inner.parked.push(waker.clone());
+        self.use_locked();
+        let parked = &mut inner.rest().parked;
+        if !parked.iter().any(|parked| parked.will_wake(waker)) {
+            parked.push(waker.clone());
         }
     }
 
     /// Notes a waker of someone who waits for a flag, or renews it.
     pub(crate) fn watch(&self, key: &mut Option<usize>, waker: &Waker) {
         let mut inner = self.lock();
-        let old = match key.and_then(|key| inner.watchers.get_mut(key)) {
+        let watchers = &mut inner.rest().watchers;
+        let old = match key.and_then(|key| watchers.get_mut(key)) {
             Some(slot) if slot.will_wake(waker) => None,
             Some(slot) => Some(std::mem::replace(slot, waker.clone())),
             None => {
-                *key = Some(inner.watchers.insert(waker.clone()));
+                *key = Some(watchers.insert(waker.clone()));
                 None
             }
         };
@@ -475,20 +676,20 @@ impl Node {
 
     pub(crate) fn unwatch(&self, key: &mut Option<usize>) {
         let Some(key) = key.take() else { return };
-        let old = self.lock().watchers.try_remove(key);
+        let old = self.lock().rest().watchers.try_remove(key);
         drop(old);
     }
 
     /// How many wait for this node; for tests of leaks.
     #[cfg(all(test, taskscope_loom))]
     pub(crate) fn watcher_count(&self) -> usize {
-        self.lock().watchers.len()
+        self.lock().rest().watchers.len()
     }
 
     /// How many nodes are below this one; for tests of leaks.
     #[cfg(all(test, taskscope_loom))]
     pub(crate) fn child_count(&self) -> usize {
-        self.lock().children.len()
+        self.lock().rest().children.len()
     }
 
     /// The children at this moment, or nearly: the lock is held for a few of them
@@ -499,9 +700,12 @@ impl Node {
         let mut from = 0;
         loop {
             let inner = self.lock();
-            let end = inner.children.capacity();
-            let next = from + AT_ONCE;
-            found.extend((from..next.min(end)).filter_map(|key| inner.children.get(key).cloned()));
+            let Some(rest) = &inner.rest else {
+                return found;
+            };
+            let (end, next) = (rest.children.capacity(), from + AT_ONCE);
+            let some = (from..next.min(end)).filter_map(|key| rest.children.get(key));
+            found.extend(some.map(|child| child.node.clone()));
             if next >= end {
                 return found;
             }
@@ -510,7 +714,7 @@ impl Node {
     }
 
     pub(crate) fn is_childless(&self) -> bool {
-        self.lock().children.is_empty()
+        self.lock().children().next().is_none()
     }
 
     /// The names from the root down to this node.
@@ -527,8 +731,11 @@ impl Node {
 
     /// What was reported as cancelled: the origin and the failures so far.
     pub(crate) fn take_cancelled(&self) -> Cancelled {
-        let failures = std::mem::take(&mut self.lock().failures);
-        Cancelled::new(self.origin_or_request(), failures)
+        let mut inner = self.lock();
+        let failures = inner.take_failures();
+        let origin = inner.origin.clone();
+        drop(inner);
+        Cancelled::new(origin.unwrap_or_else(|| self.request()), failures)
     }
 
     /// What a checkpoint of blocking code returns.
@@ -537,8 +744,11 @@ impl Node {
     }
 
     fn origin_or_request(&self) -> Arc<Origin> {
-        self.origin()
-            .unwrap_or_else(|| Arc::new(Origin::new(Reason::Requested, self.name())))
+        self.origin().unwrap_or_else(|| self.request())
+    }
+
+    fn request(&self) -> Arc<Origin> {
+        Arc::new(Origin::new(Reason::Requested, self.name()))
     }
 
     pub(crate) fn origin(&self) -> Option<Arc<Origin>> {
@@ -555,11 +765,11 @@ impl Node {
             }
             at = parent;
         }
-        at.lock().failures.push(failure);
+        at.lock().rest().failures.push(failure);
     }
 
     pub(crate) fn take_failures(&self) -> Vec<String> {
-        std::mem::take(&mut self.lock().failures)
+        self.lock().take_failures()
     }
 
     /// Reports that something was dropped at the end of the grace period.
@@ -586,14 +796,18 @@ impl Node {
 
     /// Notes that the grace period begins now.
     pub(crate) fn begin_grace(&self) {
-        self.lock().leaving_since = Some(Instant::now());
+        self.lock().rest().leaving_since = Some(Instant::now());
     }
 
     /// Since when the boundary that watches the grace period of this node does.
     fn leaving_since(self: &Arc<Self>) -> Option<Instant> {
         let mut at = Some(self.clone());
         while let Some(node) = at {
-            let since = node.lock().leaving_since;
+            let since = node
+                .lock()
+                .rest
+                .as_ref()
+                .and_then(|rest| rest.leaving_since);
             if since.is_some() {
                 return since;
             }
@@ -615,8 +829,14 @@ impl Node {
 
     /// One more thing must be gone before the boundary returns; false when the
     /// node takes no more (closed or cancelled).
+    #[cfg(all(test, taskscope_loom))]
     pub(crate) fn expect(&self, background: bool) -> bool {
-        let mut inner = self.lock();
+        self.expect_locked(&mut self.lock(), background)
+    }
+
+    fn expect_locked(&self, inner: &mut Inner, background: bool) -> bool {
+        // Before the look at `CLOSED` (invariant 7).
+        self.use_locked();
         if self.flags() & (flag::CLOSED | flag::CANCELLED) != 0 {
             return false;
         }
@@ -629,6 +849,7 @@ impl Node {
     /// is closed.
     pub(crate) fn hold(&self) -> bool {
         let mut inner = self.lock();
+        self.use_locked();
         let open = self.flags() & flag::CLOSED == 0;
         inner.pending += usize::from(open);
         inner.background += usize::from(open);
@@ -654,7 +875,7 @@ impl Node {
     }
 
     pub(crate) fn set_limit(&self, limit: usize) {
-        self.lock().places.limit = limit;
+        self.lock().rest().places.limit = limit;
     }
 
     /// This task is polled: whether it still waits for a queued one will show.
@@ -674,8 +895,8 @@ impl Node {
 
     fn clear_stalled(&self, group: &Node, bits: u32) {
         let mut above = group.lock();
-        let before = self.flags.fetch_and(!bits, Ordering::AcqRel);
-        above.places.stalled -= usize::from(before & flag::STALLED != 0);
+        let before = self.pulse.flags.fetch_and(!bits, Ordering::AcqRel);
+        above.rest().places.stalled -= usize::from(before & flag::STALLED != 0);
     }
 
     /// Code that runs in this node waits for something that is queued for a
@@ -687,7 +908,7 @@ impl Node {
             return;
         };
         let mut inner = group.lock();
-        let places = &mut inner.places;
+        let places = &mut inner.rest().places;
         if holder.flags() & flag::PLACED != 0 && holder.set(flag::STALLED) & flag::STALLED == 0 {
             places.stalled += 1;
         }
@@ -724,7 +945,7 @@ impl Node {
 
     /// Where the last checkpoint was passed, if any was.
     pub(crate) fn last_checkpoint(&self) -> Option<&'static Location<'static>> {
-        let last = self.last.load(Ordering::Relaxed);
+        let last = self.pulse.last.load(Ordering::Relaxed);
         // SAFETY: `passed` alone writes it, from a `&'static Location`.
         unsafe { last.as_ref() }
     }
@@ -736,32 +957,50 @@ impl Node {
 
     /// A child is gone (invariant 6). Walks up while orphans run empty.
     pub(crate) fn gone(self: &Arc<Self>, background: bool) {
-        self.lock().background -= usize::from(background);
-        let mut at = self.clone();
-        loop {
-            let mut inner = at.lock();
-            inner.pending -= 1;
-            if inner.pending > inner.background {
-                return;
-            }
-            let orphaned = inner.orphaned;
-            if orphaned && inner.pending > 0 {
-                return;
-            }
-            let waker = inner.waker.clone();
-            drop(inner);
-            if !orphaned {
-                if let Some(waker) = waker {
-                    waker.wake();
-                }
-                return;
-            }
-            let Some((parent, _)) = at.parent() else {
+        let mut inner = self.lock();
+        inner.background -= usize::from(background);
+        self.one_fewer(inner);
+    }
+
+    /// A task of this group is gone, and leaves the tree.
+    pub(crate) fn task_gone(self: &Arc<Self>, task: &Node, background: bool) {
+        let link = task.link.lock().take();
+        let mut inner = self.lock();
+        let child = link.as_ref().and_then(|_| {
+            let key = task.key.load(Ordering::Relaxed);
+            inner.remove_child(key)
+        });
+        inner.background -= usize::from(background);
+        self.one_fewer(inner);
+        drop(child);
+        drop(link);
+    }
+
+    fn one_fewer(self: &Arc<Self>, inner: MutexGuard<'_, Inner>) {
+        let mut ran_empty = self.count_down(inner).then(|| self.clone());
+        while let Some(orphan) = ran_empty {
+            let Some((parent, _)) = orphan.parent() else {
                 return;
             };
-            at.detach();
-            at = parent;
+            orphan.detach();
+            let empty = parent.count_down(parent.lock());
+            ran_empty = empty.then_some(parent);
         }
+    }
+
+    /// True for an orphan that has run empty; a boundary that has is woken.
+    fn count_down(&self, mut inner: MutexGuard<'_, Inner>) -> bool {
+        inner.pending -= 1;
+        if inner.pending > inner.background || (inner.orphaned && inner.pending > 0) {
+            return false;
+        }
+        let orphaned = inner.orphaned;
+        let waker = inner.waker.clone().filter(|_| !orphaned);
+        drop(inner);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        orphaned
     }
 
     /// Whether something below was left behind by a boundary that was dropped.
@@ -781,11 +1020,7 @@ impl Node {
         if inner.pending == 0 {
             return Vec::new();
         }
-        let children: Vec<_> = inner
-            .children
-            .iter()
-            .map(|(_, child)| child.clone())
-            .collect();
+        let children: Vec<_> = inner.children().map(|child| child.node.clone()).collect();
         drop(inner);
         children
             .into_iter()
@@ -793,38 +1028,53 @@ impl Node {
             .collect()
     }
 
-    /// Takes no more children, if nothing is pending.
-    pub(crate) fn try_close(&self) -> bool {
-        let inner = self.lock();
-        let closed = inner.pending == 0;
-        if closed {
-            self.set(flag::CLOSED);
+    /// Takes no more children, if nothing is pending (invariant 7). Gives what was
+    /// noted for the boundary, to be given back when the node has left the tree.
+    pub(crate) fn try_close(&self) -> Option<Noted> {
+        let mut flags = self.flags_acquire();
+        while flags & flag::USED == 0 {
+            let closed = flags | flag::CLOSED;
+            // AcqRel: as `set`, and pairs with it.
+            let exchanged = self.pulse.flags.compare_exchange_weak(
+                flags,
+                closed,
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            );
+            match exchanged {
+                Ok(_) => return Some(Noted::default()),
+                Err(now) => flags = now,
+            }
         }
-        closed
+        let mut inner = self.lock();
+        if inner.pending > 0 {
+            return None;
+        }
+        self.set(flag::CLOSED);
+        Some(inner.take_noted())
     }
 
     /// The boundary has ended and nothing is pending: the node leaves the tree.
     pub(crate) fn finish(&self) {
-        let mut inner = self.lock();
         self.set(flag::CLOSED);
-        let parked = std::mem::take(&mut inner.parked);
-        let waker = inner.waker.take();
-        drop(inner);
-        drop(waker);
+        let noted = self.lock().take_noted();
         self.detach();
-        parked.into_iter().for_each(Waker::wake);
+        noted.release();
     }
 
     /// The boundary was dropped before it ended: what is pending is cancelled
     /// and adopted by the parent (invariant 6).
     pub(crate) fn orphan(self: &Arc<Self>) {
-        if self.try_close() {
-            return self.finish();
+        if let Some(noted) = self.try_close() {
+            self.detach();
+            return noted.release();
         }
         // Counted in the parent before this node can run empty.
         let parent = self.parent().map(|(parent, _)| parent);
         if let Some(parent) = &parent {
-            parent.lock().pending += 1;
+            let mut above = parent.lock();
+            parent.use_locked();
+            above.pending += 1;
         }
         let mut inner = self.lock();
         self.set(flag::CLOSED);
@@ -860,9 +1110,9 @@ impl Node {
         let mut stack = vec![(self.clone(), String::new())];
         while let Some((node, above)) = stack.pop() {
             let inner = node.lock();
-            let path = format!("{above}{}", inner.name);
-            let children = inner.children.iter().map(|(_, child)| child.clone());
+            let path = format!("{above}{}", inner.name());
             let before = stack.len();
+            let children = inner.children().map(|child| child.node.clone());
             stack.extend(children.map(|child| (child, format!("{path} > "))));
             drop(inner);
             if stack.len() == before {
@@ -881,23 +1131,32 @@ impl Node {
 
     /// The same without this node.
     pub(crate) fn leaves_below(self: &Arc<Self>, most: usize) -> Vec<Leaf> {
-        let alone = self.lock().children.is_empty();
+        let alone = self.lock().children().next().is_none();
         if alone { Vec::new() } else { self.leaves(most) }
     }
 }
 
-impl Drop for Node {
+impl<P: ?Sized> Drop for Node<P> {
     /// A chain of nodes that goes at once would recurse through its parents.
     fn drop(&mut self) {
-        let key = self.lock().root.take();
-        if let Some(key) = key {
-            roots::remove(self, key);
+        let rest = self.inner.get_mut().rest.as_mut();
+        if let Some(key) = rest.and_then(|rest| rest.root.take()) {
+            roots::remove(ptr::from_ref(self).addr(), key);
         }
-        let mut next = self.link.lock().take().map(|link| link.parent);
+        let mut next = self.link.get_mut().take().map(|link| link.parent);
         while let Some(mut node) = next {
             next = Arc::get_mut(&mut node)
-                .and_then(|node| node.link.lock().take())
+                .and_then(|node| node.link.get_mut().take())
                 .map(|link| link.parent);
         }
+    }
+}
+
+impl<P: ?Sized> fmt::Debug for Node<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node")
+            .field("flags", &self.pulse.flags)
+            .field("location", &self.location)
+            .finish_non_exhaustive()
     }
 }

@@ -103,14 +103,15 @@ impl Origin {
 #[derive(Clone)]
 pub struct Cancelled {
     origin: Arc<Origin>,
-    failures: Arc<[String]>,
+    /// Most have none, and then need no memory for it.
+    failures: Option<Arc<[String]>>,
 }
 
 impl Cancelled {
     pub(crate) fn new(origin: Arc<Origin>, failures: Vec<String>) -> Self {
         Cancelled {
             origin,
-            failures: failures.into(),
+            failures: (!failures.is_empty()).then(|| failures.into()),
         }
     }
 
@@ -153,10 +154,10 @@ impl Cancelled {
     /// # }
     /// ```
     pub fn failures(&self) -> &[String] {
-        &self.failures
+        self.failures.as_deref().unwrap_or_default()
     }
 
-    pub(crate) fn shared_failures(&self) -> Arc<[String]> {
+    pub(crate) fn shared_failures(&self) -> Option<Arc<[String]>> {
         self.failures.clone()
     }
 }

@@ -67,11 +67,12 @@ impl Region {
             }
         }
         self.close();
-        let id = frame
-            .node
-            .lock()
-            .regions
-            .open(frame.region, self.kind, location, frame.shielded);
+        let id =
+            frame
+                .node
+                .lock()
+                .regions()
+                .open(frame.region, self.kind, location, frame.shielded);
         self.place = Some(Place {
             node: frame.node.clone(),
             parent: frame.region,
@@ -109,7 +110,7 @@ impl Region {
             let id = self.open(frame, location);
             self.note_waker(frame, cx.waker());
             if frame.in_pass() {
-                frame.node.lock().regions.polled(id, shielded);
+                frame.node.lock().regions().polled(id, shielded);
             }
             context::enter(&frame.inside(id, shielded), || poll(cx))
         })
@@ -124,7 +125,7 @@ impl Region {
             None => frame.waker.will_wake(waker),
         };
         if !known {
-            let former = place.node.lock().regions.set_waker(place.id, waker);
+            let former = place.node.lock().regions().set_waker(place.id, waker);
             drop(former);
             place.noted = Some(waker.clone());
         }
@@ -150,7 +151,7 @@ impl Region {
     fn live(&self) -> u32 {
         self.place
             .as_ref()
-            .map_or(0, |place| place.node.lock().regions.live(place.id))
+            .map_or(0, |place| place.node.lock().live(place.id))
     }
 
     pub(crate) fn kind(&self) -> Kind {
@@ -166,7 +167,7 @@ impl Region {
         let Some(place) = self.place.take() else {
             return;
         };
-        let waker = place.node.lock().regions.close(place.id);
+        let waker = place.node.lock().regions().close(place.id);
         drop(waker);
         // Whoever waits for this region polls it, as a rule, and sees it gone.
         // Closed elsewhere, it has to wake the owner.

@@ -22,20 +22,20 @@ fn shards() -> &'static [Shard; SHARDS] {
 }
 
 /// By its address: neighbours in memory are rarely made by one thread at once.
-fn shard_of(node: *const Node) -> &'static Shard {
-    &shards()[(node.addr() / size_of::<Node>()) % SHARDS]
+fn shard_of(address: usize) -> &'static Shard {
+    &shards()[(address / size_of::<Node<()>>()) % SHARDS]
 }
 
 /// Enters a root; gives the key to take it out with.
 pub(crate) fn add(node: &Arc<Node>) -> usize {
-    shard_of(Arc::as_ptr(node))
+    shard_of(Arc::as_ptr(node).addr())
         .lock()
         .insert(Arc::downgrade(node))
 }
 
-/// Takes a root out that is being dropped.
-pub(crate) fn remove(node: *const Node, key: usize) {
-    let removed = shard_of(node).lock().try_remove(key);
+/// Takes a root out that is being dropped at this address.
+pub(crate) fn remove(address: usize, key: usize) {
+    let removed = shard_of(address).lock().try_remove(key);
     drop(removed);
 }
 

@@ -17,8 +17,8 @@ use tokio::sync::Semaphore;
 use crate::caught::Panic;
 use crate::error::{BoxError, Cause, Failure, GroupError, TaskError};
 use crate::group::OnFailure;
-use crate::handle::{TaskHandle, TaskId};
-use crate::node::{Node, flag};
+use crate::handle::{Core, Slot, TaskHandle, TaskId};
+use crate::node::{Duties, Node, flag};
 use crate::output::{TaskResult, ValueOf};
 use crate::reason::{Cancelled, Reason};
 use crate::report::{self, ReportKind};
@@ -65,7 +65,9 @@ pub(crate) struct Shared<E> {
 
 impl<E> Shared<E> {
     pub(crate) fn new(node: Arc<Node>, on_failure: OnFailure, limit: Option<usize>) -> Shared<E> {
-        node.set_limit(limit.unwrap_or(0));
+        if let Some(limit) = limit {
+            node.set_limit(limit);
+        }
         Shared {
             node,
             on_failure,
@@ -97,8 +99,11 @@ impl<E: Send + 'static> Shared<E> {
     }
 
     pub(crate) fn was_cut(&self) {
-        // Release: pairs with the Acquire of the group that ends.
-        self.cut.store(true, Ordering::Release);
+        // Many tasks may be left at once: the first one writes. Release: pairs with
+        // the Acquire of the group that ends.
+        if !self.cut.load(Ordering::Relaxed) {
+            self.cut.store(true, Ordering::Release);
+        }
     }
 
     pub(crate) fn fail(&self, failure: Failure<E>) {
@@ -206,17 +211,18 @@ impl<E: Send + 'static> Shared<E> {
 
     /// Expects a new task; gives its node, or one for its handle alone when the
     /// group takes no more.
-    pub(crate) fn expect(
+    pub(crate) fn expect<P: Any + Send + Sync>(
         &self,
         kind: Kind,
         name: Cow<'static, str>,
         location: &'static Location<'static>,
+        payload: P,
     ) -> Result<Arc<Node>, Arc<Node>> {
-        if !self.node.expect(kind == Kind::Service) {
-            return Err(Node::root(name, location));
-        }
-        let shielded = kind != Kind::Plain;
-        let node = Node::child(Some((&self.node, shielded)), name, location);
+        let duties = Duties {
+            shielded: kind != Kind::Plain,
+            background: kind == Kind::Service,
+        };
+        let node = Node::task(&self.node, duties, name, location, payload)?;
         if kind == Kind::Service {
             self.services.lock().push(node.clone());
         }
@@ -265,16 +271,17 @@ impl<E: Send + 'static> Shared<E> {
         F::Output: TaskResult<E>,
         ValueOf<F>: Send,
     {
-        let node = match self.expect(kind, name, location) {
-            Ok(node) => node,
-            Err(node) => return TaskHandle::refused(node, self.refusal()),
+        let slot = Slot::<ValueOf<F>>::new();
+        let core = match self.expect(kind, name, location, slot) {
+            Ok(node) => Core::inside(node),
+            Err(node) => return TaskHandle::refused(Core::inside(node), self.refusal()),
         };
         let admission = admission.unwrap_or_else(|| match kind {
             // A service would hold its place until the others are gone.
             Kind::Service => Admission::Open,
             Kind::Plain | Kind::Shielded => self.admission(),
         });
-        let (task, handle) = Task::new(self, node, kind == Kind::Service, admission, future);
+        let (task, handle) = Task::new(self, core, kind == Kind::Service, admission, future);
         self.runtime.get_or_init(Handle::current).spawn(task);
         handle
     }

@@ -6,7 +6,7 @@ use loom::sync as imp;
 use std::sync as imp;
 
 pub(crate) use imp::MutexGuard;
-pub(crate) use imp::atomic::{AtomicPtr, AtomicU32, Ordering};
+pub(crate) use imp::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 
 /// A mutex that ignores poisoning: every critical section of this crate leaves
 /// its data consistent, and user code never runs inside one.
@@ -22,6 +22,13 @@ impl<T: Default> Default for Mutex<T> {
 impl<T> Mutex<T> {
     pub(crate) fn new(value: T) -> Self {
         Mutex(imp::Mutex::new(value))
+    }
+
+    pub(crate) fn get_mut(&mut self) -> &mut T {
+        match self.0.get_mut() {
+            Ok(value) => value,
+            Err(poisoned) => poisoned.into_inner(),
+        }
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {

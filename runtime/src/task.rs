@@ -14,7 +14,7 @@ use crate::caught::Panic;
 use crate::error::{Cause, Failure, TaskError};
 use crate::exit::Exit;
 use crate::handle::{Core, TaskHandle};
-use crate::node::{Node, flag};
+use crate::node::flag;
 use crate::output::{TaskOutput, TaskResult};
 use crate::shared::Shared;
 
@@ -27,7 +27,7 @@ pub(crate) enum Admission {
 
 /// Tells the group and the handle how the task ended; exactly once.
 struct Ending<T, E: Send + 'static> {
-    core: Arc<Core<T>>,
+    core: Core<T>,
     group: Arc<Shared<E>>,
     /// Goes only when the others are gone: a service.
     background: bool,
@@ -39,7 +39,7 @@ impl<T, E: Send + 'static> Ending<T, E> {
         let node = &self.core.node;
         Failure {
             name: node.name().into_owned(),
-            id: self.core.id,
+            id: self.core.id(),
             location: node.location(),
             cause,
         }
@@ -70,7 +70,9 @@ impl<T, E: Send + 'static> Ending<T, E> {
         self.core.node.free_place(self.group.node());
         *admission = Admission::Open;
         self.core.complete(outcome);
-        self.group.node().gone(self.background);
+        self.group
+            .node()
+            .task_gone(&self.core.node, self.background);
     }
 
     fn panicked(&self, panic: Panic) -> TaskError {
@@ -93,7 +95,9 @@ impl<T, E: Send + 'static> Drop for Ending<T, E> {
             self.told = true;
             self.core.node.free_place(self.group.node());
             self.core.complete(Err(TaskError::Aborted));
-            self.group.node().gone(self.background);
+            self.group
+                .node()
+                .task_gone(&self.core.node, self.background);
         }
     }
 }
@@ -140,18 +144,18 @@ where
     /// A task of `group`, which expects it already.
     pub(crate) fn new(
         group: &Arc<Shared<E>>,
-        node: Arc<Node>,
+        core: Core<T>,
         background: bool,
         admission: Admission,
         future: F,
     ) -> (Self, TaskHandle<T>) {
-        node.set(flag::TASK);
+        let node = &core.node;
         match &admission {
             Admission::Open => {}
             Admission::Waiting(_) => drop(node.set(flag::QUEUED)),
             Admission::Holding { .. } => drop(node.set(flag::PLACED)),
         }
-        let core = Arc::new(Core::new(node.clone()));
+        let owner = Owner::new(node.clone());
         let ending = Ending {
             core: core.clone(),
             group: group.clone(),
@@ -159,7 +163,7 @@ where
             told: false,
         };
         let boundary = Boundary::new(
-            Owner::new(node),
+            owner,
             Converted {
                 future,
                 error: PhantomData,
@@ -188,7 +192,7 @@ where
             return Poll::Ready(());
         }
         if !this.boundary.is_started() {
-            let node = this.boundary.node().clone();
+            let node = &this.ending.core.node;
             if let Admission::Waiting(place) = this.admission {
                 // Noted before the flag is read (invariant 4 of the node).
                 node.register(cx.waker());

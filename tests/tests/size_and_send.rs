@@ -204,7 +204,7 @@ shapes! {
     }
 
     // A join that leaves its branches in order, as the own one does.
-    416: fn joins(n: u32) -> u32 {
+    424: fn joins(n: u32) -> u32 {
         let (a, b) = tokio::join!(number(n), number(n));
         a + b
     }

@@ -153,7 +153,7 @@ impl Entry {
         };
         let inner = node.lock();
         let origin = inner.origin.clone();
-        let (name, held) = (inner.name.to_string(), held_in(&inner));
+        let (name, held) = (inner.name().into_owned(), held_in(&inner));
         drop(inner);
         Entry {
             name,
@@ -271,7 +271,7 @@ impl Held {
 }
 
 pub(crate) fn held_in(inner: &Inner) -> Vec<Held> {
-    let held = inner.regions.held().into_iter();
+    let held = inner.held().into_iter();
     held.map(|held: table::Held| Held {
         what: held.kind.name(),
         location: held.location,

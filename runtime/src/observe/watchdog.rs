@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
+use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak, mpsc};
 use std::thread::JoinHandle;
@@ -256,11 +257,11 @@ fn cancelled_in_all() -> Vec<Weak<Node>> {
     found
 }
 
-/// The node at this address.
+/// The node whose pulse is at this address.
 fn find(address: usize) -> Option<Arc<Node>> {
     let mut stack = roots::all();
     while let Some(node) = stack.pop() {
-        if Arc::as_ptr(&node).addr() == address {
+        if ptr::from_ref(&node.pulse).addr() == address {
             return Some(node);
         }
         stack.extend(node.children());
@@ -269,7 +270,7 @@ fn find(address: usize) -> Option<Arc<Node>> {
 }
 
 fn report_busy(key: usize, look: Look, stuck: Duration) {
-    let found = find(look.node);
+    let found = find(look.pulse);
     // If the thread is still in the same poll, what was found is what it polls.
     let Some(poller) = beat::claim(key, look) else {
         return;
