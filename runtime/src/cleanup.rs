@@ -24,6 +24,7 @@ use crate::exit::Exit;
 use crate::region::{Region, out_of_budget};
 use crate::report::{self, ReportKind};
 use crate::table::Kind;
+use crate::trace::CleanupTrace;
 
 /// An armed cleanup.
 #[derive(Debug)]
@@ -32,6 +33,7 @@ pub struct Frame {
     location: &'static Location<'static>,
     /// Nothing is lost if the frame is dropped now.
     disarmed: bool,
+    trace: CleanupTrace,
     /// A panic of the cleanup.
     panic: Option<Panic>,
 }
@@ -60,6 +62,7 @@ impl Frame {
             region,
             location,
             disarmed: false,
+            trace: CleanupTrace::new(),
             panic: None,
         }
     }
@@ -177,6 +180,7 @@ impl<F: Future<Output = ()>> Future for Cleanup<'_, F> {
         let Some(cleanup) = this.cleanup.as_mut().as_pin_mut() else {
             return Poll::Pending;
         };
+        frame.trace.begin(frame.region.kind(), frame.location);
         match frame.region.enter_at(Some(frame.location), cx, true, |cx| {
             catch(|| cleanup.poll(cx))
         }) {
@@ -193,6 +197,7 @@ impl<F: Future<Output = ()>> Future for Cleanup<'_, F> {
         if let Err(panic) = context::drop_outside(this.cleanup) {
             frame.panic.get_or_insert(panic);
         }
+        frame.trace.end(frame.region.kind(), frame.location);
         Poll::Ready(())
     }
 }

@@ -239,6 +239,8 @@ where
         let exit = this.place.enter(&shared.node, cx, |cx| {
             if let Some(body) = this.body.take() {
                 this.members.deferred.held = shared.node.hold();
+                #[cfg(feature = "tracing")]
+                shared.node.span().begin();
                 shared.runtime.get_or_init(Handle::current);
                 let body = Body {
                     future: body(shared.clone()),

@@ -40,6 +40,7 @@ mod shield;
 mod shutdown;
 #[cfg(feature = "shutdown")]
 mod signal;
+mod stats;
 mod sync;
 mod table;
 mod task;
@@ -47,6 +48,7 @@ pub mod testing;
 mod thread;
 #[cfg(feature = "tower")]
 pub mod tower;
+mod trace;
 mod wakeset;
 
 pub use ambient::{cancelled, checkpoint, deadline, is_cancelled, is_stopping, stopping};
@@ -58,12 +60,13 @@ pub use handle::{DoneId, Outcome, TaskHandle, TaskId, TaskState};
 pub use observe::{Tree, tree};
 pub use output::{TaskOutput, TaskResult, Value, ValueOf};
 pub use reason::{Cancelled, FromCancelled, Reason};
-pub use report::{Report, ReportKind, Stats, set_report_hook, stats};
+pub use report::{Report, ReportKind, set_report_hook};
 pub use scope::{CancelHandle, Scope, ScopeRun, timeout, timeout_at};
 pub use set::TaskSet;
 pub use shield::{Shield, shield};
 #[cfg(feature = "shutdown")]
 pub use shutdown::Shutdown;
+pub use stats::{Stats, stats};
 #[cfg(feature = "shutdown")]
 pub use taskscope_macros::main;
 /// Runs futures until the first one completes with a value that its pattern

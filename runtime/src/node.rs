@@ -46,6 +46,7 @@ use crate::report::{self, ReportKind};
 use crate::roots;
 use crate::sync::{AtomicPtr, AtomicU32, AtomicUsize, Mutex, MutexGuard, Ordering};
 use crate::table::{Held, RegionId, Table, Verdict};
+use crate::trace;
 
 /// Bits of `Node::flags`.
 pub(crate) mod flag {
@@ -266,6 +267,8 @@ pub(crate) struct Node<P: ?Sized = Payload> {
     born: Moment,
     link: Mutex<Option<Link>>,
     inner: Mutex<Inner>,
+    #[cfg(feature = "tracing")]
+    span: trace::GroupSpan,
     payload: P,
 }
 
@@ -314,6 +317,8 @@ impl<P> Node<P> {
                 name,
                 ..Inner::default()
             }),
+            #[cfg(feature = "tracing")]
+            span: trace::GroupSpan::default(),
             payload,
         }
     }
@@ -448,6 +453,11 @@ impl Node {
             && self.pulse.flags.fetch_and(!flag::RETIMED, Ordering::AcqRel) & flag::RETIMED != 0
     }
 
+    #[cfg(feature = "tracing")]
+    pub(crate) fn span(&self) -> &trace::GroupSpan {
+        &self.span
+    }
+
     pub(crate) fn born(&self) -> Moment {
         self.born
     }
@@ -570,10 +580,11 @@ impl Node {
 
     /// Cancels this node and all below it; false if it was cancelled before.
     pub(crate) fn cancel(self: &Arc<Self>, reason: Reason) -> bool {
-        let scope = self.name();
-        let reached = self.walk(&Walk::Cancel(Arc::new(Origin::new(reason, scope))));
+        let origin = Arc::new(Origin::new(reason, self.name()));
+        let reached = self.walk(&Walk::Cancel(origin.clone()));
         if reached {
             note_cancelled(self);
+            trace::cancelled(self, &origin.reason);
         }
         reached
     }

@@ -3,10 +3,11 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::panic::Location;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 
+use crate::stats::{Count, count};
 use crate::sync::Mutex;
+use crate::trace;
 
 /// What a [`Report`] is about.
 ///
@@ -134,6 +135,12 @@ impl Report {
         &self.scope
     }
 
+    /// The text without the place and the scope.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// The source line of the `defer!`, the shield or the task.
     ///
     /// ```
@@ -168,37 +175,6 @@ impl fmt::Display for Report {
     }
 }
 
-/// Counters of the whole process, since its start.
-///
-/// ```
-/// let stats = taskscope::stats();
-/// println!("{} cleanups were lost", stats.lost_cleanups);
-/// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Stats {
-    /// Cleanups that were dropped before they had ended.
-    pub lost_cleanups: u64,
-    /// Cleanups and shielded futures cut because the grace period was over.
-    pub overruns: u64,
-}
-
-static LOST: AtomicU64 = AtomicU64::new(0);
-static OVERRUNS: AtomicU64 = AtomicU64::new(0);
-
-/// Counters of the whole process, since its start.
-///
-/// ```
-/// let before = taskscope::stats();
-/// assert_eq!(taskscope::stats().lost_cleanups, before.lost_cleanups);
-/// ```
-pub fn stats() -> Stats {
-    Stats {
-        lost_cleanups: LOST.load(Ordering::Relaxed),
-        overruns: OVERRUNS.load(Ordering::Relaxed),
-    }
-}
-
 type Hook = Arc<dyn Fn(&Report) + Send + Sync>;
 
 static HOOK: RwLock<Option<Hook>> = RwLock::new(None);
@@ -228,16 +204,17 @@ pub(crate) fn report(
     location: &'static Location<'static>,
 ) -> String {
     match kind {
-        ReportKind::LostCleanup => LOST.fetch_add(1, Ordering::Relaxed),
-        ReportKind::Overrun => OVERRUNS.fetch_add(1, Ordering::Relaxed),
-        _ => 0,
-    };
+        ReportKind::LostCleanup => drop(count(Count::LostCleanup)),
+        ReportKind::Overrun => drop(count(Count::Overrun)),
+        _ => {}
+    }
     let report = Report {
         kind,
         scope: scope.to_owned(),
         message,
         location,
     };
+    trace::reported(&report);
     publish(&report);
     report.to_string()
 }

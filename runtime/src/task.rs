@@ -17,6 +17,8 @@ use crate::handle::{Core, TaskHandle};
 use crate::node::flag;
 use crate::output::{TaskOutput, TaskResult};
 use crate::shared::Shared;
+use crate::stats::{self, Count};
+use crate::trace::TaskSpan;
 
 /// How a task gets its place under the group's limit.
 pub(crate) enum Admission {
@@ -45,6 +47,17 @@ impl<T, E: Send + 'static> Ending<T, E> {
         }
     }
 
+    /// For [`stats`](crate::stats()): before anyone can learn of it.
+    fn count(outcome: &Result<T, TaskError>) {
+        stats::count(match outcome {
+            Ok(_) => Count::Completed,
+            Err(TaskError::Failed) => Count::Failed,
+            Err(TaskError::Panicked(_)) => Count::Panicked,
+            Err(TaskError::Cancelled(_)) => Count::Cancelled,
+            Err(_) => Count::Aborted,
+        });
+    }
+
     fn tell(&mut self, exit: Exit<Result<T, E>>, admission: &mut Admission) {
         self.told = true;
         let overran = self.core.node.flags_acquire() & flag::OVERRAN != 0;
@@ -69,6 +82,7 @@ impl<T, E: Send + 'static> Ending<T, E> {
         // group, and before anyone can learn that this task is gone.
         self.core.node.free_place(self.group.node());
         *admission = Admission::Open;
+        Self::count(&outcome);
         self.core.complete(outcome);
         self.group
             .node()
@@ -94,6 +108,7 @@ impl<T, E: Send + 'static> Drop for Ending<T, E> {
         if !self.told {
             self.told = true;
             self.core.node.free_place(self.group.node());
+            stats::count(Count::Aborted);
             self.core.complete(Err(TaskError::Aborted));
             self.group
                 .node()
@@ -134,6 +149,7 @@ pin_project! {
         boundary: Boundary<Converted<F, E>, Result<T, E>>,
         admission: Admission,
         ending: Ending<T, E>,
+        span: TaskSpan,
     }
 }
 
@@ -150,12 +166,14 @@ where
         future: F,
     ) -> (Self, TaskHandle<T>) {
         let node = &core.node;
+        stats::spawned();
         match &admission {
             Admission::Open => {}
             Admission::Waiting(_) => drop(node.set(flag::QUEUED)),
             Admission::Holding { .. } => drop(node.set(flag::PLACED)),
         }
         let owner = Owner::new(node.clone());
+        let span = TaskSpan::new(node, group.node());
         let ending = Ending {
             core: core.clone(),
             group: group.clone(),
@@ -174,6 +192,7 @@ where
                 boundary,
                 admission,
                 ending,
+                span,
             },
             TaskHandle::new(core),
         )
@@ -191,6 +210,7 @@ where
         if this.ending.told {
             return Poll::Ready(());
         }
+        let _entered = this.span.enter();
         if !this.boundary.is_started() {
             let node = &this.ending.core.node;
             if let Admission::Waiting(place) = this.admission {

@@ -571,17 +571,19 @@ fn points_limited_are_spread_evenly() {
 
 #[test]
 fn a_task_still_gives_way_after_many_checkpoints() {
-    let rounds = Cell::new(0);
+    const ROUNDS: u32 = 5000;
+    let between = Cell::new(false);
     watched(|| {
         let run = || async {
-            rounds.set(0);
+            let rounds = Cell::new(0);
             let other = async {
-                while rounds.get() < 1000 {
+                while rounds.get() < ROUNDS {
+                    between.set(between.get() || rounds.get() > 0);
                     yield_now().await;
                 }
             };
             let long = async {
-                for _ in 0..1000 {
+                for _ in 0..ROUNDS {
                     taskscope::checkpoint().await;
                     rounds.set(rounds.get() + 1);
                 }
@@ -589,8 +591,9 @@ fn a_task_still_gives_way_after_many_checkpoints() {
             tokio::join!(long, other);
         };
         let coverage = cancel_everywhere(run).limit(3).check(|| ());
-        assert!(coverage.points() >= 1000, "{coverage}");
+        assert!(coverage.points() >= ROUNDS as usize, "{coverage}");
     });
+    assert!(between.get());
 }
 
 #[test]

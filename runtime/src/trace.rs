@@ -1,0 +1,160 @@
+//! Feature `tracing`: a span for each task, and events. Nothing at all without.
+//!
+//! The span of a task is called `task`, with its `name` and the `location` where
+//! it was spawned. Its parent is the span in which its group began to run: the
+//! tree of spans is that of the tasks, whoever spawned them. Events have the
+//! target `taskscope`.
+
+#[cfg(not(feature = "tracing"))]
+pub(crate) use off::{CleanupTrace, TaskSpan, cancelled, reported};
+#[cfg(feature = "tracing")]
+pub(crate) use on::{CleanupTrace, GroupSpan, TaskSpan, cancelled, reported};
+
+#[cfg(feature = "tracing")]
+mod on {
+    use std::panic::Location;
+    use std::sync::OnceLock;
+
+    use tracing::span::Entered;
+    use tracing::{Level, Span, event, span};
+
+    use crate::node::Node;
+    use crate::reason::Reason;
+    use crate::report::{Report, ReportKind};
+    use crate::table::Kind;
+
+    const TARGET: &str = "taskscope";
+
+    /// The span in which a group runs; in its node.
+    #[derive(Debug, Default)]
+    pub(crate) struct GroupSpan(OnceLock<Span>);
+
+    impl GroupSpan {
+        /// The group runs in the current span, for ever after.
+        pub(crate) fn begin(&self) {
+            self.0.get_or_init(Span::current);
+        }
+    }
+
+    /// The span of a task.
+    #[derive(Debug)]
+    pub(crate) struct TaskSpan(Span);
+
+    impl TaskSpan {
+        pub(crate) fn new(task: &Node, group: &Node) -> TaskSpan {
+            // Without a subscriber nothing is allocated.
+            if !tracing::enabled!(target: TARGET, tracing::Level::INFO) {
+                return TaskSpan(Span::none());
+            }
+            let parent = group.span().0.get().and_then(Span::id);
+            let name = task.name();
+            let location = task.location();
+            TaskSpan(span!(
+                target: TARGET,
+                parent: parent,
+                Level::INFO,
+                "task",
+                name = &*name,
+                location = %location
+            ))
+        }
+
+        pub(crate) fn enter(&self) -> Entered<'_> {
+            self.0.enter()
+        }
+    }
+
+    pub(crate) fn cancelled(node: &Node, reason: &Reason) {
+        if tracing::enabled!(target: TARGET, Level::INFO) {
+            event!(target: TARGET, Level::INFO, scope = &*node.name(), %reason, "cancel");
+        }
+    }
+
+    /// What a cleanup tells about itself.
+    #[derive(Debug)]
+    pub(crate) struct CleanupTrace {
+        begun: bool,
+    }
+
+    impl CleanupTrace {
+        pub(crate) fn new() -> CleanupTrace {
+            CleanupTrace { begun: false }
+        }
+
+        pub(crate) fn begin(&mut self, kind: Kind, location: &Location<'_>) {
+            if !self.begun {
+                self.begun = true;
+                event!(target: TARGET, Level::DEBUG, what = kind.name(), %location, "cleanup begins");
+            }
+        }
+
+        pub(crate) fn end(&self, kind: Kind, location: &Location<'_>) {
+            event!(target: TARGET, Level::DEBUG, what = kind.name(), %location, "cleanup ends");
+        }
+    }
+
+    pub(crate) fn reported(report: &Report) {
+        let (scope, location) = (report.scope(), report.location());
+        let message = report.message();
+        match report.kind() {
+            ReportKind::LostCleanup => {
+                event!(target: TARGET, Level::ERROR, scope, %location, message, "lost cleanup");
+            }
+            ReportKind::Overrun => {
+                event!(target: TARGET, Level::ERROR, scope, %location, message, "overrun");
+            }
+            kind => event!(target: TARGET, Level::WARN, scope, %location, message, ?kind, "report"),
+        }
+    }
+}
+
+#[cfg(not(feature = "tracing"))]
+mod off {
+    use std::panic::Location;
+
+    use crate::node::Node;
+    use crate::reason::Reason;
+    use crate::report::Report;
+    use crate::table::Kind;
+
+    #[derive(Debug)]
+    pub(crate) struct TaskSpan;
+
+    /// What is held while a task is polled.
+    #[derive(Debug)]
+    pub(crate) struct Entered;
+
+    impl TaskSpan {
+        #[inline]
+        pub(crate) fn new(_: &Node, _: &Node) -> TaskSpan {
+            TaskSpan
+        }
+
+        #[inline]
+        pub(crate) fn enter(&self) -> Entered {
+            Entered
+        }
+    }
+
+    #[inline]
+    pub(crate) fn cancelled(_: &Node, _: &Reason) {}
+
+    #[derive(Debug)]
+    pub(crate) struct CleanupTrace;
+
+    impl CleanupTrace {
+        #[inline]
+        pub(crate) fn new() -> CleanupTrace {
+            CleanupTrace
+        }
+
+        #[inline]
+        pub(crate) fn begin(&mut self, _: Kind, _: &Location<'_>) {}
+
+        #[inline]
+        pub(crate) fn end(&self, _: Kind, _: &Location<'_>) {}
+    }
+
+    #[inline]
+    pub(crate) fn reported(_: &Report) {}
+}
