@@ -555,7 +555,7 @@ impl<'env, E: Send + 'static> Group<'env, E> {
 
     /// Spawns a task that the group's cancellation does not reach: it starts
     /// and runs to its end, and the group waits for it. It counts under the
-    /// limit.
+    /// limit. Only the end of the grace period cuts it, with a report.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]

@@ -167,6 +167,8 @@ struct State<T> {
     result: Option<Result<T, TaskError>>,
     outcome: Option<Outcome>,
     waker: Option<Waker>,
+    /// It was polled before the task was gone.
+    awaited: bool,
     callbacks: Vec<(DoneId, Callback)>,
 }
 
@@ -178,6 +180,7 @@ impl<T> Slot<T> {
                 result: None,
                 outcome: None,
                 waker: None,
+                awaited: false,
                 callbacks: Vec::new(),
             }),
         }
@@ -267,6 +270,7 @@ impl<T> Core<T> {
 ///
 /// Dropping it changes nothing: the group owns the task. Cancelling who awaits
 /// it does not cancel the task. It may be awaited after the group has ended.
+/// Cancelled together with the task while it waits, the one who waits is left there.
 ///
 /// # Panics
 ///
@@ -519,6 +523,7 @@ impl<T> Future for TaskHandle<T> {
                 .as_ref()
                 .is_some_and(|waker| waker.will_wake(cx.waker()))
             {
+                slot.awaited = true;
                 let old = slot.waker.replace(cx.waker().clone());
                 drop(slot);
                 drop(old);
@@ -528,7 +533,7 @@ impl<T> Future for TaskHandle<T> {
             note_queued(&self.core.node);
             return Poll::Pending;
         }
-        let result = slot.result.take();
+        let (result, awaited) = (slot.result.take(), slot.awaited);
         drop(slot);
         let Some(result) = result else {
             panic!(
@@ -536,6 +541,13 @@ impl<T> Future for TaskHandle<T> {
                 self.name()
             );
         };
+        if awaited
+            && let Err(TaskError::Cancelled(cancelled)) = &result
+            && leaves_alike(cancelled, cx)
+        {
+            self.core.lock().result = Some(result);
+            return Poll::Pending;
+        }
         if matches!(&result, Err(error) if !matches!(error, TaskError::Cancelled(_))) {
             note_told();
         }
@@ -558,6 +570,24 @@ fn note_queued(task: &Node) {
             frame.node.stall(&group, &waits_for);
         }
     });
+}
+
+/// Whether the current code is to be left for the very cancellation that ended the
+/// task. It would learn nothing, and `?` would make a failure of it.
+fn leaves_alike(cancelled: &Cancelled, cx: &Context<'_>) -> bool {
+    context::current(|frame| {
+        let Some(frame) = frame.filter(|frame| frame.leaving()) else {
+            return false;
+        };
+        let alike = frame
+            .node
+            .origin()
+            .is_some_and(|origin| cancelled.began_as(&origin));
+        if alike && !cx.waker().will_wake(frame.waker) {
+            frame.node.park(cx.waker());
+        }
+        alike
+    })
 }
 
 /// The current code was told of a failure that its group knows already.

@@ -83,6 +83,8 @@ pub(crate) mod flag {
     /// Something behind the lock has to be looked at when the boundary ends: a
     /// waker is noted, or something is or was pending. Set under the lock.
     pub(crate) const USED: u32 = 1 << 15;
+    /// The node of a task that its group's cancellation does not reach.
+    pub(crate) const SHIELDED: u32 = 1 << 16;
 }
 
 /// The place of a node in its parent.

@@ -157,6 +157,11 @@ impl Cancelled {
         self.failures.as_deref().unwrap_or_default()
     }
 
+    /// Whether it tells of this cancellation, and of nothing else.
+    pub(crate) fn began_as(&self, origin: &Arc<Origin>) -> bool {
+        Arc::ptr_eq(&self.origin, origin) && self.failures().is_empty()
+    }
+
     pub(crate) fn shared_failures(&self) -> Option<Arc<[String]>> {
         self.failures.clone()
     }

@@ -281,6 +281,9 @@ impl<E: Send + 'static> Shared<E> {
             Kind::Service => Admission::Open,
             Kind::Plain | Kind::Shielded => self.admission(),
         });
+        if kind == Kind::Shielded {
+            core.node.set(flag::SHIELDED);
+        }
         let (task, handle) = Task::new(self, core, kind == Kind::Service, admission, future);
         self.runtime.get_or_init(Handle::current).spawn(task);
         handle

@@ -70,6 +70,12 @@ impl<T, E: Send + 'static> Ending<T, E> {
             }
             Exit::Panicked(panic) => Err(self.panicked(panic)),
             Exit::Left | Exit::Ended if overran => Err(self.aborted()),
+            Exit::Left | Exit::Ended if self.was_cut() => {
+                let node = &self.core.node;
+                let what = format!("the shielded task `{}`", node.name());
+                self.group.node().overran(&what, node.location());
+                Err(self.aborted())
+            }
             Exit::Left | Exit::Ended => {
                 // A service that is cancelled has done its work.
                 if !self.background {
@@ -87,6 +93,12 @@ impl<T, E: Send + 'static> Ending<T, E> {
         self.group
             .node()
             .task_gone(&self.core.node, self.background);
+    }
+
+    /// It was to run to its end, and had begun.
+    fn was_cut(&self) -> bool {
+        const CUT: u32 = flag::ABORTED | flag::SHIELDED | flag::STARTED;
+        self.core.node.flags_acquire() & CUT == CUT
     }
 
     fn panicked(&self, panic: Panic) -> TaskError {

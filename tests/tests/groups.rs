@@ -1,14 +1,17 @@
 //! What groups tell of tasks that cannot go on, of failures below them and of panics that pass through.
 
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use taskscope::{
-    BoxError, Group, OnFailure, Reason, ReportKind, Scope, TaskError, TaskGroup, Value,
+    BoxError, Group, OnFailure, Reason, ReportKind, Scope, TaskError, TaskGroup, TaskSet, Value,
     cancellable, shield, timeout,
 };
-use taskscope_tests::{both, caught, paused, reports_of, text_of, watch_reports};
+use taskscope_tests::{Driven, both, caught, paused, reports_of, text_of, watch_reports};
 use tokio::sync::oneshot;
+use tokio::task::yield_now;
 use tokio::time::sleep;
 
 const LONG: Duration = Duration::from_secs(100);
@@ -271,5 +274,68 @@ fn panics_that_are_failures_are_not_reported() {
         });
         assert_eq!(group.await.unwrap_err().failures().len(), 1);
         assert!(reports_of("panic-quiet").is_empty());
+    });
+}
+
+/// Cancelled together, body and task are left, also when the task is gone first.
+#[test]
+fn a_body_is_not_failed_by_a_task_that_is_cancelled_with_it() {
+    both(|| async {
+        for in_a_set in [false, true] {
+            let gone = Arc::new(AtomicBool::new(false));
+            let (tell, told) = std::sync::mpsc::channel();
+            let seen = gone.clone();
+            let mut group = Driven::new(TaskGroup::<BoxError>::new().run(async move |g| {
+                let task = g.spawn(std::future::pending::<()>());
+                task.on_done(move |_| seen.store(true, Ordering::SeqCst));
+                tell.send(g.handle())?;
+                if in_a_set {
+                    let mut set: TaskSet<()> = [task].into_iter().collect();
+                    set.next().await.transpose()?;
+                } else {
+                    task.await?;
+                }
+                Ok(())
+            }));
+            group.pending();
+            told.recv().unwrap().cancel_with(Reason::Shutdown);
+            // The task leaves, and then the body is polled.
+            while !gone.load(Ordering::SeqCst) {
+                yield_now().await;
+            }
+            let error = group.finish_yielding().await.unwrap_err();
+            assert!(error.failures().is_empty(), "{error}");
+            let cancelled = error.cancelled().expect("the group was cancelled");
+            assert!(matches!(cancelled.reason(), Reason::Shutdown));
+        }
+    });
+}
+
+/// What a group was to wait for, and did not, is said.
+#[test]
+fn a_shielded_task_that_is_cut_is_reported() {
+    watch_reports();
+    paused(|| async {
+        let (tell, told) = oneshot::channel();
+        let group = TaskGroup::<BoxError>::new()
+            .grace(Duration::from_secs(1))
+            .run(async |g| {
+                let task = g.spawn_shielded(sleep(LONG));
+                let named = g.spawn_shielded(async { sleep(Duration::from_millis(1)).await });
+                tell.send(task.name()).unwrap();
+                g.cancel();
+                Ok((task, named))
+            });
+        let error = group.await.unwrap_err();
+        let name = told.await.unwrap();
+        let [failure] = error.failures() else {
+            panic!("{error}");
+        };
+        assert_eq!(failure.name(), name);
+        assert!(matches!(failure.cause(), taskscope::Cause::Aborted));
+        let cut = format!("the shielded task `{name}` overran the grace period");
+        let reports = reports_of(&cut);
+        assert!(!reports.is_empty());
+        assert!(reports.iter().all(|r| r.kind == ReportKind::Overrun));
     });
 }
