@@ -7,8 +7,9 @@ use std::future::{Future, poll_fn, ready};
 use std::hint::black_box;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
-use taskscope::{BoxError, Scope, TaskGroup, Value, cancellable};
+use taskscope::{BoxError, Cancelled, Scope, TaskGroup, Value, cancellable};
 use tokio_util::sync::CancellationToken;
 
 use crate::family::{Contestant, Family, Peer, Size, since, timed};
@@ -20,6 +21,7 @@ pub fn families(size: Size) -> Vec<Family> {
         ready_ones(size),
         pending_ones(size),
         loops(size),
+        blocking_loops(size),
         cores(size),
     ]
 }
@@ -200,6 +202,55 @@ async fn loop_token(count: usize) -> f64 {
         sum
     }
     timed(count, sum(count, CancellationToken::new())).await
+}
+
+/// Both on a thread of the blocking pool.
+fn blocking_loops(size: Size) -> Family {
+    let count = size.of(10_000_000);
+    let token = Contestant::on_one_thread("is_cancelled of a token", count, blocking_token);
+    Family::timed(
+        Contestant::on_one_thread("#[cancellable(blocking)]", count, blocking_checkpoint),
+        vec![Peer::with_goal("blocking_checkpoint", 0.2, token)],
+    )
+}
+
+/// In a scope with a deadline, which a checkpoint looks at now and then.
+async fn blocking_checkpoint(count: usize) -> f64 {
+    #[cancellable(blocking)]
+    fn sum(count: usize) -> Result<usize, Cancelled> {
+        let mut sum = 0;
+        for n in 0..count {
+            sum += black_box(n);
+        }
+        Ok(sum)
+    }
+    let hour = Duration::from_secs(3600);
+    let work = taskscope::blocking(move || {
+        let start = Instant::now();
+        black_box(sum(count)).map(|_| since(start, count))
+    });
+    let took = taskscope::timeout(hour, work).await;
+    took.and_then(|took| took).expect("nothing is cancelled")
+}
+
+async fn blocking_token(count: usize) -> f64 {
+    fn sum(count: usize, token: &CancellationToken) -> usize {
+        let mut sum = 0;
+        for n in 0..count {
+            if token.is_cancelled() {
+                break;
+            }
+            sum += black_box(n);
+        }
+        sum
+    }
+    let work = move || {
+        let start = Instant::now();
+        black_box(sum(count, &CancellationToken::new()));
+        since(start, count)
+    };
+    let took = tokio::task::spawn_blocking(work).await;
+    took.expect("nothing panics")
 }
 
 async fn loop_budget(count: usize) -> f64 {

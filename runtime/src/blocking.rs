@@ -107,8 +107,8 @@ enum State<F, R> {
     Left,
 }
 
-type Slot<F> = Mutex<Option<F>>;
 type Thread<R> = JoinHandle<Option<Result<R, Panic>>>;
+pub(crate) type Slot<F> = Mutex<Option<F>>;
 
 impl<F, R> Unpin for Blocking<F, R> {}
 
@@ -266,25 +266,43 @@ fn was_refused(node: &Node) -> bool {
 }
 
 /// Drops the closure, if it has not begun.
-fn withdraw<F>(slot: &Slot<F>) -> bool {
+pub(crate) fn withdraw<F>(slot: &Slot<F>) -> bool {
     let closure = slot.lock().take();
     let withdrawn = closure.is_some();
     context::outside(|| drop(closure));
     withdrawn
 }
 
-/// On the thread: runs the closure, if it is still there.
+/// What the thread is to do with the closure.
+pub(crate) enum Taken<F> {
+    Run(F),
+    /// It is cancelled, and who waits for it has not withdrawn it.
+    Refuse(F),
+    Withdrawn,
+}
+
+/// On the thread: takes the closure, if it is still there.
+pub(crate) fn take<F>(node: &Node, slot: &Slot<F>) -> Taken<F> {
+    let Some(closure) = slot.lock().take() else {
+        return Taken::Withdrawn;
+    };
+    if node.flags_acquire() & (flag::CANCELLED | flag::ABORTED) != 0 {
+        Taken::Refuse(closure)
+    } else {
+        node.set(flag::STARTED);
+        Taken::Run(closure)
+    }
+}
+
+/// On the thread: what the closure makes, or a panic of it.
 fn run<F: FnOnce() -> R, R>(node: &Arc<Node>, slot: &Slot<F>) -> Option<Result<R, Panic>> {
-    let closure = slot.lock().take();
-    let cancelled = node.flags_acquire() & (flag::CANCELLED | flag::ABORTED) != 0;
-    let result = match closure {
-        Some(closure) if cancelled => catch(|| drop(closure)).err().map(Err),
-        Some(closure) => {
-            node.set(flag::STARTED);
+    let result = match take(node, slot) {
+        Taken::Run(closure) => {
             let frame = Frame::blocking(node, false);
             Some(thread::enter(&frame, || catch(closure)))
         }
-        None => None,
+        Taken::Refuse(closure) => catch(|| drop(closure)).err().map(Err),
+        Taken::Withdrawn => None,
     };
     node.finish();
     result
