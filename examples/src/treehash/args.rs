@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use clap::Parser;
 
+use crate::seconds::parse_seconds;
+
 /// The most files that may be hashed at a time: each takes a thread while it is read.
 const MOST_JOBS: u64 = 256;
 
@@ -47,11 +49,6 @@ fn parse_jobs(text: &str) -> Result<usize, String> {
     }
 }
 
-fn parse_seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text.parse().map_err(|_| "a number of seconds is needed")?;
-    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,13 +67,5 @@ mod tests {
             assert!(parse_jobs(wrong).is_err(), "{wrong}");
         }
         assert!((1..=MOST_JOBS as usize).contains(&available_jobs()));
-    }
-
-    #[test]
-    fn seconds_may_be_fractions() {
-        assert_eq!(parse_seconds("0.25"), Ok(Duration::from_millis(250)));
-        for wrong in ["-1", "NaN", "inf", "1e300", "soon"] {
-            assert!(parse_seconds(wrong).is_err(), "{wrong}");
-        }
     }
 }
