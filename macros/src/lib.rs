@@ -321,6 +321,11 @@ pub fn no_checkpoint(_: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// `return`, `?` and jumps cannot leave the cleanup itself.
 ///
+/// The rest of the block becomes an async block, and the locals above the `defer!` have their
+/// values by then: rustc rejects a `let answer;` above it that is assigned below, saying that
+/// it "isn't initialized". Write the `let` below, or `let mut answer = None;` above where the
+/// cleanup reads it.
+///
 /// `#[cancellable]` knows it by name, so that it needs no import; rustc would call one unused.
 ///
 /// ```
