@@ -13,6 +13,16 @@ use crate::table;
 ///
 /// The entries are in the order of a walk through the tree, each before what is
 /// below it, with its [`depth`](Entry::depth) and [`parent`](Entry::parent).
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// # use taskscope::{Scope, tree};
+/// let seen = Scope::new().name("import").run(async { tree() }).await.unwrap();
+/// println!("{seen}");
+/// assert!(seen.to_string().contains("import"));
+/// # }
+/// ```
 #[derive(Clone, Debug, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Tree {
@@ -23,6 +33,16 @@ pub struct Tree {
 ///
 /// With feature `serde` it is a map of what the methods give; durations are
 /// seconds, locations are `file:line`.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// # use taskscope::{Scope, tree};
+/// let seen = Scope::new().name("import").run(async { tree() }).await.unwrap();
+/// let entry = seen.entries().find(|entry| entry.name() == "import").unwrap();
+/// println!("{} for {:?}", entry.name(), entry.age());
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Entry {
@@ -44,6 +64,16 @@ pub struct Entry {
 }
 
 /// What an [`Entry`] is.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// # use taskscope::{Scope, tree};
+/// let seen = Scope::new().name("import").run(async { tree() }).await.unwrap();
+/// let entry = seen.entries().find(|entry| entry.name() == "import").unwrap();
+/// assert_eq!(entry.kind(), taskscope::observe::Kind::Scope);
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(
     feature = "serde",
@@ -61,6 +91,16 @@ pub enum Kind {
 }
 
 /// How far an [`Entry`] is.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// # use taskscope::{Scope, tree};
+/// let seen = Scope::new().name("import").run(async { tree() }).await.unwrap();
+/// let entry = seen.entries().find(|entry| entry.name() == "import").unwrap();
+/// assert_eq!(entry.state(), taskscope::observe::State::Running);
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(
     feature = "serde",
@@ -84,6 +124,22 @@ pub enum State {
 }
 
 /// Code inside an [`Entry`] that must be left in order.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// # use taskscope::{Scope, cancellable, tree};
+/// #[cancellable]
+/// async fn guarded() -> taskscope::Tree {
+///     defer! { println!("bye"); }
+///     tree()
+/// }
+/// let seen = Scope::new().name("import").run(guarded()).await.unwrap();
+/// let entry = seen.entries().find(|entry| entry.name() == "import").unwrap();
+/// let held = &entry.held()[0];
+/// assert_eq!(held.what(), "`defer!`");
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Held {
@@ -95,16 +151,41 @@ pub struct Held {
 
 impl Tree {
     /// All entries, each before what is below it.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use taskscope::{Scope, tree};
+    /// let seen = Scope::new().name("import").run(async { tree() }).await.unwrap();
+    /// assert!(seen.entries().any(|entry| entry.name() == "import"));
+    /// # }
+    /// ```
     pub fn entries(&self) -> impl ExactSizeIterator<Item = &Entry> {
         self.entries.iter()
     }
 
     /// How many scopes and tasks there are.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use taskscope::{Scope, tree};
+    /// assert!(Scope::new().run(async { tree().len() }).await.unwrap() > 0);
+    /// # }
+    /// ```
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
     /// Whether nothing runs.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use taskscope::{Scope, tree};
+    /// assert!(!Scope::new().run(async { tree().is_empty() }).await.unwrap());
+    /// # }
+    /// ```
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
@@ -171,56 +252,174 @@ impl Entry {
     }
 
     /// Its name.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use taskscope::{Scope, tree};
+    /// let seen = Scope::new().name("import").run(async { tree() }).await.unwrap();
+    /// let entry = seen.entries().find(|entry| entry.name() == "import").unwrap();
+    /// assert_eq!(entry.name(), "import");
+    /// # }
+    /// ```
     pub fn name(&self) -> &str {
         &self.name
     }
 
     /// Whether it is a scope or a task.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use taskscope::{Scope, tree};
+    /// let seen = Scope::new().name("import").run(async { tree() }).await.unwrap();
+    /// let entry = seen.entries().find(|entry| entry.name() == "import").unwrap();
+    /// assert_eq!(entry.kind(), taskscope::observe::Kind::Scope);
+    /// # }
+    /// ```
     pub fn kind(&self) -> Kind {
         self.kind
     }
 
     /// How far it is.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use taskscope::{Scope, tree};
+    /// let seen = Scope::new().name("import").run(async { tree() }).await.unwrap();
+    /// let entry = seen.entries().find(|entry| entry.name() == "import").unwrap();
+    /// assert_eq!(entry.state(), taskscope::observe::State::Running);
+    /// # }
+    /// ```
     pub fn state(&self) -> State {
         self.state
     }
 
     /// How many scopes and tasks it lies in.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use taskscope::{Scope, tree};
+    /// let seen = Scope::new().name("import").run(async { tree() }).await.unwrap();
+    /// let entry = seen.entries().find(|entry| entry.name() == "import").unwrap();
+    /// assert_eq!(entry.depth(), 0);
+    /// # }
+    /// ```
     pub fn depth(&self) -> usize {
         self.depth
     }
 
     /// The index, in the order of [`Tree::entries`], of what it lies in.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use taskscope::{Scope, tree};
+    /// let seen = Scope::new().name("import").run(async { tree() }).await.unwrap();
+    /// let entry = seen.entries().find(|entry| entry.name() == "import").unwrap();
+    /// assert_eq!(entry.parent(), None);
+    /// # }
+    /// ```
     pub fn parent(&self) -> Option<usize> {
         self.parent
     }
 
     /// Since when it is there, to a few milliseconds.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use taskscope::{Scope, tree};
+    /// let seen = Scope::new().name("import").run(async { tree() }).await.unwrap();
+    /// let entry = seen.entries().find(|entry| entry.name() == "import").unwrap();
+    /// assert!(entry.age() < std::time::Duration::from_secs(60));
+    /// # }
+    /// ```
     pub fn age(&self) -> Duration {
         self.age
     }
 
     /// Where it was made or spawned.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use taskscope::{Scope, tree};
+    /// let seen = Scope::new().name("import").run(async { tree() }).await.unwrap();
+    /// let entry = seen.entries().find(|entry| entry.name() == "import").unwrap();
+    /// assert_eq!(entry.location().file(), file!());
+    /// # }
+    /// ```
     pub fn location(&self) -> &'static Location<'static> {
         self.location
     }
 
     /// The last checkpoint that it passed.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use taskscope::{Scope, tree};
+    /// let seen = Scope::new().name("import").run(async { tree() }).await.unwrap();
+    /// let entry = seen.entries().find(|entry| entry.name() == "import").unwrap();
+    /// if let Some(at) = entry.last_checkpoint() {
+    ///     println!("it passed {at}");
+    /// }
+    /// # }
+    /// ```
     pub fn last_checkpoint(&self) -> Option<&'static Location<'static>> {
         self.last_checkpoint
     }
 
     /// Why it was cancelled, if it was.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use taskscope::{Scope, tree};
+    /// let seen = Scope::new().name("import").run(async { tree() }).await.unwrap();
+    /// let entry = seen.entries().find(|entry| entry.name() == "import").unwrap();
+    /// assert_eq!(entry.reason(), None);
+    /// # }
+    /// ```
     pub fn reason(&self) -> Option<&str> {
         self.reason.as_deref()
     }
 
     /// How long ago the cancellation that reached it began.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use taskscope::{Scope, tree};
+    /// let seen = Scope::new().name("import").run(async { tree() }).await.unwrap();
+    /// let entry = seen.entries().find(|entry| entry.name() == "import").unwrap();
+    /// assert_eq!(entry.cancelled_for(), None);
+    /// # }
+    /// ```
     pub fn cancelled_for(&self) -> Option<Duration> {
         self.cancelled_for
     }
 
     /// What must still be left in order, the innermost first.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use taskscope::{Scope, cancellable, tree};
+    /// #[cancellable]
+    /// async fn guarded() -> taskscope::Tree {
+    ///     defer! { println!("bye"); }
+    ///     tree()
+    /// }
+    /// let seen = Scope::new().name("import").run(guarded()).await.unwrap();
+    /// let entry = seen.entries().find(|entry| entry.name() == "import").unwrap();
+    /// let held = &entry.held()[0];
+    /// assert_eq!(held.what(), "`defer!`");
+    /// # }
+    /// ```
     pub fn held(&self) -> &[Held] {
         &self.held
     }
@@ -254,17 +453,65 @@ impl State {
 
 impl Held {
     /// What it is: `` `defer!` ``, `` `shield` ``, …
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use taskscope::{Scope, cancellable, tree};
+    /// #[cancellable]
+    /// async fn guarded() -> taskscope::Tree {
+    ///     defer! { println!("bye"); }
+    ///     tree()
+    /// }
+    /// let seen = Scope::new().name("import").run(guarded()).await.unwrap();
+    /// let entry = seen.entries().find(|entry| entry.name() == "import").unwrap();
+    /// let held = &entry.held()[0];
+    /// assert_eq!(held.what(), "`defer!`");
+    /// # }
+    /// ```
     pub fn what(&self) -> &'static str {
         self.what
     }
 
     /// Where it stands in the source.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use taskscope::{Scope, cancellable, tree};
+    /// #[cancellable]
+    /// async fn guarded() -> taskscope::Tree {
+    ///     defer! { println!("bye"); }
+    ///     tree()
+    /// }
+    /// let seen = Scope::new().name("import").run(guarded()).await.unwrap();
+    /// let entry = seen.entries().find(|entry| entry.name() == "import").unwrap();
+    /// let held = &entry.held()[0];
+    /// assert!(held.location().is_some());
+    /// # }
+    /// ```
     pub fn location(&self) -> Option<&'static Location<'static>> {
         self.location
     }
 
     /// Whether the cleanup itself is known to run; false while the code that it
     /// guards does. It is not known before the code is cancelled.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use taskscope::{Scope, cancellable, tree};
+    /// #[cancellable]
+    /// async fn guarded() -> taskscope::Tree {
+    ///     defer! { println!("bye"); }
+    ///     tree()
+    /// }
+    /// let seen = Scope::new().name("import").run(guarded()).await.unwrap();
+    /// let entry = seen.entries().find(|entry| entry.name() == "import").unwrap();
+    /// let held = &entry.held()[0];
+    /// assert!(!held.is_running());
+    /// # }
+    /// ```
     pub fn is_running(&self) -> bool {
         self.running
     }

@@ -71,6 +71,16 @@ impl Watchdog {
     /// # Errors
     ///
     /// When the system gives no more threads.
+    ///
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// use std::time::Duration;
+    /// use taskscope::observe::Watchdog;
+    ///
+    /// let _watchdog = Watchdog::start(Duration::from_secs(2))?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn start(stuck_after: Duration) -> io::Result<Watchdog> {
         let (running, ended) = mpsc::channel();
         let notes = Notes::enter();

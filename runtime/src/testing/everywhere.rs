@@ -92,6 +92,18 @@ where
 type Hook = Arc<dyn Fn(&Point) + Send + Sync>;
 
 /// What [`cancel_everywhere`] does; started by [`check`](Self::check).
+///
+/// ```
+/// use taskscope::cancellable;
+/// use taskscope::testing::cancel_everywhere;
+///
+/// #[cancellable]
+/// async fn work() {
+///     tokio::task::yield_now().await;
+/// }
+/// let everywhere = cancel_everywhere(work).limit(100);
+/// everywhere.check(|| true);
+/// ```
 #[must_use = "nothing is tried until `check` is called"]
 pub struct Everywhere<F> {
     run: F,
@@ -114,6 +126,17 @@ impl<F> fmt::Debug for Everywhere<F> {
 }
 
 /// A point at which a run can be cancelled.
+///
+/// ```
+/// use std::sync::mpsc;
+/// use taskscope::testing::cancel_everywhere;
+///
+/// let (tell, told) = mpsc::channel();
+/// cancel_everywhere(|| async { taskscope::checkpoint().await })
+///     .also_fail(move |point| tell.send(format!("{point:?}")).unwrap())
+///     .check(|| true);
+/// assert_eq!(told.iter().count(), 1);
+/// ```
 #[derive(Clone, Debug)]
 pub struct Point {
     number: usize,
@@ -121,6 +144,17 @@ pub struct Point {
 }
 
 /// What a [`Point`] is.
+///
+/// ```
+/// use std::sync::mpsc;
+/// use taskscope::testing::{PointKind, cancel_everywhere};
+///
+/// let (tell, told) = mpsc::channel();
+/// cancel_everywhere(|| async { taskscope::checkpoint().await })
+///     .also_fail(move |point| tell.send(point.kind()).unwrap())
+///     .check(|| true);
+/// assert_eq!(told.recv().unwrap(), PointKind::Checkpoint);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PointKind {
@@ -133,11 +167,33 @@ pub enum PointKind {
 
 impl Point {
     /// Its number in the run, from one on.
+    ///
+    /// ```
+    /// use std::sync::mpsc;
+    /// use taskscope::testing::cancel_everywhere;
+    ///
+    /// let (tell, told) = mpsc::channel();
+    /// cancel_everywhere(|| async { taskscope::checkpoint().await })
+    ///     .also_fail(move |point| tell.send(point.number()).unwrap())
+    ///     .check(|| true);
+    /// assert_eq!(told.recv().unwrap(), 1);
+    /// ```
     pub fn number(&self) -> usize {
         self.number
     }
 
     /// What it is.
+    ///
+    /// ```
+    /// use std::sync::mpsc;
+    /// use taskscope::testing::{PointKind, cancel_everywhere};
+    ///
+    /// let (tell, told) = mpsc::channel();
+    /// cancel_everywhere(|| async { taskscope::checkpoint().await })
+    ///     .also_fail(move |point| tell.send(point.kind()).unwrap())
+    ///     .check(|| true);
+    /// assert_eq!(told.recv().unwrap(), PointKind::Checkpoint);
+    /// ```
     pub fn kind(&self) -> PointKind {
         match self.reached.kind {
             probe::Kind::Checkpoint => PointKind::Checkpoint,
@@ -146,12 +202,36 @@ impl Point {
     }
 
     /// The line of the checkpoint that was passed last.
+    ///
+    /// ```
+    /// use std::sync::mpsc;
+    /// use taskscope::testing::cancel_everywhere;
+    ///
+    /// let (tell, told) = mpsc::channel();
+    /// cancel_everywhere(|| async { taskscope::checkpoint().await })
+    ///     .also_fail(move |point| tell.send(point.location()).unwrap())
+    ///     .check(|| true);
+    /// assert!(told.recv().unwrap().line() > 0);
+    /// ```
     pub fn location(&self) -> &'static Location<'static> {
         self.reached.location
     }
 }
 
 /// What was tried, all of it well; `Display` is one line.
+///
+/// ```
+/// use taskscope::cancellable;
+/// use taskscope::testing::cancel_everywhere;
+///
+/// #[cancellable]
+/// async fn work() {
+///     tokio::task::yield_now().await;
+/// }
+/// let coverage = cancel_everywhere(work).check(|| true);
+/// println!("{coverage}");
+/// assert_eq!(coverage.points(), 2);
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Coverage {
     points: usize,
@@ -162,22 +242,70 @@ pub struct Coverage {
 
 impl Coverage {
     /// How many points one run passes.
+    ///
+    /// ```
+    /// use taskscope::cancellable;
+    /// use taskscope::testing::cancel_everywhere;
+    ///
+    /// #[cancellable]
+    /// async fn work() {
+    ///     tokio::task::yield_now().await;
+    /// }
+    /// let coverage = cancel_everywhere(work).check(|| true);
+    /// assert_eq!(coverage.points(), 2); // the checkpoint, and where it waits
+    /// ```
     pub fn points(&self) -> usize {
         self.points
     }
 
     /// How many runs there were, the first one included.
+    ///
+    /// ```
+    /// use taskscope::cancellable;
+    /// use taskscope::testing::cancel_everywhere;
+    ///
+    /// #[cancellable]
+    /// async fn work() {
+    ///     tokio::task::yield_now().await;
+    /// }
+    /// let coverage = cancel_everywhere(work).check(|| true);
+    /// assert_eq!(coverage.runs(), 3); // the first one counts the points
+    /// ```
     pub fn runs(&self) -> usize {
         self.runs
     }
 
     /// How many runs ended before they came to their point: what they do is not
     /// always the same.
+    ///
+    /// ```
+    /// use taskscope::cancellable;
+    /// use taskscope::testing::cancel_everywhere;
+    ///
+    /// #[cancellable]
+    /// async fn work() {
+    ///     tokio::task::yield_now().await;
+    /// }
+    /// let coverage = cancel_everywhere(work).check(|| true);
+    /// assert_eq!(coverage.missed(), 0);
+    /// ```
     pub fn missed(&self) -> usize {
         self.missed
     }
 
     /// How long it took.
+    ///
+    /// ```
+    /// use taskscope::cancellable;
+    /// use taskscope::testing::cancel_everywhere;
+    ///
+    /// #[cancellable]
+    /// async fn work() {
+    ///     tokio::task::yield_now().await;
+    /// }
+    /// let coverage = cancel_everywhere(work).check(|| true);
+    /// println!("{:?}", coverage.elapsed());
+    /// ```
     pub fn elapsed(&self) -> Duration {
         self.elapsed
     }
@@ -228,6 +356,17 @@ struct Ran {
 
 impl<F> Everywhere<F> {
     /// Tries at most so many points, evenly spread, where a run passes more.
+    ///
+    /// ```
+    /// use taskscope::cancellable;
+    /// use taskscope::testing::cancel_everywhere;
+    ///
+    /// #[cancellable]
+    /// async fn work() {
+    ///     tokio::task::yield_now().await;
+    /// }
+    /// cancel_everywhere(work).limit(1).check(|| true);
+    /// ```
     pub fn limit(mut self, points: usize) -> Self {
         self.limit = Some(points.max(1));
         self
@@ -235,6 +374,18 @@ impl<F> Everywhere<F> {
 
     /// Tries only the points at which a task waits, not those at which it passes
     /// a checkpoint: enough for code that changes nothing between them.
+    ///
+    /// ```
+    /// use taskscope::cancellable;
+    /// use taskscope::testing::cancel_everywhere;
+    ///
+    /// #[cancellable]
+    /// async fn work() {
+    ///     tokio::task::yield_now().await;
+    /// }
+    /// let coverage = cancel_everywhere(work).suspensions_only().check(|| true);
+    /// assert_eq!(coverage.runs(), 2);
+    /// ```
     pub fn suspensions_only(mut self) -> Self {
         self.suspensions_only = true;
         self
@@ -242,6 +393,17 @@ impl<F> Everywhere<F> {
 
     /// Runs on tokio's paused clock, where sleeping takes no time. Needs feature
     /// `test-util`.
+    ///
+    /// ```
+    /// # #[cfg(feature = "test-util")] {
+    /// use std::time::Duration;
+    /// use taskscope::testing::cancel_everywhere;
+    ///
+    /// cancel_everywhere(|| async { tokio::time::sleep(Duration::from_secs(60)).await })
+    ///     .start_paused(true)
+    ///     .check(|| true);
+    /// # }
+    /// ```
     pub fn start_paused(mut self, paused: impl PausedClock) -> Self {
         self.start_paused = paused.paused();
         self
@@ -249,6 +411,17 @@ impl<F> Everywhere<F> {
 
     /// How long one run may take, on its own clock, before it counts as hung. The
     /// default is 10 seconds, on the paused clock an hour.
+    ///
+    /// ```
+    /// use taskscope::cancellable;
+    /// use taskscope::testing::cancel_everywhere;
+    ///
+    /// #[cancellable]
+    /// async fn work() {
+    ///     tokio::task::yield_now().await;
+    /// }
+    /// cancel_everywhere(work).patience(std::time::Duration::from_secs(1)).check(|| true);
+    /// ```
     pub fn patience(mut self, patience: Duration) -> Self {
         self.patience = Some(patience);
         self
@@ -256,6 +429,17 @@ impl<F> Everywhere<F> {
 
     /// The grace period of each run; see [`Scope::grace`]. There is none by
     /// default, and what does not end counts as hung.
+    ///
+    /// ```
+    /// use taskscope::cancellable;
+    /// use taskscope::testing::cancel_everywhere;
+    ///
+    /// #[cancellable]
+    /// async fn work() {
+    ///     tokio::task::yield_now().await;
+    /// }
+    /// cancel_everywhere(work).grace(std::time::Duration::from_secs(1)).check(|| true);
+    /// ```
     pub fn grace(mut self, grace: Duration) -> Self {
         self.grace = Some(grace);
         self
@@ -263,6 +447,17 @@ impl<F> Everywhere<F> {
 
     /// Also asks to stop at each point, which the run has to heed: without being
     /// cancelled it must end within its patience.
+    ///
+    /// ```
+    /// use taskscope::cancellable;
+    /// use taskscope::testing::cancel_everywhere;
+    ///
+    /// #[cancellable]
+    /// async fn work() {
+    ///     tokio::task::yield_now().await;
+    /// }
+    /// cancel_everywhere(work).also_stop().check(|| true);
+    /// ```
     pub fn also_stop(mut self) -> Self {
         self.stop = true;
         self
@@ -327,6 +522,17 @@ where
     /// # Panics
     ///
     /// At the first run that goes wrong, with its point.
+    ///
+    /// ```
+    /// use taskscope::cancellable;
+    /// use taskscope::testing::cancel_everywhere;
+    ///
+    /// #[cancellable]
+    /// async fn work() {
+    ///     tokio::task::yield_now().await;
+    /// }
+    /// cancel_everywhere(work).check(|| true);
+    /// ```
     #[track_caller]
     pub fn check<I: Invariant>(mut self, mut invariant: impl FnMut() -> I) -> Coverage {
         let since = Instant::now();

@@ -6,6 +6,20 @@ use crate::caught::catch;
 
 /// What the closure of [`Everywhere::check`](super::Everywhere::check) may
 /// return: nothing (it asserts), a `bool`, or a `Result` that says what is wrong.
+///
+/// ```
+/// use taskscope::testing::cancel_everywhere;
+///
+/// let log = std::cell::RefCell::new(Vec::new());
+/// cancel_everywhere(|| async {
+///     log.borrow_mut().push("begun");
+///     tokio::task::yield_now().await;
+/// })
+/// .check(|| match log.borrow().last() {
+///     Some(&"begun") => Ok(()),
+///     other => Err(format!("the last is {other:?}")),
+/// });
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not say whether an invariant holds",
     label = "returned by the closure of `check`",
