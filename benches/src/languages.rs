@@ -78,22 +78,26 @@ fn python() -> Option<Program> {
     program.measure("spawn_join", 1).map(|_| program)
 }
 
-/// Go, if it can build its module here.
+/// Go, if it can build its module here. Built in a directory of its own, since Go
+/// writes beside the sources.
 fn go() -> Option<Program> {
-    let executable =
-        std::env::temp_dir().join(format!("taskscope-benches-go-{}", std::process::id()));
+    let directory = std::env::temp_dir().join(format!("taskscope-go-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).ok()?;
+    for name in ["go.mod", "main.go"] {
+        std::fs::copy(sources().join("go").join(name), directory.join(name)).ok()?;
+    }
     let built = Command::new("go")
-        .args(["build", "-mod=mod", "-o"])
-        .arg(&executable)
-        .arg(".")
-        .current_dir(sources().join("go"))
-        .output()
-        .ok()?;
-    let program = Program {
+        .args(["build", "-mod=mod", "-o", "peer", "."])
+        .current_dir(&directory)
+        .output();
+    if !built.is_ok_and(|built| built.status.success()) {
+        std::fs::remove_dir_all(&directory).ok();
+        return None;
+    }
+    Some(Program {
         name: "Go errgroup",
         rows: ["go_spawn_join", "go_cancel"],
-        executable,
+        executable: directory.join("peer"),
         script: None,
-    };
-    built.status.success().then_some(program)
+    })
 }

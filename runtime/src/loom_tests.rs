@@ -9,7 +9,7 @@ use std::task::{Wake, Waker};
 
 use loom::thread;
 
-use crate::node::{Node, flag};
+use crate::node::{Duties, Node, flag};
 use crate::reason::Reason;
 use crate::table::{Kind, RegionId};
 
@@ -39,6 +39,15 @@ fn root() -> Arc<Node> {
 #[track_caller]
 fn child(parent: &Arc<Node>) -> Arc<Node> {
     Node::child(Some((parent, false)), "child".into(), Location::caller())
+}
+
+#[track_caller]
+fn task(group: &Arc<Node>) -> Result<Arc<Node>, Arc<Node>> {
+    let duties = Duties {
+        shielded: false,
+        background: false,
+    };
+    Node::task(group, duties, "task".into(), Location::caller(), ())
 }
 
 fn is_cancelled(node: &Node) -> bool {
@@ -217,6 +226,67 @@ fn a_child_is_expected_before_the_group_closes_or_refused() {
         let closed = group.try_close().is_some();
         let expected = spawner.join().unwrap();
         assert!(closed != expected, "closed: {closed}, expected: {expected}");
+    });
+}
+
+#[test]
+fn a_task_stands_in_the_tree_before_the_group_closes_or_is_refused() {
+    loom::model(|| {
+        let group = root();
+        let spawner = thread::spawn({
+            let group = group.clone();
+            move || task(&group)
+        });
+        let closed = group.try_close().is_some();
+        let spawned = spawner.join().unwrap();
+        assert!(closed != spawned.is_ok());
+        if let Ok(task) = spawned {
+            // Nothing was ever behind its lock.
+            assert!(task.try_close().is_some());
+            group.task_gone(&task, false);
+            assert_eq!(group.child_count(), 0);
+            assert!(group.try_close().is_some());
+        }
+    });
+}
+
+#[test]
+fn a_task_spawned_while_the_group_is_cancelled_is_refused_or_cancelled() {
+    loom::model(|| {
+        let group = root();
+        let canceller = thread::spawn({
+            let group = group.clone();
+            move || {
+                group.cancel(Reason::Deadline);
+            }
+        });
+        let spawned = task(&group);
+        canceller.join().unwrap();
+        if let Ok(task) = spawned {
+            assert!(is_cancelled(&task));
+            assert!(matches!(task.origin().unwrap().reason, Reason::Deadline));
+            group.task_gone(&task, false);
+        }
+        assert_eq!(group.pending(), 0);
+    });
+}
+
+#[test]
+fn a_task_that_closes_without_its_lock_is_cancelled_before_or_not_at_all() {
+    loom::model(|| {
+        let group = root();
+        let task = task(&group).unwrap();
+        let canceller = thread::spawn({
+            let group = group.clone();
+            move || {
+                group.cancel(Reason::Requested);
+            }
+        });
+        assert!(task.try_close().is_some(), "nothing is pending below it");
+        group.task_gone(&task, false);
+        canceller.join().unwrap();
+        assert!(task.flags_acquire() & flag::CLOSED != 0);
+        assert_eq!((group.pending(), group.child_count()), (0, 0));
     });
 }
 
