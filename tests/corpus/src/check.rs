@@ -21,6 +21,23 @@ pub(crate) struct Checked {
     pub(crate) warnings: Vec<String>,
 }
 
+/// Why there is nothing to say about the functions of a crate.
+pub(crate) enum Unusable {
+    /// It does not compile as it was published.
+    AsPublished,
+    /// With the attribute, there are errors that no function is to blame for.
+    OutsideOfFunctions,
+}
+
+impl std::fmt::Display for Unusable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::AsPublished => "does not compile as published, left out",
+            Self::OutsideOfFunctions => "errors outside of functions with the attribute",
+        })
+    }
+}
+
 /// A function that does not compile with the attribute.
 pub(crate) struct Failure {
     function: String,
@@ -47,7 +64,11 @@ impl Checked {
 }
 
 /// Compiles a crate without the attribute and with it.
-pub(crate) fn check(sources: &Sources, subject: &Subject) -> Checked {
+///
+/// # Errors
+///
+/// When nothing can be said about its functions.
+pub(crate) fn check(sources: &Sources, subject: &Subject) -> Result<Checked, Unusable> {
     let (published, target) = (sources.published(subject), sources.target());
     let args = &[subject.targets, subject.features];
     let plain = sources.copy(subject, Variant::Plain);
@@ -55,7 +76,9 @@ pub(crate) fn check(sources: &Sources, subject: &Subject) -> Checked {
     for error in before.of_level("error") {
         println!("{}", rendered(error));
     }
-    assert!(before.success, "{} does not compile as it is", subject.name);
+    if !before.success {
+        return Err(Unusable::AsPublished);
+    }
     let functions = functions(published);
     let active = active(sources, subject, &functions);
     let annotated = sources.copy(subject, Variant::Annotated);
@@ -75,21 +98,19 @@ pub(crate) fn check(sources: &Sources, subject: &Subject) -> Checked {
         for (index, message) in culprits {
             failed.entry(index).or_insert(message);
         }
-        assert!(
-            failed.len() > known,
-            "{}: errors outside of functions",
-            subject.name
-        );
+        if failed.len() == known {
+            return Err(Unusable::OutsideOfFunctions);
+        }
     };
     let failures = failed.into_iter().map(|(index, message)| Failure {
         function: title(&functions[index]),
         message,
     });
-    Checked {
+    Ok(Checked {
         active: active.len(),
         failures: failures.collect(),
         warnings: new_warnings(&before, &after),
-    }
+    })
 }
 
 fn title(function: &Function) -> String {

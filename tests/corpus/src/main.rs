@@ -17,10 +17,37 @@ mod tests;
 
 use std::process::ExitCode;
 
-use crate::check::Checked;
+use crate::check::{Checked, Unusable};
 use crate::sources::Sources;
 use crate::subjects::{SUBJECTS, Subject};
 use crate::tests::Tested;
+
+/// A crate, and what came of it.
+struct Outcome {
+    subject: &'static Subject,
+    found: Result<(Checked, Option<Tested>), Unusable>,
+}
+
+impl Outcome {
+    fn of(sources: &Sources, subject: &'static Subject) -> Self {
+        println!("{} {}", subject.name, subject.version);
+        let found = check::check(sources, subject)
+            .map(|checked| (checked, tests::run(sources, subject)))
+            .inspect(|(checked, tested)| print_details(subject, checked, tested.as_ref()));
+        Self { subject, found }
+    }
+
+    // What was published broken says nothing about the attribute.
+    fn is_good(&self) -> bool {
+        match &self.found {
+            Ok((checked, tested)) => {
+                checked.is_expected(self.subject) && tested.as_ref().is_none_or(Tested::is_good)
+            }
+            Err(Unusable::AsPublished) => true,
+            Err(Unusable::OutsideOfFunctions) => false,
+        }
+    }
+}
 
 fn main() -> ExitCode {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
@@ -31,45 +58,39 @@ fn main() -> ExitCode {
     let sources = Sources::fetch(&subjects);
     let outcomes: Vec<_> = subjects
         .iter()
-        .map(|subject| {
-            let checked = check::check(&sources, subject);
-            let tested = tests::run(&sources, subject);
-            print_details(subject, &checked, tested.as_ref());
-            (*subject, checked, tested)
-        })
+        .map(|subject| Outcome::of(&sources, subject))
         .collect();
-    println!(
-        "\n{:<16}{:>10}{:>10}{:>9}  own tests",
-        "crate", "async fns", "compiled", "share"
-    );
-    for (subject, checked, tested) in &outcomes {
-        print_row(
-            subject.name,
-            checked.active,
-            checked.compiled(),
-            tested.as_ref(),
-        );
-    }
-    let active = outcomes.iter().map(|(_, checked, _)| checked.active).sum();
-    let compiled = outcomes
-        .iter()
-        .map(|(_, checked, _)| checked.compiled())
-        .sum();
-    print_row("all", active, compiled, None);
-    let good = outcomes.iter().all(|(subject, checked, tested)| {
-        checked.is_expected(subject) && tested.as_ref().is_none_or(Tested::is_good)
-    });
-    if good {
+    print_table(&outcomes);
+    if outcomes.iter().all(Outcome::is_good) {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     }
 }
 
-fn print_row(name: &str, active: usize, compiled: usize, tested: Option<&Tested>) {
+// In Markdown, as the README has it.
+fn print_table(outcomes: &[Outcome]) {
+    println!("\n| crate | version | compiled / async fns | own tests |");
+    println!("| --- | --- | --- | --- |");
+    let (mut compiled, mut active) = (0, 0);
+    for Outcome { subject, found } in outcomes {
+        let Ok((checked, tested)) = found else {
+            continue;
+        };
+        let tested = tested.as_ref().map_or("–".to_owned(), Tested::to_string);
+        let (name, version) = (subject.name, subject.version);
+        let of = format!("{} / {}", checked.compiled(), checked.active);
+        println!("| {name} | {version} | {of} | {tested} |");
+        compiled += checked.compiled();
+        active += checked.active;
+    }
     let share = 100.0 * compiled as f64 / active.max(1) as f64;
-    let tested = tested.map_or_else(|| "-".to_owned(), Tested::to_string);
-    println!("{name:<16}{active:>10}{compiled:>10}{share:>8.1}%  {tested}");
+    println!("| all | | {compiled} / {active} = {share:.1} % | |\n");
+    for Outcome { subject, found } in outcomes {
+        if let Err(unusable) = found {
+            println!("{} {}: {unusable}", subject.name, subject.version);
+        }
+    }
 }
 
 fn print_details(subject: &Subject, checked: &Checked, tested: Option<&Tested>) {
