@@ -399,7 +399,7 @@ impl<F> Everywhere<F> {
     /// use std::time::Duration;
     /// use taskscope::testing::cancel_everywhere;
     ///
-    /// cancel_everywhere(|| async { tokio::time::sleep(Duration::from_secs(60)).await })
+    /// cancel_everywhere(|| tokio::time::sleep(Duration::from_secs(60)))
     ///     .start_paused(true)
     ///     .check(|| true);
     /// # }
@@ -625,7 +625,11 @@ where
             Err(error) => panic!("cannot start tokio's runtime: {error}"),
         };
         let root = scope.node().clone();
-        let future = (self.run)();
+        let future = {
+            // What it makes may need the timer at once.
+            let _inside = runtime.enter();
+            (self.run)()
+        };
         let patience = self.patience_now();
         let left = runtime.block_on(async {
             let _installed = (probe.install(), context::probed());
