@@ -24,8 +24,9 @@ pub(crate) struct Function {
     pub(crate) attrs: Vec<Attribute>,
     pub(crate) sig: Signature,
     head: TokenStream,
-    /// What stands before the signature.
-    prefix: TokenStream,
+    vis: Visibility,
+    /// `default`, which only nightly has.
+    defaultness: Option<Ident>,
     /// Nothing for a method that ends in `;`.
     pub(crate) body: Option<Body>,
 }
@@ -159,9 +160,10 @@ impl Function {
             tokens,
         } = head;
         Some(Self {
-            prefix: quote!(#(#attrs)* #vis #defaultness),
             head: tokens,
             attrs,
+            vis,
+            defaultness,
             sig,
             body,
         })
@@ -169,8 +171,14 @@ impl Function {
 
     /// Takes a change of the signature into the head.
     pub(crate) fn change_head(&mut self) {
-        let (prefix, sig) = (&self.prefix, &self.sig);
-        self.head = quote!(#prefix #sig);
+        let Self {
+            attrs,
+            vis,
+            defaultness,
+            sig,
+            ..
+        } = &*self;
+        self.head = quote!(#(#attrs)* #vis #defaultness #sig);
     }
 
     /// The function with its body changed.

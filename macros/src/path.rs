@@ -1,8 +1,8 @@
 //! The path by which an expansion names the runtime crate.
 
-use proc_macro2::{Group, Span, TokenStream, TokenTree};
-use quote::{ToTokens, quote_spanned};
-use syn::Path;
+use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
+use quote::{ToTokens, TokenStreamExt, quote_spanned};
+use syn::{Path, Token};
 
 /// `::taskscope`, or what the option `crate = path` says.
 pub(crate) struct Crate(Option<Path>);
@@ -28,8 +28,21 @@ impl Crate {
 
     /// The door for expansions, `::taskscope::__private`.
     pub(crate) fn private(&self, span: Span) -> TokenStream {
+        // In one go where that can be: it is in every await, and a stream in a stream is
+        // a call of rustc.
+        if self.0.is_none() {
+            return quote_spanned!(span=> ::taskscope::__private);
+        }
         let krate = self.at(span);
         quote_spanned!(span=> #krate::__private)
+    }
+
+    /// A function behind that door.
+    pub(crate) fn private_fn(&self, name: &str, span: Span) -> TokenStream {
+        let mut path = self.private(span);
+        Token![::](span).to_tokens(&mut path);
+        path.append(Ident::new(name, span));
+        path
     }
 
     /// Whether `path` is this crate's `name!`, written bare or with the crate.

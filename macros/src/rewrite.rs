@@ -10,7 +10,7 @@ use crate::diag::{Diag, Mistake};
 use crate::item::is_marker;
 use crate::path::{Crate, mixed};
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
-use quote::{ToTokens, quote, quote_spanned};
+use quote::{ToTokens, TokenStreamExt, quote, quote_spanned};
 use std::mem;
 use syn::spanned::Spanned;
 use syn::token::Brace;
@@ -230,10 +230,14 @@ impl<'a> Rewriter<'a> {
 
     /// `gate()`, whose `Location::caller()` is `span`.
     fn gate(&self, span: Span) -> TokenStream {
-        let private = self.krate.private(span);
-        let call = quote_spanned!(span=> #private::gate());
+        let mut gate = self.krate.private_fn("gate", span);
+        let mut nothing = Group::new(Delimiter::Parenthesis, TokenStream::new());
+        nothing.set_span(span);
+        gate.append(nothing);
         let mixed = mixed(span);
-        quote_spanned!(mixed=> #call.await)
+        Token![.](mixed).to_tokens(&mut gate);
+        Token![await](mixed).to_tokens(&mut gate);
+        gate
     }
 
     // From `EXPR.await` into `after(gate().await, EXPR).await`: one expression, so
@@ -247,13 +251,15 @@ impl<'a> Rewriter<'a> {
         }
         let gate = self.gate(expr.await_token.span);
         unwrap_operand(&mut expr.base);
-        let base = expr.base.to_token_stream();
-        let (start, end) = ends(&base);
         // The user's own span first and last: an error about the value shows it whole.
-        let private = self.krate.private(start);
-        let mut arguments = Group::new(Delimiter::Parenthesis, quote!(#gate, #base));
+        let (start, end) = ends_of(&expr.base);
+        let mut arguments = gate;
+        Token![,](Span::call_site()).to_tokens(&mut arguments);
+        expr.base.to_tokens(&mut arguments);
+        let mut arguments = Group::new(Delimiter::Parenthesis, arguments);
         arguments.set_span(end);
-        let call = quote_spanned!(start=> #private::after #arguments);
+        let mut call = self.krate.private_fn("after", start);
+        call.append(arguments);
         *expr.base = Expr::Verbatim(call);
     }
 
@@ -695,6 +701,39 @@ pub(crate) fn ends(tokens: &TokenStream) -> (Span, Span) {
     let mut spans = tokens.clone().into_iter().map(|tree| tree.span());
     let start = spans.next().unwrap_or_else(Span::call_site);
     (start, spans.last().unwrap_or(start))
+}
+
+// The same of an expression: what is awaited is mostly a chain of calls, whose ends are
+// found without making tokens of it.
+fn ends_of(expr: &Expr) -> (Span, Span) {
+    match (first_span(expr), last_span(expr)) {
+        (Some(start), Some(end)) => (start, end),
+        _ => ends(&expr.to_token_stream()),
+    }
+}
+
+fn first_span(expr: &Expr) -> Option<Span> {
+    match expr {
+        Expr::MethodCall(expr) if expr.attrs.is_empty() => first_span(&expr.receiver),
+        Expr::Call(expr) if expr.attrs.is_empty() => first_span(&expr.func),
+        Expr::Field(expr) if expr.attrs.is_empty() => first_span(&expr.base),
+        Expr::Path(expr) if expr.attrs.is_empty() && expr.qself.is_none() => {
+            let path = &expr.path;
+            match &path.leading_colon {
+                Some(colons) => colons.spans.first().copied(),
+                None => path.segments.first().map(|first| first.ident.span()),
+            }
+        }
+        _ => None,
+    }
+}
+
+fn last_span(expr: &Expr) -> Option<Span> {
+    match expr {
+        Expr::MethodCall(expr) => Some(expr.paren_token.span.join()),
+        Expr::Call(expr) => Some(expr.paren_token.span.join()),
+        _ => None,
+    }
 }
 
 fn is_telling(tokens: &TokenStream) -> bool {

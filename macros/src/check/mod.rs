@@ -176,6 +176,10 @@ impl<'a> Checker<'a> {
 
     // The path of a function, with its arguments where it is called.
     fn check_path(&mut self, path: &Path, args: Option<&Punctuated<Expr, Token![,]>>) {
+        // Most paths are locals: one name alone tells nothing.
+        if path.segments.len() < 2 {
+            return;
+        }
         let names = names(path);
         let strs = strs(&names);
         if self.is_own(&strs) {
