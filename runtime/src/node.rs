@@ -27,6 +27,13 @@
 //! Lock order: a node's `link`, then a parent's `inner`. Two `inner`s are never
 //! held at once. The locks of the roots come last.
 
+mod failures;
+mod leaves;
+mod pending;
+mod places;
+mod timing;
+mod walk;
+
 use std::any::Any;
 use std::borrow::Cow;
 use std::fmt;
@@ -39,14 +46,13 @@ use std::time::Duration;
 use slab::Slab;
 use tokio::time::Instant;
 
+use self::places::Places;
+use self::walk::Walk;
 use crate::clock::Moment;
-use crate::observe::note_cancelled;
-use crate::reason::{Cancelled, Origin, Reason};
-use crate::report::{self, ReportKind};
+use crate::reason::Origin;
 use crate::roots;
 use crate::sync::{AtomicPtr, AtomicU32, AtomicUsize, Mutex, MutexGuard, Ordering};
 use crate::table::{Held, RegionId, Table, Verdict};
-use crate::trace;
 
 /// Bits of `Node::flags`.
 pub(crate) mod flag {
@@ -225,16 +231,6 @@ impl Noted {
     }
 }
 
-/// The places under a group's limit.
-#[derive(Debug, Default)]
-struct Places {
-    limit: usize,
-    /// How many of them are held by tasks that are `STALLED`.
-    stalled: usize,
-    /// That all are is reported once.
-    reported: bool,
-}
-
 /// What stands beside a node in the same allocation.
 pub(crate) type Payload = dyn Any + Send + Sync;
 
@@ -281,21 +277,6 @@ pub(crate) struct Duties {
     pub(crate) shielded: bool,
     /// Gone only when the others are.
     pub(crate) background: bool,
-}
-
-/// What a walk has still to visit, and whom to wake then.
-#[derive(Default)]
-struct Found {
-    nodes: Vec<Arc<Node>>,
-    wakers: Vec<Waker>,
-}
-
-/// What a walk does to each node that it reaches.
-#[derive(Clone)]
-enum Walk {
-    Stop,
-    Cancel(Arc<Origin>),
-    Abort(Arc<Origin>),
 }
 
 impl<P> Node<P> {
@@ -511,130 +492,6 @@ impl Node {
             .and_then(|(parent, shielded)| (!shielded).then_some(parent))
     }
 
-    /// The grace period that this node's own boundary has to watch: its own,
-    /// or the inherited one where the cancellation began here. Elsewhere the
-    /// boundary above aborts this node together with its own.
-    pub(crate) fn grace_to_watch(&self) -> Option<Duration> {
-        let own = self.lock().grace();
-        if own.is_some() {
-            return own;
-        }
-        if self
-            .unshielded_parent()
-            .is_some_and(|parent| parent.flags() & flag::CANCELLED != 0)
-        {
-            return None;
-        }
-        let mut at = self.parent();
-        while let Some((node, _)) = at {
-            let grace = node.lock().grace();
-            if grace.is_some() {
-                return grace;
-            }
-            at = node.parent();
-        }
-        None
-    }
-
-    /// The earliest deadline that will reach this node.
-    pub(crate) fn effective_deadline(self: &Arc<Self>) -> Option<Instant> {
-        let mut earliest = None;
-        let mut at = Some(self.clone());
-        while let Some(node) = at {
-            let own = node.lock().deadline;
-            earliest = match (earliest, own) {
-                (Some(a), Some(b)) => Some(std::cmp::min::<Instant>(a, b)),
-                (a, b) => a.or(b),
-            };
-            at = node.unshielded_parent();
-        }
-        earliest
-    }
-
-    /// Cancels because the deadline passed: the outermost scope that is due, so
-    /// that of two equal deadlines the outer one is reported.
-    pub(crate) fn expire(self: &Arc<Self>, now: Instant) {
-        let mut due = self.clone();
-        let mut at = self.unshielded_parent();
-        while let Some(node) = at {
-            if node.lock().deadline.is_some_and(|deadline| deadline <= now) {
-                due = node.clone();
-            }
-            at = node.unshielded_parent();
-        }
-        due.cancel(Reason::Deadline);
-    }
-
-    pub(crate) fn set_deadline(&self, deadline: Option<Instant>) {
-        let mut inner = self.lock();
-        inner.deadline = deadline;
-        let waker = inner.waker.clone();
-        self.set(flag::RETIMED);
-        drop(inner);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
-
-    pub(crate) fn stop(self: &Arc<Self>) {
-        self.walk(&Walk::Stop);
-    }
-
-    /// Cancels this node and all below it; false if it was cancelled before.
-    pub(crate) fn cancel(self: &Arc<Self>, reason: Reason) -> bool {
-        let origin = Arc::new(Origin::new(reason, self.name()));
-        let reached = self.walk(&Walk::Cancel(origin.clone()));
-        if reached {
-            note_cancelled(self);
-            trace::cancelled(self, &origin.reason);
-        }
-        reached
-    }
-
-    /// Ends the grace period of this node and all below it, shielded or not.
-    pub(crate) fn abort(self: &Arc<Self>) {
-        self.walk(&Walk::Abort(self.origin_or_request()));
-    }
-
-    /// Visits the nodes below, iteratively: all flags first, then all wakes.
-    fn walk(self: &Arc<Self>, walk: &Walk) -> bool {
-        let mut found = Found::default();
-        let reached = self.visit(walk, &mut found);
-        while let Some(node) = found.nodes.pop() {
-            node.visit(walk, &mut found);
-        }
-        found.wakers.into_iter().for_each(Waker::wake);
-        reached
-    }
-
-    /// Sets the flag, and notes the children and all who have to look at the
-    /// flags (invariants 2 to 5).
-    fn visit(&self, walk: &Walk, found: &mut Found) -> bool {
-        let mut inner = self.lock();
-        let (bits, through_shields) = match walk {
-            Walk::Stop => (flag::STOPPING, false),
-            Walk::Cancel(_) => (flag::CANCELLED, false),
-            Walk::Abort(_) => (flag::CANCELLED | flag::ABORTED, true),
-        };
-        if self.flags() & bits == bits {
-            return false;
-        }
-        if let Walk::Cancel(origin) | Walk::Abort(origin) = walk {
-            inner.origin.get_or_insert_with(|| origin.clone());
-        }
-        self.set(bits);
-        let children = inner.children();
-        let reached = children.filter(|child| through_shields || !child.shielded);
-        found.nodes.extend(reached.map(|child| child.node.clone()));
-        found.wakers.extend(inner.waker.clone());
-        if let Some(rest) = &inner.rest {
-            let watchers = rest.watchers.iter().map(|(_, waker)| waker);
-            let wakers = rest.regions.wakers().chain(watchers);
-            found.wakers.extend(wakers.cloned());
-        }
-        true
-    }
-
     pub(crate) fn wake(&self) {
         let waker = self.lock().waker.clone();
         if let Some(waker) = waker {
@@ -742,220 +599,6 @@ impl Node {
         names.join(" > ")
     }
 
-    /// What was reported as cancelled: the origin and the failures so far.
-    pub(crate) fn take_cancelled(&self) -> Cancelled {
-        let mut inner = self.lock();
-        let failures = inner.take_failures();
-        let origin = inner.origin.clone();
-        drop(inner);
-        Cancelled::new(origin.unwrap_or_else(|| self.request()), failures)
-    }
-
-    /// What a checkpoint of blocking code returns.
-    pub(crate) fn cancelled(&self) -> Cancelled {
-        Cancelled::new(self.origin_or_request(), Vec::new())
-    }
-
-    fn origin_or_request(&self) -> Arc<Origin> {
-        self.origin().unwrap_or_else(|| self.request())
-    }
-
-    fn request(&self) -> Arc<Origin> {
-        Arc::new(Origin::new(Reason::Requested, self.name()))
-    }
-
-    pub(crate) fn origin(&self) -> Option<Arc<Origin>> {
-        self.lock().origin.clone()
-    }
-
-    /// Attaches a failure to the outermost boundary that is being left: the one
-    /// whose `Cancelled` will be seen by somebody.
-    pub(crate) fn attach_failure(self: &Arc<Self>, failure: String) {
-        let mut at = self.clone();
-        while let Some(parent) = at.unshielded_parent() {
-            if parent.flags_acquire() & flag::CANCELLED == 0 {
-                break;
-            }
-            at = parent;
-        }
-        at.lock().rest().failures.push(failure);
-    }
-
-    pub(crate) fn take_failures(&self) -> Vec<String> {
-        self.lock().take_failures()
-    }
-
-    /// Reports that something was dropped at the end of the grace period.
-    pub(crate) fn overran(self: &Arc<Self>, what: &str, location: &'static Location<'static>) {
-        self.overran_and(what, "was dropped", location);
-    }
-
-    /// Reports what became of something that did not end within the grace period.
-    pub(crate) fn overran_and(
-        self: &Arc<Self>,
-        what: &str,
-        fate: &str,
-        location: &'static Location<'static>,
-    ) {
-        self.mark_up(flag::OVERRAN);
-        let since = self
-            .leaving_since()
-            .map(|since| since.elapsed())
-            .unwrap_or_default();
-        let message = format!("{what} overran the grace period and {fate} after {since:.1?}");
-        let text = report::report(ReportKind::Overrun, &self.name(), message, location);
-        self.attach_failure(text);
-    }
-
-    /// Notes that the grace period begins now.
-    pub(crate) fn begin_grace(&self) {
-        self.lock().rest().leaving_since = Some(Instant::now());
-    }
-
-    /// Since when the boundary that watches the grace period of this node does.
-    fn leaving_since(self: &Arc<Self>) -> Option<Instant> {
-        let mut at = Some(self.clone());
-        while let Some(node) = at {
-            let since = node
-                .lock()
-                .rest
-                .as_ref()
-                .and_then(|rest| rest.leaving_since);
-            if since.is_some() {
-                return since;
-            }
-            at = node.parent().map(|(parent, _)| parent);
-        }
-        None
-    }
-
-    /// Sets bits on this node and those above it, up to the task it is in.
-    pub(crate) fn mark_up(self: &Arc<Self>, bits: u32) {
-        let mut at = self.clone();
-        while at.set(bits) & flag::TASK == 0 {
-            let Some((parent, _)) = at.parent() else {
-                return;
-            };
-            at = parent;
-        }
-    }
-
-    /// One more thing must be gone before the boundary returns; false when the
-    /// node takes no more (closed or cancelled).
-    #[cfg(all(test, taskscope_loom))]
-    pub(crate) fn expect(&self, background: bool) -> bool {
-        self.expect_locked(&mut self.lock(), background)
-    }
-
-    fn expect_locked(&self, inner: &mut Inner, background: bool) -> bool {
-        // Before the look at `CLOSED` (invariant 7).
-        self.use_locked();
-        if self.flags() & (flag::CLOSED | flag::CANCELLED) != 0 {
-            return false;
-        }
-        inner.pending += 1;
-        inner.background += usize::from(background);
-        true
-    }
-
-    /// Expects something in the background that is no task; false when the node
-    /// is closed.
-    pub(crate) fn hold(&self) -> bool {
-        let mut inner = self.lock();
-        self.use_locked();
-        let open = self.flags() & flag::CLOSED == 0;
-        inner.pending += usize::from(open);
-        inner.background += usize::from(open);
-        inner.held = open;
-        open
-    }
-
-    /// How many tasks are pending.
-    pub(crate) fn tasks(&self) -> usize {
-        let inner = self.lock();
-        inner.pending.saturating_sub(usize::from(inner.held))
-    }
-
-    /// How much is pending in the background, if nothing else is.
-    pub(crate) fn only_background(&self) -> Option<usize> {
-        let inner = self.lock();
-        (inner.pending == inner.background).then_some(inner.background)
-    }
-
-    #[cfg(all(test, taskscope_loom))]
-    pub(crate) fn pending(&self) -> usize {
-        self.lock().pending
-    }
-
-    pub(crate) fn set_limit(&self, limit: usize) {
-        self.lock().rest().places.limit = limit;
-    }
-
-    /// This task is polled: whether it still waits for a queued one will show.
-    #[inline]
-    pub(crate) fn unstall(&self, group: &Node) {
-        if self.flags() & flag::STALLED != 0 {
-            self.clear_stalled(group, flag::STALLED);
-        }
-    }
-
-    /// This task is gone, and its place is free.
-    pub(crate) fn free_place(&self, group: &Node) {
-        if self.flags() & flag::PLACED != 0 {
-            self.clear_stalled(group, flag::PLACED | flag::STALLED);
-        }
-    }
-
-    fn clear_stalled(&self, group: &Node, bits: u32) {
-        let mut above = group.lock();
-        let before = self.pulse.flags.fetch_and(!bits, Ordering::AcqRel);
-        above.rest().places.stalled -= usize::from(before & flag::STALLED != 0);
-    }
-
-    /// Code that runs in this node waits for something that is queued for a
-    /// place in `group`. Reports when all who have a place wait like that: then
-    /// none becomes free, unless one of them goes on for another reason.
-    #[cold]
-    pub(crate) fn stall(self: &Arc<Self>, group: &Arc<Node>, waits_for: &str) {
-        let Some(holder) = self.holder_in(group) else {
-            return;
-        };
-        let mut inner = group.lock();
-        let places = &mut inner.rest().places;
-        if holder.flags() & flag::PLACED != 0 && holder.set(flag::STALLED) & flag::STALLED == 0 {
-            places.stalled += 1;
-        }
-        let limit = places.limit;
-        if places.reported || places.stalled < limit {
-            return;
-        }
-        places.reported = true;
-        drop(inner);
-        let message = format!(
-            "stalled: task `{}` waits for {waits_for}, which waits for a place under the limit \
-             of the group; all {limit} places are held by tasks that wait like this",
-            holder.name(),
-        );
-        report::report(
-            ReportKind::Stalled,
-            &group.name(),
-            message,
-            holder.last_location(),
-        );
-    }
-
-    /// The task of `group` that holds a place and in which this node is.
-    fn holder_in(self: &Arc<Self>, group: &Arc<Node>) -> Option<Arc<Node>> {
-        let mut at = self.clone();
-        loop {
-            let (parent, _) = at.parent()?;
-            if Arc::ptr_eq(&parent, group) {
-                return (at.flags() & flag::PLACED != 0).then_some(at);
-            }
-            at = parent;
-        }
-    }
-
     /// Where the last checkpoint was passed, if any was.
     pub(crate) fn last_checkpoint(&self) -> Option<&'static Location<'static>> {
         let last = self.pulse.last.load(Ordering::Relaxed);
@@ -966,186 +609,6 @@ impl Node {
     /// Where the last checkpoint was passed, or else where it was made.
     pub(crate) fn last_location(&self) -> &'static Location<'static> {
         self.last_checkpoint().unwrap_or(self.location)
-    }
-
-    /// A child is gone (invariant 6). Walks up while orphans run empty.
-    pub(crate) fn gone(self: &Arc<Self>, background: bool) {
-        let mut inner = self.lock();
-        inner.background -= usize::from(background);
-        self.one_fewer(inner);
-    }
-
-    /// A task of this group is gone, and leaves the tree.
-    pub(crate) fn task_gone(self: &Arc<Self>, task: &Node, background: bool) {
-        let link = task.link.lock().take();
-        let mut inner = self.lock();
-        let child = link.as_ref().and_then(|_| {
-            let key = task.key.load(Ordering::Relaxed);
-            inner.remove_child(key)
-        });
-        inner.background -= usize::from(background);
-        self.one_fewer(inner);
-        drop(child);
-        drop(link);
-    }
-
-    fn one_fewer(self: &Arc<Self>, inner: MutexGuard<'_, Inner>) {
-        let mut ran_empty = self.count_down(inner).then(|| self.clone());
-        while let Some(orphan) = ran_empty {
-            let Some((parent, _)) = orphan.parent() else {
-                return;
-            };
-            orphan.detach();
-            let empty = parent.count_down(parent.lock());
-            ran_empty = empty.then_some(parent);
-        }
-    }
-
-    /// True for an orphan that has run empty; a boundary that has is woken.
-    fn count_down(&self, mut inner: MutexGuard<'_, Inner>) -> bool {
-        inner.pending -= 1;
-        if inner.pending > inner.background || (inner.orphaned && inner.pending > 0) {
-            return false;
-        }
-        let orphaned = inner.orphaned;
-        let waker = inner.waker.clone().filter(|_| !orphaned);
-        drop(inner);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-        orphaned
-    }
-
-    /// Whether something below was left behind by a boundary that was dropped.
-    pub(crate) fn has_orphans(&self) -> bool {
-        !self.orphans().is_empty()
-    }
-
-    /// Ends the grace period of what was left behind, and of nothing else.
-    pub(crate) fn abort_orphans(&self) {
-        for orphan in self.orphans() {
-            orphan.abort();
-        }
-    }
-
-    fn orphans(&self) -> Vec<Arc<Node>> {
-        let inner = self.lock();
-        if inner.pending == 0 {
-            return Vec::new();
-        }
-        let children: Vec<_> = inner.children().map(|child| child.node.clone()).collect();
-        drop(inner);
-        children
-            .into_iter()
-            .filter(|child| child.lock().orphaned)
-            .collect()
-    }
-
-    /// Takes no more children, if nothing is pending (invariant 7). Gives what was
-    /// noted for the boundary, to be given back when the node has left the tree.
-    pub(crate) fn try_close(&self) -> Option<Noted> {
-        let mut flags = self.flags_acquire();
-        while flags & flag::USED == 0 {
-            let closed = flags | flag::CLOSED;
-            // AcqRel: as `set`, and pairs with it.
-            let exchanged = self.pulse.flags.compare_exchange_weak(
-                flags,
-                closed,
-                Ordering::AcqRel,
-                Ordering::Acquire,
-            );
-            match exchanged {
-                Ok(_) => return Some(Noted::default()),
-                Err(now) => flags = now,
-            }
-        }
-        let mut inner = self.lock();
-        if inner.pending > 0 {
-            return None;
-        }
-        self.set(flag::CLOSED);
-        Some(inner.take_noted())
-    }
-
-    /// The boundary has ended and nothing is pending: the node leaves the tree.
-    pub(crate) fn finish(&self) {
-        self.set(flag::CLOSED);
-        let noted = self.lock().take_noted();
-        self.detach();
-        noted.release();
-    }
-
-    /// The boundary was dropped before it ended: what is pending is cancelled
-    /// and adopted by the parent (invariant 6).
-    pub(crate) fn orphan(self: &Arc<Self>) {
-        if let Some(noted) = self.try_close() {
-            self.detach();
-            return noted.release();
-        }
-        // Counted in the parent before this node can run empty.
-        let parent = self.parent().map(|(parent, _)| parent);
-        if let Some(parent) = &parent {
-            let mut above = parent.lock();
-            parent.use_locked();
-            above.pending += 1;
-        }
-        let mut inner = self.lock();
-        self.set(flag::CLOSED);
-        inner.orphaned = inner.pending > 0;
-        let (orphaned, waker) = (inner.orphaned, inner.waker.take());
-        drop(inner);
-        drop(waker);
-        if orphaned {
-            self.cancel(Reason::Dropped);
-            return;
-        }
-        self.finish();
-        if let Some(parent) = parent {
-            parent.gone(false);
-        }
-    }
-}
-
-/// Something that has not ended, and has nothing below it.
-#[derive(Debug)]
-pub(crate) struct Leaf {
-    /// The names from the root on, separated by ` > `.
-    pub(crate) path: String,
-    pub(crate) location: &'static Location<'static>,
-    /// Where the last checkpoint was passed.
-    pub(crate) last: &'static Location<'static>,
-}
-
-impl Node {
-    /// The innermost of what has not ended, this node itself if it is alone.
-    pub(crate) fn leaves(self: &Arc<Self>, most: usize) -> Vec<Leaf> {
-        let mut leaves = Vec::new();
-        let mut stack = vec![(self.clone(), String::new())];
-        while let Some((node, above)) = stack.pop() {
-            let inner = node.lock();
-            let path = format!("{above}{}", inner.name());
-            let before = stack.len();
-            let children = inner.children().map(|child| child.node.clone());
-            stack.extend(children.map(|child| (child, format!("{path} > "))));
-            drop(inner);
-            if stack.len() == before {
-                leaves.push(Leaf {
-                    path,
-                    location: node.location,
-                    last: node.last_location(),
-                });
-            }
-            if leaves.len() == most {
-                break;
-            }
-        }
-        leaves
-    }
-
-    /// The same without this node.
-    pub(crate) fn leaves_below(self: &Arc<Self>, most: usize) -> Vec<Leaf> {
-        let alone = self.lock().children().next().is_none();
-        if alone { Vec::new() } else { self.leaves(most) }
     }
 }
 

@@ -1,0 +1,110 @@
+//! What is told of a node that was left.
+
+use std::panic::Location;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::{Node, flag};
+use crate::reason::{Cancelled, Origin, Reason};
+use crate::report::{self, ReportKind};
+
+impl Node {
+    /// What was reported as cancelled: the origin and the failures so far.
+    pub(crate) fn take_cancelled(&self) -> Cancelled {
+        let mut inner = self.lock();
+        let failures = inner.take_failures();
+        let origin = inner.origin.clone();
+        drop(inner);
+        Cancelled::new(origin.unwrap_or_else(|| self.request()), failures)
+    }
+
+    /// What a checkpoint of blocking code returns.
+    pub(crate) fn cancelled(&self) -> Cancelled {
+        Cancelled::new(self.origin_or_request(), Vec::new())
+    }
+
+    pub(super) fn origin_or_request(&self) -> Arc<Origin> {
+        self.origin().unwrap_or_else(|| self.request())
+    }
+
+    pub(super) fn request(&self) -> Arc<Origin> {
+        Arc::new(Origin::new(Reason::Requested, self.name()))
+    }
+
+    pub(crate) fn origin(&self) -> Option<Arc<Origin>> {
+        self.lock().origin.clone()
+    }
+
+    /// Attaches a failure to the outermost boundary that is being left: the one
+    /// whose `Cancelled` will be seen by somebody.
+    pub(crate) fn attach_failure(self: &Arc<Self>, failure: String) {
+        let mut at = self.clone();
+        while let Some(parent) = at.unshielded_parent() {
+            if parent.flags_acquire() & flag::CANCELLED == 0 {
+                break;
+            }
+            at = parent;
+        }
+        at.lock().rest().failures.push(failure);
+    }
+
+    pub(crate) fn take_failures(&self) -> Vec<String> {
+        self.lock().take_failures()
+    }
+
+    /// Reports that something was dropped at the end of the grace period.
+    pub(crate) fn overran(self: &Arc<Self>, what: &str, location: &'static Location<'static>) {
+        self.overran_and(what, "was dropped", location);
+    }
+
+    /// Reports what became of something that did not end within the grace period.
+    pub(crate) fn overran_and(
+        self: &Arc<Self>,
+        what: &str,
+        fate: &str,
+        location: &'static Location<'static>,
+    ) {
+        self.mark_up(flag::OVERRAN);
+        let since = self
+            .leaving_since()
+            .map(|since| since.elapsed())
+            .unwrap_or_default();
+        let message = format!("{what} overran the grace period and {fate} after {since:.1?}");
+        let text = report::report(ReportKind::Overrun, &self.name(), message, location);
+        self.attach_failure(text);
+    }
+
+    /// Notes that the grace period begins now.
+    pub(crate) fn begin_grace(&self) {
+        self.lock().rest().leaving_since = Some(Instant::now());
+    }
+
+    /// Since when the boundary that watches the grace period of this node does.
+    pub(super) fn leaving_since(self: &Arc<Self>) -> Option<Instant> {
+        let mut at = Some(self.clone());
+        while let Some(node) = at {
+            let since = node
+                .lock()
+                .rest
+                .as_ref()
+                .and_then(|rest| rest.leaving_since);
+            if since.is_some() {
+                return since;
+            }
+            at = node.parent().map(|(parent, _)| parent);
+        }
+        None
+    }
+
+    /// Sets bits on this node and those above it, up to the task it is in.
+    pub(crate) fn mark_up(self: &Arc<Self>, bits: u32) {
+        let mut at = self.clone();
+        while at.set(bits) & flag::TASK == 0 {
+            let Some((parent, _)) = at.parent() else {
+                return;
+            };
+            at = parent;
+        }
+    }
+}

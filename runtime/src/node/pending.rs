@@ -1,0 +1,193 @@
+//! What must be gone before a boundary may return (invariants 6 and 7).
+
+use std::sync::Arc;
+
+use super::{Inner, Node, Noted, flag};
+use crate::reason::Reason;
+use crate::sync::{MutexGuard, Ordering};
+
+impl Node {
+    /// One more thing must be gone before the boundary returns; false when the
+    /// node takes no more (closed or cancelled).
+    #[cfg(all(test, taskscope_loom))]
+    pub(crate) fn expect(&self, background: bool) -> bool {
+        self.expect_locked(&mut self.lock(), background)
+    }
+
+    pub(super) fn expect_locked(&self, inner: &mut Inner, background: bool) -> bool {
+        // Before the look at `CLOSED` (invariant 7).
+        self.use_locked();
+        if self.flags() & (flag::CLOSED | flag::CANCELLED) != 0 {
+            return false;
+        }
+        inner.pending += 1;
+        inner.background += usize::from(background);
+        true
+    }
+
+    /// Expects something in the background that is no task; false when the node
+    /// is closed.
+    pub(crate) fn hold(&self) -> bool {
+        let mut inner = self.lock();
+        self.use_locked();
+        let open = self.flags() & flag::CLOSED == 0;
+        inner.pending += usize::from(open);
+        inner.background += usize::from(open);
+        inner.held = open;
+        open
+    }
+
+    /// How many tasks are pending.
+    pub(crate) fn tasks(&self) -> usize {
+        let inner = self.lock();
+        inner.pending.saturating_sub(usize::from(inner.held))
+    }
+
+    /// How much is pending in the background, if nothing else is.
+    pub(crate) fn only_background(&self) -> Option<usize> {
+        let inner = self.lock();
+        (inner.pending == inner.background).then_some(inner.background)
+    }
+
+    #[cfg(all(test, taskscope_loom))]
+    pub(crate) fn pending(&self) -> usize {
+        self.lock().pending
+    }
+
+    /// A child is gone (invariant 6). Walks up while orphans run empty.
+    pub(crate) fn gone(self: &Arc<Self>, background: bool) {
+        let mut inner = self.lock();
+        inner.background -= usize::from(background);
+        self.one_fewer(inner);
+    }
+
+    /// A task of this group is gone, and leaves the tree.
+    pub(crate) fn task_gone(self: &Arc<Self>, task: &Node, background: bool) {
+        let link = task.link.lock().take();
+        let mut inner = self.lock();
+        let child = link.as_ref().and_then(|_| {
+            let key = task.key.load(Ordering::Relaxed);
+            inner.remove_child(key)
+        });
+        inner.background -= usize::from(background);
+        self.one_fewer(inner);
+        drop(child);
+        drop(link);
+    }
+
+    pub(super) fn one_fewer(self: &Arc<Self>, inner: MutexGuard<'_, Inner>) {
+        let mut ran_empty = self.count_down(inner).then(|| self.clone());
+        while let Some(orphan) = ran_empty {
+            let Some((parent, _)) = orphan.parent() else {
+                return;
+            };
+            orphan.detach();
+            let empty = parent.count_down(parent.lock());
+            ran_empty = empty.then_some(parent);
+        }
+    }
+
+    /// True for an orphan that has run empty; a boundary that has is woken.
+    pub(super) fn count_down(&self, mut inner: MutexGuard<'_, Inner>) -> bool {
+        inner.pending -= 1;
+        if inner.pending > inner.background || (inner.orphaned && inner.pending > 0) {
+            return false;
+        }
+        let orphaned = inner.orphaned;
+        let waker = inner.waker.clone().filter(|_| !orphaned);
+        drop(inner);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        orphaned
+    }
+
+    /// Whether something below was left behind by a boundary that was dropped.
+    pub(crate) fn has_orphans(&self) -> bool {
+        !self.orphans().is_empty()
+    }
+
+    /// Ends the grace period of what was left behind, and of nothing else.
+    pub(crate) fn abort_orphans(&self) {
+        for orphan in self.orphans() {
+            orphan.abort();
+        }
+    }
+
+    pub(super) fn orphans(&self) -> Vec<Arc<Node>> {
+        let inner = self.lock();
+        if inner.pending == 0 {
+            return Vec::new();
+        }
+        let children: Vec<_> = inner.children().map(|child| child.node.clone()).collect();
+        drop(inner);
+        children
+            .into_iter()
+            .filter(|child| child.lock().orphaned)
+            .collect()
+    }
+
+    /// Takes no more children, if nothing is pending (invariant 7). Gives what was
+    /// noted for the boundary, to be given back when the node has left the tree.
+    pub(crate) fn try_close(&self) -> Option<Noted> {
+        let mut flags = self.flags_acquire();
+        while flags & flag::USED == 0 {
+            let closed = flags | flag::CLOSED;
+            // AcqRel: as `set`, and pairs with it.
+            let exchanged = self.pulse.flags.compare_exchange_weak(
+                flags,
+                closed,
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            );
+            match exchanged {
+                Ok(_) => return Some(Noted::default()),
+                Err(now) => flags = now,
+            }
+        }
+        let mut inner = self.lock();
+        if inner.pending > 0 {
+            return None;
+        }
+        self.set(flag::CLOSED);
+        Some(inner.take_noted())
+    }
+
+    /// The boundary has ended and nothing is pending: the node leaves the tree.
+    pub(crate) fn finish(&self) {
+        self.set(flag::CLOSED);
+        let noted = self.lock().take_noted();
+        self.detach();
+        noted.release();
+    }
+
+    /// The boundary was dropped before it ended: what is pending is cancelled
+    /// and adopted by the parent (invariant 6).
+    pub(crate) fn orphan(self: &Arc<Self>) {
+        if let Some(noted) = self.try_close() {
+            self.detach();
+            return noted.release();
+        }
+        // Counted in the parent before this node can run empty.
+        let parent = self.parent().map(|(parent, _)| parent);
+        if let Some(parent) = &parent {
+            let mut above = parent.lock();
+            parent.use_locked();
+            above.pending += 1;
+        }
+        let mut inner = self.lock();
+        self.set(flag::CLOSED);
+        inner.orphaned = inner.pending > 0;
+        let (orphaned, waker) = (inner.orphaned, inner.waker.take());
+        drop(inner);
+        drop(waker);
+        if orphaned {
+            self.cancel(Reason::Dropped);
+            return;
+        }
+        self.finish();
+        if let Some(parent) = parent {
+            parent.gone(false);
+        }
+    }
+}
