@@ -125,7 +125,7 @@ thread_local! {
 /// where they follow each other quickly, none where each round takes long.
 fn pace() {
     const OFTEN: Duration = Duration::from_micros(20);
-    const MOST: u32 = 64;
+    const MOST: u32 = 256;
     let now = Clock::now();
     let checkpoints = match PACE.get() {
         Some((last, former)) if now - last < OFTEN => (former * 2 + 1).min(MOST),
