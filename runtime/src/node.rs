@@ -266,7 +266,7 @@ pub(crate) struct Node<P: ?Sized = Payload> {
     link: Mutex<Option<Link>>,
     inner: Mutex<Inner>,
     #[cfg(feature = "tracing")]
-    span: trace::GroupSpan,
+    span: crate::trace::GroupSpan,
     payload: P,
 }
 
@@ -301,7 +301,7 @@ impl<P> Node<P> {
                 ..Inner::default()
             }),
             #[cfg(feature = "tracing")]
-            span: trace::GroupSpan::default(),
+            span: crate::trace::GroupSpan::default(),
             payload,
         }
     }
@@ -437,7 +437,7 @@ impl Node {
     }
 
     #[cfg(feature = "tracing")]
-    pub(crate) fn span(&self) -> &trace::GroupSpan {
+    pub(crate) fn span(&self) -> &crate::trace::GroupSpan {
         &self.span
     }
 
