@@ -566,8 +566,9 @@ fn note_queued(task: &Node) {
     };
     context::current(|frame| {
         if let Some(frame) = frame {
-            let waits_for = format!("task `{}`", task.name());
-            frame.node.stall(&group, &waits_for);
+            frame
+                .node
+                .stall(&group, || format!("task `{}`", task.name()));
         }
     });
 }

@@ -156,14 +156,12 @@ fn pace() {
 #[track_caller]
 pub fn sleep_blocking(duration: Duration) -> Result<(), Cancelled> {
     let until = Clock::now().checked_add(duration);
-    let Some((node, shielded)) = context::ambient() else {
+    let place = context::current(|frame| {
+        frame.map(|frame| (frame.node.clone(), frame.is_shielded(), frame.cancelling()))
+    });
+    let Some((node, shielded, bits)) = place else {
         std::thread::sleep(duration);
         return Ok(());
-    };
-    let bits = if shielded {
-        flag::ABORTED
-    } else {
-        flag::CANCELLED | flag::ABORTED
     };
     let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
     let mut cancelled = pin!(Watch::new(Some(node.clone()), bits));

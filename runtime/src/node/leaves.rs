@@ -43,7 +43,10 @@ impl Node {
 
     /// The same without this node.
     pub(crate) fn leaves_below(self: &Arc<Self>, most: usize) -> Vec<Leaf> {
-        let alone = self.lock().children().next().is_none();
-        if alone { Vec::new() } else { self.leaves(most) }
+        if self.is_childless() {
+            Vec::new()
+        } else {
+            self.leaves(most)
+        }
     }
 }

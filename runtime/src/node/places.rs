@@ -36,7 +36,7 @@ impl Node {
         }
     }
 
-    pub(super) fn clear_stalled(&self, group: &Node, bits: u32) {
+    fn clear_stalled(&self, group: &Node, bits: u32) {
         let mut above = group.lock();
         let before = self.pulse.flags.fetch_and(!bits, Ordering::AcqRel);
         above.rest().places.stalled -= usize::from(before & flag::STALLED != 0);
@@ -46,7 +46,7 @@ impl Node {
     /// place in `group`. Reports when all who have a place wait like that: then
     /// none becomes free, unless one of them goes on for another reason.
     #[cold]
-    pub(crate) fn stall(self: &Arc<Self>, group: &Arc<Node>, waits_for: &str) {
+    pub(crate) fn stall(self: &Arc<Self>, group: &Arc<Node>, waits_for: impl FnOnce() -> String) {
         let Some(holder) = self.holder_in(group) else {
             return;
         };
@@ -62,9 +62,10 @@ impl Node {
         places.reported = true;
         drop(inner);
         let message = format!(
-            "stalled: task `{}` waits for {waits_for}, which waits for a place under the limit \
+            "stalled: task `{}` waits for {}, which waits for a place under the limit \
              of the group; all {limit} places are held by tasks that wait like this",
             holder.name(),
+            waits_for(),
         );
         report::report(
             ReportKind::Stalled,
@@ -75,7 +76,7 @@ impl Node {
     }
 
     /// The task of `group` that holds a place and in which this node is.
-    pub(super) fn holder_in(self: &Arc<Self>, group: &Arc<Node>) -> Option<Arc<Node>> {
+    fn holder_in(self: &Arc<Self>, group: &Arc<Node>) -> Option<Arc<Node>> {
         let mut at = self.clone();
         loop {
             let (parent, _) = at.parent()?;
