@@ -227,12 +227,15 @@ fn i06_awaiting_a_failed_child_tells_so_and_the_group_still_fails() {
     both(|| async {
         let log = Log::new();
         let group = TaskGroup::<BoxError>::new().run(async |g| {
+            // The child fails once somebody waits for it: a task that has not started when its group is cancelled never does.
+            let (waits, waited_for) = tokio::sync::oneshot::channel();
             let child = g.spawn_named("child", async {
-                tokio::task::yield_now().await;
+                let _ = waited_for.await;
                 Err::<(), _>("the cause")
             });
             let told = log.clone();
             let awaiter = g.spawn(async move {
+                let _ = waits.send(());
                 let outcome = taskscope::shield(child).await;
                 told.add(format!("{outcome:?}"));
             });
