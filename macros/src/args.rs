@@ -179,7 +179,7 @@ impl Options {
 
     /// What `handed_on` has written.
     pub(crate) fn parse_handed_on(input: ParseStream, diag: &mut Diag) -> syn::Result<Self> {
-        if !input.peek(Token![@]) {
+        if !(input.peek(Token![@]) && input.peek2(Paren)) {
             return Ok(Self::default());
         }
         input.parse::<Token![@]>()?;

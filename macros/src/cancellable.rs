@@ -6,6 +6,7 @@ use crate::check::{
     Checker, Own, Site, check_body, check_function, check_other, expanded_at, is_expanded,
 };
 use crate::diag::Diag;
+use crate::hint::Hints;
 use crate::item::{Function, Target, has_marker};
 use crate::path::Crate;
 use crate::rewrite::{Kind, Rewriter, Scope, output};
@@ -136,6 +137,9 @@ impl Cancellable {
     fn body(&mut self, sig: &mut Signature, mut block: Option<&mut Block>) {
         if let Some(block) = &mut block {
             self.check(sig, block);
+            if let Some(mut hints) = Hints::in_function(sig, &self.krate) {
+                hints.visit_block_mut(block);
+            }
             self.rewrite(sig, block);
         }
         if self.options.send {

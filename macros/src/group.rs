@@ -3,7 +3,7 @@
 use crate::args::{Options, Seen, check_flag, parse_crate, parse_value, skip_value};
 use crate::check::{Checker, Site};
 use crate::diag::{Diag, Mistake};
-use crate::hint::Hints;
+use crate::hint::{Hints, Outer};
 use crate::path::{Crate, mixed};
 use crate::rewrite::{Kind, Rewriter, Scope, output};
 use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
@@ -50,6 +50,8 @@ const OPTIONS: &[&str] = &[
 struct Group {
     /// Those of the function around it, and its own `crate` and `allow(…)`.
     options: Options,
+    /// The groups around it.
+    outer: Outer,
     error: Option<Type>,
     local: bool,
     /// What the builder's methods of these names are called with.
@@ -67,6 +69,7 @@ enum Body {
 impl Group {
     fn parse(&mut self, input: ParseStream, diag: &mut Diag) -> syn::Result<()> {
         self.options = Options::parse_handed_on(input, diag)?;
+        self.outer = Outer::parse(input)?;
         let mut seen = Seen::default();
         while !is_closure(input) {
             if input.is_empty() {
@@ -134,6 +137,7 @@ impl Group {
             Some(Body::Closure(body)) => {
                 let mut closure = Closure {
                     options: &self.options,
+                    outer: self.outer,
                     krate: &krate,
                     error: &error,
                     diag,
@@ -204,6 +208,7 @@ fn complete_closure(input: ParseStream) -> syn::Result<ExprClosure> {
 /// What a group's body is made with.
 struct Closure<'a> {
     options: &'a Options,
+    outer: Outer,
     krate: &'a Crate,
     error: &'a TokenStream,
     diag: &'a mut Diag,
@@ -221,10 +226,8 @@ impl Closure<'_> {
         }
         let scope = Scope::new(Kind::Async, self.output(&closure.output));
         let mut block = into_block(mem::replace(&mut *closure.body, Expr::PLACEHOLDER));
-        let group = closure.inputs.first();
-        if let Some(mut hints) = group.and_then(|group| Hints::new(group, self.krate, self.error)) {
-            hints.visit_block_mut(&mut block);
-        }
+        let (outer, group) = (mem::take(&mut self.outer), closure.inputs.first());
+        Hints::in_group(outer, group, self.krate, self.error).visit_block_mut(&mut block);
         Rewriter::new(self.krate, self.diag, self.options.loops, scope)
             .handing_on(&self.options.handed_on())
             .visit_top_block(&mut block);

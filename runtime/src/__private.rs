@@ -7,6 +7,7 @@ pub use crate::context::{Done, Gate, done, gate};
 pub use crate::entry::Main;
 pub use crate::entry::{PausedClock, Test};
 pub use crate::exit::Exit;
+pub use crate::hint::{HintOf, Unknown, hint, hint_blocking};
 pub use crate::join::{Flatten, branch, cons, join, solo, try_branch, try_join};
 pub use crate::output::Never;
 pub use crate::race::{Won, all_disabled, field, race, racer};
@@ -28,14 +29,4 @@ pub fn refuse<T, E: FromCancelled>(cancelled: Cancelled) -> Result<T, E> {
 #[inline(always)]
 pub fn after<T>((): (), awaited: T) -> T {
     awaited
-}
-
-/// Names the error type of a task's future.
-pub fn hint<E, T, F: Future<Output = Result<T, E>>>(future: F) -> F {
-    future
-}
-
-/// Names the error type of blocking work.
-pub fn hint_blocking<E, T, F: FnOnce() -> Result<T, E>>(work: F) -> F {
-    work
 }

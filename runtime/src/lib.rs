@@ -19,6 +19,7 @@ mod group;
 mod group_run;
 pub mod guide;
 mod handle;
+mod hint;
 mod join;
 #[cfg(all(test, taskscope_loom))]
 mod loom_tests;

@@ -3,8 +3,8 @@
 use std::io;
 use std::num::ParseIntError;
 
-use taskscope::{BoxError, Group, TaskError, Value, cancellable, task_group};
-use taskscope_tests::both;
+use taskscope::{BoxError, Group, LocalGroup, Permit, TaskError, Value, cancellable, task_group};
+use taskscope_tests::{both, paused_once};
 use tokio::task::yield_now;
 
 async fn number(text: &str) -> Result<u32, ParseIntError> {
@@ -192,6 +192,237 @@ async fn with_an_own_error(text: &'static str) -> Result<u32, Own> {
         Ok(task.await? + through_a_function(&g).await?)
     });
     n.await.map_err(taskscope::GroupError::into_first)
+}
+
+/// A function that is given a group knows it, too, and its error by its type.
+#[cancellable]
+async fn given_a_group(g: &Group<'_>) -> Result<u32, TaskError> {
+    let task = g.spawn(async {
+        let n = number("1").await?;
+        Ok(n)
+    });
+    let other = g.clone();
+    let (second, third) = (&other, other.clone());
+    let blocking = second.spawn_blocking(|| {
+        let n: u32 = "2".parse()?;
+        Ok(n)
+    });
+    let last = third.spawn(async {
+        let n = number("3").await?;
+        Ok(n)
+    });
+    Ok(task.await? + blocking.await? + last.await?)
+}
+
+#[cancellable]
+async fn given_one_of_an_own_error(group: Group<'static, Own>) -> Result<u32, TaskError> {
+    let task = group.spawn(async {
+        let n = number("4").await?;
+        Ok(n)
+    });
+    task.await
+}
+
+#[cancellable]
+async fn given_one_of_any_error<E>(text: &str, g: &Group<'_, E>) -> Result<u32, TaskError>
+where
+    E: From<ParseIntError> + Send + 'static,
+{
+    let text = text.to_owned();
+    let task = g.spawn(async move {
+        let n = number(&text).await?;
+        Ok(n)
+    });
+    task.await
+}
+
+#[cancellable]
+async fn given_a_permit(permit: Permit<Own>) -> Result<u32, TaskError> {
+    let task = permit.spawn(async {
+        let n = number("6").await?;
+        Ok(n)
+    });
+    task.await
+}
+
+struct Tasks;
+
+#[cancellable]
+impl Tasks {
+    async fn given_a_local_one(&self, g: &LocalGroup<'_, Own>) -> Result<u32, TaskError> {
+        let task = g.spawn_local(async {
+            let n = number("7").await?;
+            Ok(n)
+        });
+        task.await
+    }
+}
+
+/// In the body of a group inside, the outer ones are known by their names.
+#[cancellable]
+async fn outer_groups(given: &Group<'_, Own>) -> Result<u32, BoxError> {
+    let n = task_group!(error = Own, |g| {
+        let deep = task_group!(|_| {
+            let a = g.spawn(async {
+                let n = number("8").await?;
+                Ok(n)
+            });
+            let b = given.spawn(async {
+                let n = number("9").await?;
+                Ok(n)
+            });
+            let deepest = task_group!(error = _, |h| {
+                let c = g.reserve().await.spawn(async {
+                    let n = number("10").await?;
+                    Ok(n)
+                });
+                let d = h.spawn(async { Value(1) });
+                Ok::<_, TaskError>(c.await? + d.await?)
+            });
+            Ok(a.await? + b.await? + deepest.await?)
+        });
+        let n = deep.await.map_err(|failed| failed.to_string());
+        n.map_err(|_| number_error())
+    });
+    Ok(n.await?)
+}
+
+fn number_error() -> Own {
+    Own::Parse("x".parse::<u32>().unwrap_err())
+}
+
+/// Types that are called as ours are have errors of their own.
+mod others {
+    use super::{Value, cancellable, number, task_group};
+    use std::num::ParseIntError;
+
+    pub(crate) struct Group<T>(pub(crate) T);
+    pub(crate) struct Permit;
+
+    impl<T> Group<T> {
+        pub(crate) async fn spawn<F: Future<Output = Result<u32, ParseIntError>>>(
+            &self,
+            f: F,
+        ) -> u32 {
+            f.await.unwrap_or(0)
+        }
+
+        pub(crate) fn spawn_blocking<F: FnOnce() -> Result<u32, ParseIntError>>(
+            &self,
+            f: F,
+        ) -> u32 {
+            f().unwrap_or(0)
+        }
+    }
+
+    impl Permit {
+        pub(crate) async fn spawn<F: Future<Output = Result<u32, ParseIntError>> + Send>(
+            self,
+            f: F,
+        ) -> u32 {
+            f.await.unwrap_or(0)
+        }
+    }
+
+    #[cancellable]
+    pub(crate) async fn spawn_all(group: &Group<&str>, permit: Permit) -> u32 {
+        let a = group.spawn(async {
+            let n = number(group.0).await?;
+            Ok(n)
+        });
+        let b = group.spawn_blocking(|| {
+            let n = group.0.parse::<u32>()?;
+            Ok(n)
+        });
+        let c = permit.spawn(async {
+            let n = number("1").await?;
+            Ok(n)
+        });
+        a.await + b + c.await
+    }
+
+    /// What is called as the group is, in a piece of its body.
+    #[cancellable]
+    pub(crate) async fn shadowed() -> u32 {
+        let n = task_group!(|g| {
+            let mut sum = 0;
+            for g in [Group("2"), Group("3")] {
+                let task = g.spawn(async {
+                    let n = number(g.0).await?;
+                    Ok(n)
+                });
+                sum += task.await;
+            }
+            if let Some(g) = Some(Group("4")) {
+                let task = g.spawn(async {
+                    let n = number(g.0).await?;
+                    Ok(n)
+                });
+                sum += task.await;
+            }
+            let one = async |g: Group<&'static str>| {
+                let task = g.spawn(async {
+                    let n = number(g.0).await?;
+                    Ok(n)
+                });
+                task.await
+            };
+            sum += one(Group("5")).await;
+            let other = Group("6");
+            {
+                let other = g.clone();
+                other.spawn(async { Value(0) });
+            }
+            let task = other.spawn(async {
+                let n = number(other.0).await?;
+                Ok(n)
+            });
+            sum += task.await;
+            let inner = task_group!(|other| {
+                let task = other.spawn(async {
+                    let n = number("7").await?;
+                    Ok(n)
+                });
+                Ok(task.await?)
+            });
+            Ok(sum + inner.await?)
+        });
+        n.await.unwrap()
+    }
+}
+
+#[test]
+fn groups_that_a_function_is_given() {
+    both(|| async {
+        let sum = task_group!(error = Own, |g| {
+            let permit = g.reserve().await;
+            let sum = given_one_of_an_own_error(g.clone()).await?
+                + given_one_of_any_error("5", &g).await?
+                + given_a_permit(permit).await?;
+            let outer = outer_groups(&g).await;
+            Ok(sum + outer.map_err(|_| number_error())?)
+        });
+        assert_eq!(sum.await.unwrap(), 4 + 5 + 6 + 8 + 9 + 10 + 1);
+        let sum = task_group!(|g| { Ok(given_a_group(&g).await?) });
+        assert_eq!(sum.await.unwrap(), 6);
+    });
+    paused_once(|| async {
+        let n = task_group!(local, error = Own, |g| {
+            Ok(Tasks.given_a_local_one(&g).await?)
+        });
+        assert_eq!(n.await.unwrap(), 7);
+    });
+}
+
+#[test]
+fn what_only_goes_by_the_name_of_a_group() {
+    both(|| async {
+        assert_eq!(
+            others::spawn_all(&others::Group("3"), others::Permit).await,
+            7
+        );
+        assert_eq!(others::shadowed().await, 27);
+    });
 }
 
 #[test]
