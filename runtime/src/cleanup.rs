@@ -52,14 +52,8 @@ impl Frame {
     }
 
     fn new(kind: Kind, location: &'static Location<'static>) -> Frame {
-        let mut region = Region::holding(kind);
-        context::current(|frame| {
-            if let Some(frame) = frame {
-                region.open(frame, Some(location));
-            }
-        });
         Frame {
-            region,
+            region: Region::holding(kind),
             location,
             disarmed: false,
             trace: CleanupTrace::new(),

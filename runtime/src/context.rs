@@ -25,7 +25,7 @@ use crate::beat::{self, Beat};
 use crate::caught::{Panic, catch};
 use crate::node::{Node, Pulse, flag};
 use crate::probe;
-use crate::table::RegionId;
+use crate::table::{Kind, RegionId};
 
 /// Checkpoints that a task passes in one poll before it lets others run.
 pub(crate) const BUDGET: u32 = 1024;
@@ -50,8 +50,10 @@ enum Spent {
 /// What the current poll runs in.
 pub(crate) struct Frame<'a> {
     pub(crate) node: &'a Arc<Node>,
-    /// The region that what is opened now lies in.
-    pub(crate) region: RegionId,
+    /// The region that what is opened now lies in, once that is open.
+    region: Cell<Option<RegionId>>,
+    /// What to open then.
+    unopened: Option<Unopened<'a>>,
     /// Inside a shield or a cleanup.
     pub(crate) shielded: bool,
     /// On a thread that may block: nothing is left here, code asks for itself.
@@ -62,13 +64,22 @@ pub(crate) struct Frame<'a> {
     task: Option<Id>,
 }
 
+/// A region that is opened when something has to find it: a future that is ready
+/// at once needs none.
+struct Unopened<'a> {
+    outer: &'a Frame<'a>,
+    kind: Kind,
+    location: Option<&'static Location<'static>>,
+}
+
 impl<'a> Frame<'a> {
     /// The frame of a node's own future.
     pub(crate) fn of(node: &'a Arc<Node>, waker: &'a Waker) -> Self {
         let task = tokio::task::try_id();
         Frame {
             node,
-            region: RegionId::ROOT,
+            region: Cell::new(Some(RegionId::ROOT)),
+            unopened: None,
             shielded: false,
             blocking: false,
             waker,
@@ -85,13 +96,57 @@ impl<'a> Frame<'a> {
         }
     }
 
-    /// The frame of a region inside this one.
-    pub(crate) fn inside(&self, region: RegionId, shielded: bool) -> Frame<'a> {
+    /// The frame of a region inside this one, open or not.
+    pub(crate) fn inside(
+        &'a self,
+        region: Option<RegionId>,
+        kind: Kind,
+        location: Option<&'static Location<'static>>,
+        shielded: bool,
+    ) -> Frame<'a> {
         Frame {
-            region,
+            node: self.node,
+            region: Cell::new(region),
+            unopened: Some(Unopened {
+                outer: self,
+                kind,
+                location,
+            }),
             shielded: self.shielded || shielded,
-            ..*self
+            blocking: self.blocking,
+            waker: self.waker,
+            task: self.task,
         }
+    }
+
+    /// The region of this frame, opened now if it was not.
+    pub(crate) fn region(&self) -> RegionId {
+        self.opened().unwrap_or_else(|| self.open())
+    }
+
+    /// The region of this frame, if it is open.
+    pub(crate) fn opened(&self) -> Option<RegionId> {
+        self.region.get()
+    }
+
+    fn open(&self) -> RegionId {
+        let id = match &self.unopened {
+            None => RegionId::ROOT,
+            Some(unopened) => {
+                let Unopened {
+                    outer,
+                    kind,
+                    location,
+                } = unopened;
+                let within = outer.region();
+                let mut inner = self.node.lock();
+                inner
+                    .regions()
+                    .open(within, *kind, *location, outer.shielded)
+            }
+        };
+        self.region.set(Some(id));
+        id
     }
 
     /// The flags by which this code counts as cancelled.
@@ -167,7 +222,8 @@ impl Outer {
         };
         let frame = Frame {
             node: &kept.node,
-            region: kept.region,
+            region: Cell::new(Some(kept.region)),
+            unopened: None,
             shielded: kept.shielded,
             blocking: kept.blocking,
             waker: &kept.waker,
@@ -181,7 +237,7 @@ impl Kept {
     fn of(frame: &Frame<'_>) -> Kept {
         Kept {
             node: frame.node.clone(),
-            region: frame.region,
+            region: frame.region(),
             shielded: frame.shielded,
             blocking: frame.blocking,
             waker: frame.waker.clone(),
@@ -191,7 +247,7 @@ impl Kept {
 
     fn is(&self, frame: &Frame<'_>) -> bool {
         Arc::ptr_eq(&self.node, frame.node)
-            && self.region == frame.region
+            && frame.opened() == Some(self.region)
             && self.shielded == frame.shielded
             && self.waker.will_wake(frame.waker)
             && self.task == frame.task

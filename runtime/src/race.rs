@@ -287,7 +287,7 @@ impl<L: Racers> RaceBody<L> {
         self.list
             .each(&mut |branch| lent |= branch.is_running() && branch.is_lent());
         if lent && !self.decided {
-            self.hold.enter(cx, false, |_| {});
+            self.hold.hold(cx);
         } else {
             self.hold.close();
         }

@@ -2,8 +2,9 @@
 
 use std::panic::Location;
 use std::sync::Arc;
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 
+use crate::caught::Panic;
 use crate::context::{self, Frame};
 use crate::node::{Node, flag};
 use crate::table::{Kind, RegionId};
@@ -19,10 +20,31 @@ struct Place {
     noted: Option<Waker>,
 }
 
+/// What a poll gives back.
+pub(crate) trait Polled {
+    /// Whether the future is still there, to be polled again.
+    fn is_pending(&self) -> bool;
+}
+
+impl<T> Polled for Poll<T> {
+    fn is_pending(&self) -> bool {
+        Poll::is_pending(self)
+    }
+}
+
+impl<T> Polled for Result<Poll<T>, Panic> {
+    fn is_pending(&self) -> bool {
+        matches!(self, Ok(Poll::Pending))
+    }
+}
+
 /// A region; closed when dropped.
 ///
-/// Outside any scope it has no place. Polled under another parent than before
-/// (its future was moved), it moves there.
+/// It takes a place in the node's table when its future is first pending, or
+/// when something inside it takes one: until then it is on the stack of the poll
+/// that runs it, where nobody can leave it behind. Outside any scope it has no
+/// place. Polled under another parent than before (its future was moved), it
+/// moves there.
 #[derive(Debug)]
 pub(crate) struct Region {
     kind: Kind,
@@ -37,55 +59,35 @@ impl Region {
 
     /// A scope or group inside another one.
     pub(crate) fn boundary() -> Region {
-        Region {
-            kind: Kind::Boundary,
-            place: None,
-        }
+        Region::holding(Kind::Boundary)
     }
 
     /// A branch: dropped as soon as nothing inside it holds.
     pub(crate) fn branch() -> Region {
-        Region {
-            kind: Kind::Branch,
-            place: None,
-        }
+        Region::holding(Kind::Branch)
     }
 
-    /// Takes a place below `frame`, or keeps the one it has there. The location
-    /// is for those who look at it, and not kept here: regions are to be small.
-    pub(crate) fn open(
-        &mut self,
-        frame: &Frame<'_>,
-        location: Option<&'static Location<'static>>,
-    ) -> RegionId {
-        if let Some(place) = &self.place {
-            let stays = Arc::ptr_eq(&place.node, frame.node)
-                && place.parent == frame.region
-                && place.shielded == frame.shielded;
-            if stays {
-                return place.id;
-            }
+    /// The place that it has below `outer`; one that it had elsewhere is given up.
+    fn stays(&mut self, outer: &Frame<'_>) -> Option<RegionId> {
+        let place = self.place.as_ref()?;
+        let stays = Arc::ptr_eq(&place.node, outer.node)
+            && outer.opened() == Some(place.parent)
+            && place.shielded == outer.shielded;
+        if stays {
+            return Some(place.id);
         }
         self.close();
-        let id =
-            frame
-                .node
-                .lock()
-                .regions()
-                .open(frame.region, self.kind, location, frame.shielded);
-        self.place = Some(Place {
-            node: frame.node.clone(),
-            parent: frame.region,
-            id,
-            shielded: frame.shielded,
-            noted: None,
-        });
-        id
+        None
+    }
+
+    /// Takes a place, to be found by whoever leaves the scope.
+    pub(crate) fn hold(&mut self, cx: &mut Context<'_>) {
+        let _ = self.enter(cx, false, |_| Poll::<()>::Pending);
     }
 
     /// Polls what lies inside: `poll` runs in a frame of this region, shielded
     /// or not.
-    pub(crate) fn enter<R>(
+    pub(crate) fn enter<R: Polled>(
         &mut self,
         cx: &mut Context<'_>,
         shielded: bool,
@@ -94,25 +96,38 @@ impl Region {
         self.enter_at(None, cx, shielded, poll)
     }
 
-    /// The same for code that stands at a known line.
-    pub(crate) fn enter_at<R>(
+    /// The same for code that stands at a known line. The location is for those
+    /// who look at it, and not kept here: regions are to be small.
+    pub(crate) fn enter_at<R: Polled>(
         &mut self,
         location: Option<&'static Location<'static>>,
         cx: &mut Context<'_>,
         shielded: bool,
         poll: impl FnOnce(&mut Context<'_>) -> R,
     ) -> R {
-        context::current(|frame| {
-            let Some(frame) = frame else {
+        context::current(|outer| {
+            let Some(outer) = outer else {
                 self.close();
                 return poll(cx);
             };
-            let id = self.open(frame, location);
-            self.note_waker(frame, cx.waker());
-            if frame.in_pass() {
-                frame.node.lock().regions().polled(id, shielded);
+            let known = self.stays(outer);
+            if let Some(id) = known {
+                self.note_waker(outer, cx.waker());
+                if outer.in_pass() {
+                    outer.node.lock().regions().polled(id, shielded);
+                }
             }
-            context::enter(&frame.inside(id, shielded), || poll(cx))
+            let frame = outer.inside(known, self.kind, location, shielded);
+            let mut entered = Entered {
+                region: self,
+                frame: &frame,
+                outer,
+            };
+            let polled = context::enter(&frame, || poll(cx));
+            if known.is_none() && polled.is_pending() {
+                entered.suspend(cx.waker(), shielded);
+            }
+            polled
         })
     }
 
@@ -174,6 +189,56 @@ impl Region {
         let leaving = place.node.flags() & (flag::CANCELLED | flag::ABORTED) != 0;
         if leaving && !is_current(&place.node) {
             place.node.wake();
+        }
+    }
+}
+
+/// A region that is polled for the first time under a frame: keeps the place that
+/// it takes, also when unwinding.
+struct Entered<'a> {
+    region: &'a mut Region,
+    frame: &'a Frame<'a>,
+    outer: &'a Frame<'a>,
+}
+
+impl Entered<'_> {
+    /// Its future is pending: from now on it can be found.
+    fn suspend(&mut self, waker: &Waker, shielded: bool) {
+        let own_waker = !self.outer.waker.will_wake(waker);
+        if !self.region.kind.holds() && !own_waker && self.frame.opened().is_none() {
+            // A branch counts only for what is open inside it.
+            return;
+        }
+        let id = self.frame.region();
+        self.keep(id);
+        self.region.note_waker(self.outer, waker);
+        if self.outer.in_pass() {
+            self.outer.node.lock().regions().polled(id, shielded);
+            if own_waker {
+                // Cancelled during this poll, before the waker could be found.
+                waker.wake_by_ref();
+            }
+        }
+    }
+
+    fn keep(&mut self, id: RegionId) {
+        if self.region.place.is_some() {
+            return;
+        }
+        self.region.place = Some(Place {
+            node: self.outer.node.clone(),
+            parent: self.outer.region(),
+            id,
+            shielded: self.outer.shielded,
+            noted: None,
+        });
+    }
+}
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        if let Some(id) = self.frame.opened() {
+            self.keep(id);
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::context;
 use crate::exit::Exit;
 use crate::node::{Node, flag};
 use crate::reason::{Cancelled, Reason};
-use crate::region::Region;
+use crate::region::{Polled, Region};
 
 type When<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
@@ -371,7 +371,7 @@ impl Place {
 
     /// Puts `node` below the scope that polls it now, and runs `poll` in a
     /// region of that scope.
-    pub(crate) fn enter<R>(
+    pub(crate) fn enter<R: Polled>(
         &mut self,
         node: &Arc<Node>,
         cx: &mut Context<'_>,
@@ -393,6 +393,11 @@ impl Place {
         }
         self.home = home;
         self.region.enter(cx, false, poll)
+    }
+
+    /// Puts `node` there, and holds its place.
+    pub(crate) fn hold(&mut self, node: &Arc<Node>, cx: &mut Context<'_>) {
+        let _ = self.enter(node, cx, |_| Poll::<()>::Pending);
     }
 
     /// The boundary has ended. Gives the outer scope if that is cancelled: then
