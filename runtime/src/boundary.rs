@@ -214,11 +214,13 @@ impl<T, F: Future<Output = T>> Boundary<F, T> {
 }
 
 impl State {
+    #[inline]
     fn flags(&self) -> u32 {
         self.owner.node.flags_acquire() & LEAVING
     }
 
     /// What is being left may close a region elsewhere during the poll.
+    #[inline]
     fn start(&mut self, cx: &mut Context<'_>) {
         self.started = true;
         if self.flags() != 0 {
@@ -234,20 +236,23 @@ impl State {
     /// Notes the waker with the node, before the last look at what a wake would
     /// tell (invariant 4 of the node). True if it was not noted before: a body
     /// that is ready at once needs none.
+    #[inline]
     fn note(&mut self, cx: &mut Context<'_>) -> bool {
-        let node = &self.owner.node;
-        let waker = Known::of(cx.waker());
-        let new = self.known != waker;
+        let new = self.known != Known::of(cx.waker());
         if new {
-            let deadline = node.register(cx.waker());
-            self.known = waker;
-            self.set_deadline(deadline);
+            self.register(cx.waker());
         }
         if self.owner.node.take_retimed() {
             let deadline = self.owner.node.lock().deadline;
             self.set_deadline(deadline);
         }
         new
+    }
+
+    fn register(&mut self, waker: &Waker) {
+        let deadline = self.owner.node.register(waker);
+        self.known = Known::of(waker);
+        self.set_deadline(deadline);
     }
 
     fn timing(&mut self) -> Pin<&mut Timing> {
@@ -295,7 +300,7 @@ impl State {
         let node = &self.owner.node;
         let leaving = self.flags() != 0;
         if leaving {
-            node.lock().begin_pass();
+            node.begin_pass();
         }
         let body = slot.as_mut().as_pin_mut()?;
         let frame = Frame::of(node, cx.waker());
@@ -318,7 +323,7 @@ impl State {
     /// Ends a pass: whether the body may be dropped where it is.
     fn is_clear(&mut self, cx: &mut Context<'_>) -> bool {
         let aborting = self.flags() & flag::ABORTED != 0;
-        let verdict = self.owner.node.lock().end_pass(aborting);
+        let verdict = self.owner.node.end_pass(aborting);
         match verdict {
             Verdict::Clear => !out_of_budget(&mut self.tries, cx),
             Verdict::Wait => false,
@@ -333,10 +338,11 @@ impl State {
     }
 
     /// Looks at the clock; true if something changed by it.
+    #[inline]
     fn poll_timers(&mut self, running: bool, cx: &mut Context<'_>) -> bool {
         let flags = self.flags();
         if flags == 0 {
-            if self.take_due(|timing| timing.project().deadline, cx) {
+            if self.timing.is_some() && self.take_due(|timing| timing.project().deadline, cx) {
                 self.owner.node.expire(Instant::now());
                 return true;
             }

@@ -125,6 +125,7 @@ impl<'a> Frame<'a> {
     }
 
     /// The region of this frame, if it is open.
+    #[inline]
     pub(crate) fn opened(&self) -> Option<RegionId> {
         self.region.get()
     }
@@ -139,10 +140,8 @@ impl<'a> Frame<'a> {
                     location,
                 } = unopened;
                 let within = outer.region();
-                let mut inner = self.node.lock();
-                inner
-                    .regions()
-                    .open(within, *kind, *location, outer.shielded)
+                self.node
+                    .open_region(within, *kind, *location, outer.shielded)
             }
         };
         self.region.set(Some(id));
@@ -347,6 +346,7 @@ pub(crate) fn outside<R>(f: impl FnOnce() -> R) -> R {
 }
 
 /// The current frame, unless there is none or another task is polled inside it.
+#[inline]
 pub(crate) fn current<R>(f: impl FnOnce(Option<&Frame<'_>>) -> R) -> R {
     let frame = CURRENT.with(|current| current.frame.get());
     if frame.is_null() {
@@ -366,13 +366,13 @@ pub(crate) fn ambient() -> Option<(Arc<Node>, bool)> {
 }
 
 /// Drops what `slot` holds, outside of every scope; a panic is returned.
-pub(crate) fn drop_outside<T>(slot: Pin<&mut Option<T>>) -> Result<(), Panic> {
-    outside(|| {
-        catch(|| {
-            let mut slot = slot;
-            slot.set(None)
-        })
-    })
+#[inline]
+pub(crate) fn drop_outside<T>(mut slot: Pin<&mut Option<T>>) -> Result<(), Panic> {
+    if !std::mem::needs_drop::<T>() {
+        slot.set(None);
+        return Ok(());
+    }
+    outside(|| catch(|| slot.set(None)))
 }
 
 /// A checkpoint; made by [`gate`].

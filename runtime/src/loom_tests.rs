@@ -132,6 +132,29 @@ fn a_child_made_while_the_parent_is_cancelled_is_cancelled_for_its_reason() {
 }
 
 #[test]
+fn a_walk_reaches_children_that_come_and_go_while_it_reads_them() {
+    loom::model(|| {
+        let parent = root();
+        let (first, second) = (child(&parent), child(&parent));
+        let canceller = thread::spawn({
+            let parent = parent.clone();
+            move || {
+                parent.cancel(Reason::Requested);
+            }
+        });
+        // The walk may have read its place already: the next child takes it.
+        first.finish();
+        let third = child(&parent);
+        canceller.join().unwrap();
+        assert!(is_cancelled(&second), "it was there all the while");
+        assert!(is_cancelled(&third), "found by the walk, or born cancelled");
+        second.finish();
+        third.finish();
+        assert_eq!(parent.child_count(), 0);
+    });
+}
+
+#[test]
 fn a_shielded_child_is_reached_by_an_abort_alone() {
     loom::model(|| {
         let parent = root();

@@ -52,7 +52,7 @@ use crate::clock::Moment;
 use crate::reason::Origin;
 use crate::roots;
 use crate::sync::{AtomicPtr, AtomicU32, AtomicUsize, Mutex, MutexGuard, Ordering};
-use crate::table::{Held, RegionId, Table, Verdict};
+use crate::table::{Held, Kind, RegionId, Table, Verdict};
 
 /// Bits of `Node::flags`.
 pub(crate) mod flag {
@@ -91,6 +91,10 @@ pub(crate) mod flag {
     pub(crate) const USED: u32 = 1 << 15;
     /// The node of a task that its group's cancellation does not reach.
     pub(crate) const SHIELDED: u32 = 1 << 16;
+    /// Has, or had, regions: it may have to be left in order. Set under the lock.
+    pub(crate) const REGIONS: u32 = 1 << 17;
+    /// Failures were attached to it. Set under the lock.
+    pub(crate) const FAILURES: u32 = 1 << 18;
 }
 
 /// The place of a node in its parent.
@@ -201,17 +205,6 @@ impl Inner {
     pub(crate) fn held(&self) -> Vec<Held> {
         let rest = self.rest.as_ref();
         rest.map_or_else(Vec::new, |rest| rest.regions.held())
-    }
-
-    pub(crate) fn begin_pass(&mut self) {
-        if let Some(rest) = &mut self.rest {
-            rest.regions.begin_pass();
-        }
-    }
-
-    pub(crate) fn end_pass(&mut self, aborting: bool) -> Verdict {
-        let rest = self.rest.as_mut();
-        rest.map_or(Verdict::Clear, |rest| rest.regions.end_pass(aborting))
     }
 }
 
@@ -419,6 +412,7 @@ impl Node {
     }
 
     /// The flags, together with all that happened before they were set.
+    #[inline]
     pub(crate) fn flags_acquire(&self) -> u32 {
         // Acquire: pairs with the Release in `set`.
         self.pulse.flags.load(Ordering::Acquire)
@@ -431,6 +425,7 @@ impl Node {
     }
 
     /// Takes the hint that the deadline was moved.
+    #[inline]
     pub(crate) fn take_retimed(&self) -> bool {
         self.flags() & flag::RETIMED != 0
             && self.pulse.flags.fetch_and(!flag::RETIMED, Ordering::AcqRel) & flag::RETIMED != 0
@@ -468,6 +463,36 @@ impl Node {
 
     pub(crate) fn set_grace(&self, grace: Duration) {
         self.lock().rest().grace = Some(grace);
+    }
+
+    /// Opens a region of code that this node runs.
+    pub(crate) fn open_region(
+        &self,
+        within: RegionId,
+        kind: Kind,
+        location: Option<&'static Location<'static>>,
+        shielded: bool,
+    ) -> RegionId {
+        let mut inner = self.lock();
+        if self.flags() & flag::REGIONS == 0 {
+            self.set(flag::REGIONS);
+        }
+        inner.regions().open(within, kind, location, shielded)
+    }
+
+    /// A pass begins: a poll of what is being left.
+    pub(crate) fn begin_pass(&self) {
+        if self.flags_acquire() & flag::REGIONS != 0 {
+            self.lock().regions().begin_pass();
+        }
+    }
+
+    /// What the pass has shown.
+    pub(crate) fn end_pass(&self, aborting: bool) -> Verdict {
+        if self.flags_acquire() & flag::REGIONS == 0 {
+            return Verdict::Clear;
+        }
+        self.lock().regions().end_pass(aborting)
     }
 
     /// Runs `f` on the parent, if there is one.

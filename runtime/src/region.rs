@@ -68,6 +68,7 @@ impl Region {
     }
 
     /// The place that it has below `outer`; one that it had elsewhere is given up.
+    #[inline]
     fn stays(&mut self, outer: &Frame<'_>) -> Option<RegionId> {
         let place = self.place.as_ref()?;
         let stays = Arc::ptr_eq(&place.node, outer.node)
@@ -98,6 +99,7 @@ impl Region {
 
     /// The same for code that stands at a known line. The location is for those
     /// who look at it, and not kept here: regions are to be small.
+    #[inline]
     pub(crate) fn enter_at<R: Polled>(
         &mut self,
         location: Option<&'static Location<'static>>,
@@ -105,30 +107,41 @@ impl Region {
         shielded: bool,
         poll: impl FnOnce(&mut Context<'_>) -> R,
     ) -> R {
-        context::current(|outer| {
-            let Some(outer) = outer else {
-                self.close();
-                return poll(cx);
-            };
-            let known = self.stays(outer);
-            if let Some(id) = known {
-                self.note_waker(outer, cx.waker());
-                if outer.in_pass() {
-                    outer.node.lock().regions().polled(id, shielded);
-                }
+        context::current(|outer| self.enter_in(outer, location, cx, shielded, poll))
+    }
+
+    /// The same where the frame outside is known.
+    #[inline]
+    pub(crate) fn enter_in<R: Polled>(
+        &mut self,
+        outer: Option<&Frame<'_>>,
+        location: Option<&'static Location<'static>>,
+        cx: &mut Context<'_>,
+        shielded: bool,
+        poll: impl FnOnce(&mut Context<'_>) -> R,
+    ) -> R {
+        let Some(outer) = outer else {
+            self.close();
+            return poll(cx);
+        };
+        let known = self.stays(outer);
+        if let Some(id) = known {
+            self.note_waker(outer, cx.waker());
+            if outer.in_pass() {
+                outer.node.lock().regions().polled(id, shielded);
             }
-            let frame = outer.inside(known, self.kind, location, shielded);
-            let mut entered = Entered {
-                region: self,
-                frame: &frame,
-                outer,
-            };
-            let polled = context::enter(&frame, || poll(cx));
-            if known.is_none() && polled.is_pending() {
-                entered.suspend(cx.waker(), shielded);
-            }
-            polled
-        })
+        }
+        let frame = outer.inside(known, self.kind, location, shielded);
+        let mut entered = Entered {
+            region: self,
+            frame: &frame,
+            outer,
+        };
+        let polled = context::enter(&frame, || poll(cx));
+        if known.is_none() && polled.is_pending() {
+            entered.suspend(cx.waker(), shielded);
+        }
+        polled
     }
 
     /// A combinator that polls its children with wakers of its own would not
@@ -178,17 +191,23 @@ impl Region {
         self.place.as_ref().map(|place| &place.node)
     }
 
+    #[inline]
     pub(crate) fn close(&mut self) {
-        let Some(place) = self.place.take() else {
-            return;
-        };
-        let waker = place.node.lock().regions().close(place.id);
+        if let Some(place) = self.place.take() {
+            place.give_up();
+        }
+    }
+}
+
+impl Place {
+    fn give_up(self) {
+        let waker = self.node.lock().regions().close(self.id);
         drop(waker);
         // Whoever waits for this region polls it, as a rule, and sees it gone.
         // Closed elsewhere, it has to wake the owner.
-        let leaving = place.node.flags() & (flag::CANCELLED | flag::ABORTED) != 0;
-        if leaving && !is_current(&place.node) {
-            place.node.wake();
+        let leaving = self.node.flags() & (flag::CANCELLED | flag::ABORTED) != 0;
+        if leaving && !is_current(&self.node) {
+            self.node.wake();
         }
     }
 }

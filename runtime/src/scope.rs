@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::boundary::{Boundary, Owner, after};
 use crate::cleanup::parked;
-use crate::context;
+use crate::context::{self, Frame};
 use crate::exit::Exit;
 use crate::node::{Node, flag};
 use crate::reason::{Cancelled, Reason};
@@ -377,22 +377,39 @@ impl Place {
         cx: &mut Context<'_>,
         poll: impl FnOnce(&mut Context<'_>) -> R,
     ) -> R {
-        let home = context::current(|frame| {
-            let home = frame.map(|frame| Home::of(frame.node, frame.shielded));
-            if home != self.home {
+        context::current(|frame| {
+            self.settle(node, frame);
+            self.enter_in(frame, cx, poll)
+        })
+    }
+
+    /// Puts `node` below the scope of `frame`.
+    #[inline]
+    pub(crate) fn settle(&mut self, node: &Arc<Node>, frame: Option<&Frame<'_>>) {
+        let home = frame.map(|frame| Home::of(frame.node, frame.shielded));
+        if home != self.home {
+            if self.home.is_some() {
                 node.detach();
-                if let Some(frame) = frame {
-                    node.attach(frame.node, frame.shielded);
-                }
             }
-            home
-        });
+            if let Some(frame) = frame {
+                node.attach(frame.node, frame.shielded);
+            }
+            self.home = home;
+        }
         if home.is_none() && !self.rooted {
             self.rooted = true;
             node.stand_alone();
         }
-        self.home = home;
-        self.region.enter(cx, false, poll)
+    }
+
+    /// Runs `poll` in a region of the scope of `frame`.
+    pub(crate) fn enter_in<R: Polled>(
+        &mut self,
+        frame: Option<&Frame<'_>>,
+        cx: &mut Context<'_>,
+        poll: impl FnOnce(&mut Context<'_>) -> R,
+    ) -> R {
+        self.region.enter_in(frame, None, cx, false, poll)
     }
 
     /// Puts `node` there, and holds its place.
@@ -462,30 +479,33 @@ impl<F: Future> Future for ScopeRun<'_, F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let node = this.boundary.node().clone();
         if this.place.is_left() {
-            return parked("a scope", node.location());
+            return parked("a scope", this.boundary.node().location());
         }
-        let exit = this.place.enter(&node, cx, |cx| {
-            let polled = this.boundary.as_mut().poll_exit(cx);
-            if polled.is_ready() || !poll_when(this.when, &node, cx) {
-                return polled;
-            }
-            this.boundary.as_mut().poll_exit(cx)
+        let exit = context::current(|frame| {
+            this.place.settle(this.boundary.node(), frame);
+            this.place.enter_in(frame, cx, |cx| {
+                let polled = this.boundary.as_mut().poll_exit(cx);
+                if polled.is_ready() || !poll_when(this.when, this.boundary.node(), cx) {
+                    return polled;
+                }
+                this.boundary.as_mut().poll_exit(cx)
+            })
         });
         let Poll::Ready(exit) = exit else {
             return Poll::Pending;
         };
         *this.when = None;
         let outer = this.place.close();
+        let node = this.boundary.node();
         match exit {
             Exit::Value(value) => {
-                hand_up(&node, outer.as_ref());
+                hand_up(node, outer.as_ref());
                 Poll::Ready(Ok(value))
             }
             Exit::Panicked(panic) => panic.resume(),
             Exit::Left | Exit::Ended if outer.is_some() => {
-                hand_up(&node, outer.as_ref());
+                hand_up(node, outer.as_ref());
                 this.place.leave();
                 Poll::Pending
             }
@@ -505,6 +525,7 @@ fn hand_up(node: &Node, outer: Option<&Arc<Node>>) {
 }
 
 /// Whether `cancel_when` has just cancelled the scope.
+#[inline]
 fn poll_when(when: &mut Option<When<'_>>, node: &Arc<Node>, cx: &mut Context<'_>) -> bool {
     let Some(future) = when else { return false };
     if future.as_mut().poll(cx).is_pending() {

@@ -46,10 +46,15 @@ impl Node {
             }
             at = parent;
         }
-        at.lock().rest().failures.push(failure);
+        let mut inner = at.lock();
+        at.set(flag::FAILURES);
+        inner.rest().failures.push(failure);
     }
 
     pub(crate) fn take_failures(&self) -> Vec<String> {
+        if self.flags_acquire() & flag::FAILURES == 0 {
+            return Vec::new();
+        }
         self.lock().take_failures()
     }
 

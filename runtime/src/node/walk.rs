@@ -8,10 +8,16 @@ use crate::observe::note_cancelled;
 use crate::reason::{Origin, Reason};
 use crate::trace;
 
+/// How many children are looked at before those who wait in them are woken: what was
+/// touched is still in the processor's cache then.
+const AT_ONCE: usize = if cfg!(taskscope_loom) { 1 } else { 128 };
+
 /// What a walk has still to visit, and whom to wake then.
 #[derive(Default)]
-pub(super) struct Found {
-    nodes: Vec<Arc<Node>>,
+struct Found {
+    /// Nodes that have children, and the key of the first one to visit.
+    parents: Vec<(Arc<Node>, usize)>,
+    children: Vec<Arc<Node>>,
     wakers: Vec<Waker>,
 }
 
@@ -44,26 +50,43 @@ impl Node {
         self.walk(&Walk::Abort(self.origin_or_request()));
     }
 
-    /// Visits the nodes below, iteratively: all flags first, then all wakes.
+    /// Visits the nodes below, iteratively. A node's children are read some at a
+    /// time: those that come later have taken over its flags (invariant 3).
     pub(super) fn walk(self: &Arc<Self>, walk: &Walk) -> bool {
         let mut found = Found::default();
         let reached = self.visit(walk, &mut found);
-        while let Some(node) = found.nodes.pop() {
-            node.visit(walk, &mut found);
+        while let Some((parent, from)) = found.parents.pop() {
+            parent.read_children(walk, from, &mut found);
+            while let Some(child) = found.children.pop() {
+                child.visit(walk, &mut found);
+            }
+            found.wakers.drain(..).for_each(Waker::wake);
         }
         found.wakers.into_iter().for_each(Waker::wake);
         reached
     }
 
-    /// Sets the flag, and notes the children and all who have to look at the
-    /// flags (invariants 2 to 5).
-    pub(super) fn visit(&self, walk: &Walk, found: &mut Found) -> bool {
+    /// Notes some of the children that the walk reaches.
+    fn read_children(self: &Arc<Self>, walk: &Walk, from: usize, found: &mut Found) {
+        let inner = self.lock();
+        let Some(rest) = &inner.rest else { return };
+        let (end, next) = (rest.children.capacity(), from + AT_ONCE);
+        let children = (from..next.min(end)).filter_map(|key| rest.children.get(key));
+        let reached = children.filter(|child| walk.passes_shields() || !child.shielded);
+        found
+            .children
+            .extend(reached.map(|child| child.node.clone()));
+        if next < end {
+            drop(inner);
+            found.parents.push((self.clone(), next));
+        }
+    }
+
+    /// Sets the flag, and notes all who have to look at it (invariants 2 to 5), and
+    /// the node itself if it has children.
+    fn visit(self: &Arc<Self>, walk: &Walk, found: &mut Found) -> bool {
         let mut inner = self.lock();
-        let (bits, through_shields) = match walk {
-            Walk::Stop => (flag::STOPPING, false),
-            Walk::Cancel(_) => (flag::CANCELLED, false),
-            Walk::Abort(_) => (flag::CANCELLED | flag::ABORTED, true),
-        };
+        let bits = walk.bits();
         if self.flags() & bits == bits {
             return false;
         }
@@ -71,15 +94,29 @@ impl Node {
             inner.origin.get_or_insert_with(|| origin.clone());
         }
         self.set(bits);
-        let children = inner.children();
-        let reached = children.filter(|child| through_shields || !child.shielded);
-        found.nodes.extend(reached.map(|child| child.node.clone()));
         found.wakers.extend(inner.waker.clone());
         if let Some(rest) = &inner.rest {
             let watchers = rest.watchers.iter().map(|(_, waker)| waker);
             let wakers = rest.regions.wakers().chain(watchers);
             found.wakers.extend(wakers.cloned());
+            if !rest.children.is_empty() {
+                found.parents.push((self.clone(), 0));
+            }
         }
         true
+    }
+}
+
+impl Walk {
+    fn bits(&self) -> u32 {
+        match self {
+            Walk::Stop => flag::STOPPING,
+            Walk::Cancel(_) => flag::CANCELLED,
+            Walk::Abort(_) => flag::CANCELLED | flag::ABORTED,
+        }
+    }
+
+    fn passes_shields(&self) -> bool {
+        matches!(self, Walk::Abort(_))
     }
 }
