@@ -5,13 +5,14 @@
 use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Wake, Waker};
+use std::task::{Context, Wake, Waker};
 
 use loom::thread;
 
 use crate::node::{Duties, Node, flag};
 use crate::reason::Reason;
 use crate::table::{Kind, RegionId};
+use crate::wakeset::WakeSet;
 
 #[derive(Default)]
 struct Wakes(AtomicUsize);
@@ -346,5 +347,32 @@ fn orphans_of_orphans_run_empty_up_to_the_top() {
         task.join().unwrap();
         assert_eq!(top.pending(), 0);
         assert_eq!(top.child_count(), 0);
+    });
+}
+
+#[test]
+fn who_owns_a_set_finds_each_member_that_was_woken_or_is_woken() {
+    loom::model(|| {
+        let set = WakeSet::default();
+        let members = [set.member(0), set.member(1)];
+        let (wakes, waker) = counting();
+        let mut cx = Context::from_waker(&waker);
+        // Each is polled once, and gives its waker away.
+        assert_eq!(set.take(&mut cx).len(), 2);
+        let wakers = members.each_ref().map(|member| {
+            let waker = member.poll(|cx| cx.waker().clone());
+            thread::spawn(move || waker.wake())
+        });
+        let mut found = set.take(&mut cx);
+        if found.len() < 2 {
+            // Whoever is not found yet wakes the owner.
+            wakers.map(|waker| waker.join().unwrap());
+            assert!(count(&wakes) > 0, "the wake was lost");
+            found.extend(set.take(&mut cx));
+        } else {
+            wakers.map(|waker| waker.join().unwrap());
+        }
+        found.sort_unstable();
+        assert_eq!(found, [0, 1]);
     });
 }

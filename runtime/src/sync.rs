@@ -6,7 +6,7 @@ use loom::sync as imp;
 use std::sync as imp;
 
 pub(crate) use imp::MutexGuard;
-pub(crate) use imp::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
+pub(crate) use imp::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 
 /// A mutex that ignores poisoning: every critical section of this crate leaves
 /// its data consistent, and user code never runs inside one.

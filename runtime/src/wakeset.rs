@@ -1,10 +1,9 @@
 //! Which of many futures that one task polls were woken.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Wake, Waker};
 
-use crate::sync::Mutex;
+use crate::sync::{AtomicBool, Mutex, Ordering};
 
 /// The futures that were woken since they were polled last, by index.
 #[derive(Debug, Default)]
@@ -13,9 +12,13 @@ pub(crate) struct WakeSet {
 }
 
 #[derive(Debug, Default)]
-struct Shared {
-    woken: Mutex<Vec<usize>>,
-    owner: Mutex<Option<Waker>>,
+struct Shared(Mutex<Woken>);
+
+#[derive(Debug, Default)]
+struct Woken {
+    indices: Vec<usize>,
+    /// Who takes them.
+    owner: Option<Waker>,
 }
 
 /// The waker of one future of the set.
@@ -43,8 +46,12 @@ impl Wake for Flag {
         if self.queued.swap(true, Ordering::AcqRel) {
             return;
         }
-        self.shared.woken.lock().push(self.index);
-        let owner = self.shared.owner.lock().clone();
+        let mut woken = self.shared.0.lock();
+        // Where some stand already, the owner is awake, or was woken for them.
+        let first = woken.indices.is_empty();
+        woken.indices.push(self.index);
+        let owner = if first { woken.owner.clone() } else { None };
+        drop(woken);
         if let Some(owner) = owner {
             owner.wake();
         }
@@ -60,7 +67,7 @@ impl WakeSet {
             queued,
             shared: self.shared.clone(),
         });
-        self.shared.woken.lock().push(index);
+        self.shared.0.lock().indices.push(index);
         Member {
             waker: Waker::from(flag.clone()),
             flag,
@@ -69,24 +76,23 @@ impl WakeSet {
 
     /// Takes the woken ones; later wakes go to this context's task.
     pub(crate) fn take(&self, cx: &mut Context<'_>) -> Vec<usize> {
-        let mut owner = self.shared.owner.lock();
-        let known = owner
-            .as_ref()
-            .is_some_and(|owner| owner.will_wake(cx.waker()));
-        let former = if known {
+        let mut woken = self.shared.0.lock();
+        let indices = std::mem::take(&mut woken.indices);
+        let known = woken.owner.as_ref();
+        let former = if known.is_some_and(|owner| owner.will_wake(cx.waker())) {
             None
         } else {
-            owner.replace(cx.waker().clone())
+            woken.owner.replace(cx.waker().clone())
         };
-        drop(owner);
+        drop(woken);
         // Dropping a waker may run any code, so it is done outside of the lock.
         drop(former);
-        std::mem::take(&mut *self.shared.woken.lock())
+        indices
     }
 
     /// Gives back those that were taken and not polled.
     pub(crate) fn put_back(&self, indices: impl IntoIterator<Item = usize>) {
-        self.shared.woken.lock().extend(indices);
+        self.shared.0.lock().indices.extend(indices);
     }
 }
 
