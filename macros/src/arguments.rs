@@ -1,6 +1,6 @@
 //! Macros whose arguments are expressions that they evaluate in place.
 
-use proc_macro2::{TokenStream, TokenTree};
+use proc_macro2::{Ident, TokenStream, TokenTree};
 use syn::parse::ParseStream;
 use syn::{Expr, Macro, Path, Token};
 
@@ -98,6 +98,15 @@ pub(crate) fn names(path: &Path) -> Vec<String> {
 /// To be matched with a slice of literals.
 pub(crate) fn strs(names: &[String]) -> Vec<&str> {
     names.iter().map(String::as_str).collect()
+}
+
+/// Whether `name` is among the tokens.
+pub(crate) fn mentions(tokens: &TokenStream, name: &Ident) -> bool {
+    tokens.clone().into_iter().any(|tree| match tree {
+        TokenTree::Ident(ident) => ident == *name,
+        TokenTree::Group(group) => mentions(&group.stream(), name),
+        _ => false,
+    })
 }
 
 /// The arguments of a macro, if they read as expressions.

@@ -136,34 +136,34 @@ impl Cancellable {
 
     fn body(&mut self, sig: &mut Signature, mut block: Option<&mut Block>) {
         if let Some(block) = &mut block {
-            self.check(sig, block);
+            let own = self.check(sig, block);
             if let Some(mut hints) = Hints::in_function(sig, &self.krate) {
                 hints.visit_block_mut(block);
             }
-            self.rewrite(sig, block);
+            self.rewrite(sig, block, own);
         }
         if self.options.send {
             send(sig, block, &self.krate);
         }
     }
 
-    fn rewrite(&mut self, sig: &Signature, block: &mut Block) {
+    fn rewrite(&mut self, sig: &Signature, block: &mut Block, own: Own) {
         if sig.asyncness.is_some() {
             let scope = Scope::new(Kind::Async, output(&sig.output));
-            self.rewriter(scope).visit_top_block(block);
+            self.rewriter(scope, own).visit_top_block(block);
         } else if self.options.blocking {
-            let mut rewriter = self.rewriter(Scope::new(Kind::Blocking, None));
+            let mut rewriter = self.rewriter(Scope::new(Kind::Blocking, None), own);
             rewriter.refusal = Some(Refusal::new(&sig.output));
             rewriter.visit_top_block(block);
         } else {
-            self.expanded_body(sig, &mut block.stmts);
+            self.expanded_body(sig, &mut block.stmts, own);
         }
     }
 
     // A function that another macro has made plain: one expression in it is async.
-    fn expanded_body(&mut self, sig: &Signature, stmts: &mut [Stmt]) {
+    fn expanded_body(&mut self, sig: &Signature, stmts: &mut [Stmt], own: Own) {
         let at = expanded_at(stmts);
-        let mut rewriter = self.rewriter(Scope::new(Kind::Plain, None));
+        let mut rewriter = self.rewriter(Scope::new(Kind::Plain, None), own);
         for (index, stmt) in stmts.iter_mut().enumerate() {
             let future = Some(index) == at;
             match future.then(|| future_in(stmt, sig)).flatten() {
@@ -176,14 +176,17 @@ impl Cancellable {
         }
     }
 
-    fn check(&mut self, sig: &Signature, block: &Block) {
-        Checker::new(&self.krate, &mut self.diag, &self.options, Site::Attribute)
-            .function(sig, block, &self.own);
+    // What is declared around the function, and in it.
+    fn check(&mut self, sig: &Signature, block: &Block) -> Own {
+        let site = Site::Attribute;
+        let mut checker = Checker::new(&self.krate, &mut self.diag, &self.options, site);
+        checker.function(sig, block, &self.own);
+        checker.own
     }
 
-    fn rewriter(&mut self, scope: Scope) -> Rewriter<'_> {
-        let (loops, handed_on) = (self.options.loops, &self.handed_on);
-        Rewriter::new(&self.krate, &mut self.diag, loops, scope).handing_on(handed_on)
+    fn rewriter(&mut self, scope: Scope, own: Own) -> Rewriter<'_> {
+        let (loops, handed_on) = (self.options.loops, self.handed_on.clone());
+        Rewriter::new(&self.krate, &mut self.diag, loops, scope).handing_on(handed_on, own)
     }
 
     // Code of an annotated container, without an attribute of its own, which would

@@ -1,7 +1,7 @@
 //! `task_group!`: a builder chain around an async closure.
 
 use crate::args::{Options, Seen, check_flag, parse_crate, parse_value, skip_value};
-use crate::check::{Checker, Site};
+use crate::check::{Checker, Own, Site};
 use crate::diag::{Diag, Mistake};
 use crate::hint::{Hints, Outer};
 use crate::path::{Crate, mixed};
@@ -50,6 +50,8 @@ const OPTIONS: &[&str] = &[
 struct Group {
     /// Those of the function around it, and its own `crate` and `allow(…)`.
     options: Options,
+    /// What is declared around it.
+    own: Own,
     /// The groups around it.
     outer: Outer,
     error: Option<Type>,
@@ -69,7 +71,8 @@ enum Body {
 impl Group {
     fn parse(&mut self, input: ParseStream, diag: &mut Diag) -> syn::Result<()> {
         self.options = Options::parse_handed_on(input, diag)?;
-        self.outer = Outer::parse(input)?;
+        self.own = Own::parse_handed_on(input)?;
+        self.outer = Outer::parse_handed_on(input)?;
         let mut seen = Seen::default();
         while !is_closure(input) {
             if input.is_empty() {
@@ -137,6 +140,7 @@ impl Group {
             Some(Body::Closure(body)) => {
                 let mut closure = Closure {
                     options: &self.options,
+                    own: self.own,
                     outer: self.outer,
                     krate: &krate,
                     error: &error,
@@ -150,20 +154,22 @@ impl Group {
         quote_spanned!(span=> #path::TaskGroup::<#error>::new() #settings.#run(#body))
     }
 
-    fn check(&self, krate: &Crate, diag: &mut Diag) {
+    fn check(&mut self, krate: &Crate, diag: &mut Diag) {
         let mut checker = Checker::new(krate, diag, &self.options, Site::Group);
+        checker.own = mem::take(&mut self.own);
         for (_, value) in &self.settings {
             checker.expr(value, None);
         }
         if let Some(Body::Closure(body)) = &self.body {
             checker.expr(&body.body, body.inputs.first());
         }
+        self.own = checker.own;
     }
 
     fn settings(&mut self, krate: &Crate, diag: &mut Diag) -> TokenStream {
         let scope = Scope::new(Kind::Async, None);
         let mut rewriter = Rewriter::new(krate, diag, self.options.loops, scope)
-            .handing_on(&self.options.handed_on());
+            .handing_on(self.options.handed_on(), self.own.clone());
         let mut tokens = TokenStream::new();
         for (name, value) in &mut self.settings {
             rewriter.visit_expr_mut(value);
@@ -208,6 +214,7 @@ fn complete_closure(input: ParseStream) -> syn::Result<ExprClosure> {
 /// What a group's body is made with.
 struct Closure<'a> {
     options: &'a Options,
+    own: Own,
     outer: Outer,
     krate: &'a Crate,
     error: &'a TokenStream,
@@ -229,7 +236,7 @@ impl Closure<'_> {
         let (outer, group) = (mem::take(&mut self.outer), closure.inputs.first());
         Hints::in_group(outer, group, self.krate, self.error).visit_block_mut(&mut block);
         Rewriter::new(self.krate, self.diag, self.options.loops, scope)
-            .handing_on(&self.options.handed_on())
+            .handing_on(self.options.handed_on(), mem::take(&mut self.own))
             .visit_top_block(&mut block);
         *closure.body = Expr::Verbatim(block.into_token_stream());
         closure.asyncness = Some(Token![async](span));

@@ -5,7 +5,7 @@
 //! or by the type of a parameter; that may be of the same name only, so the hint goes
 //! by the type, and says nothing where it is another.
 
-use proc_macro2::{Ident, Span, TokenStream, TokenTree};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::parse::ParseStream;
 use syn::token::Brace;
@@ -16,6 +16,7 @@ use syn::{
     Macro, Pat, PatIdent, ReturnType, Signature, Stmt, Token, Type, braced, parenthesized,
 };
 
+use crate::arguments::mentions;
 use crate::path::{Crate, mixed};
 
 /// The methods of a group and of its permits whose last argument is a future.
@@ -229,7 +230,7 @@ impl VisitMut for Hints<'_> {
 pub(crate) struct Outer(Vec<(Ident, Option<Known>)>);
 
 impl Outer {
-    pub(crate) fn parse(input: ParseStream) -> syn::Result<Self> {
+    pub(crate) fn parse_handed_on(input: ParseStream) -> syn::Result<Self> {
         if !(input.peek(Token![@]) && input.peek2(Brace)) {
             return Ok(Self::default());
         }
@@ -307,14 +308,6 @@ fn name_of(pat: &Pat) -> Option<&Ident> {
         Pat::Type(pat) => name_of(&pat.pat),
         _ => None,
     }
-}
-
-fn mentions(tokens: &TokenStream, name: &Ident) -> bool {
-    tokens.clone().into_iter().any(|tree| match tree {
-        TokenTree::Ident(ident) => ident == *name,
-        TokenTree::Group(group) => mentions(&group.stream(), name),
-        _ => false,
-    })
 }
 
 // `|| { … }` of which only the body says what it returns.

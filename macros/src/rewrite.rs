@@ -6,6 +6,7 @@
 
 use crate::arguments::{arguments, is_transparent, joins_foreign_futures};
 use crate::blocking::Refusal;
+use crate::check::Own;
 use crate::diag::{Diag, Mistake};
 use crate::item::is_marker;
 use crate::path::{Crate, mixed};
@@ -24,8 +25,9 @@ pub(crate) struct Rewriter<'a> {
     pub(crate) scope: Scope,
     /// Every loop gets a checkpoint, not only the marked ones.
     loops: bool,
-    /// What a `task_group!` in the code is to begin with: options of the function.
-    handed_on: TokenStream,
+    /// What a `task_group!` in the code is to begin with: options of the function,
+    /// and names that the user's code declares.
+    handed_on: (TokenStream, Own),
     /// How a loop of the blocking function at hand is left.
     pub(crate) refusal: Option<Refusal>,
     /// How many slots have been named.
@@ -195,21 +197,23 @@ impl<'a> Rewriter<'a> {
             diag,
             scope,
             loops,
-            handed_on: TokenStream::new(),
+            handed_on: Default::default(),
             refusal: None,
             slots: 0,
         }
     }
 
-    pub(crate) fn handing_on(mut self, options: &TokenStream) -> Self {
-        self.handed_on = options.clone();
+    pub(crate) fn handing_on(mut self, options: TokenStream, own: Own) -> Self {
+        self.handed_on = (options, own);
         self
     }
 
-    // From `task_group!(…)` into `task_group!(@(options) …)`: its macro comes later,
-    // and reads the body as the part of this function that it is.
+    // From `task_group!(…)` into `task_group!(@(options) @[names] …)`: its macro comes
+    // later, and reads the body as the part of this function that it is.
     fn hand_on(&self, mac: &mut Macro) {
-        let mut tokens = self.handed_on.clone();
+        let (options, own) = &self.handed_on;
+        let mut tokens = options.clone();
+        tokens.extend(own.handed_on(&mac.tokens));
         tokens.extend(mem::take(&mut mac.tokens));
         mac.tokens = tokens;
     }

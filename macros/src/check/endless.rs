@@ -1,6 +1,6 @@
 //! [blocking]: loops that nothing can end.
 
-use super::{Check, Finding};
+use super::{Check, Finding, Own};
 use crate::arguments::{arguments, is_quiet};
 use crate::item::has_marker;
 use proc_macro2::TokenStream;
@@ -9,9 +9,9 @@ use syn::visit::{self, Visit};
 use syn::{Attribute, Expr, ExprLoop, ExprWhile, Label, Lifetime, Lit, Macro};
 
 /// A `loop` or `while true` that can neither await nor end, and has no checkpoint.
-pub(super) fn check(expr: &Expr, loops: bool) -> Option<(TokenStream, Finding)> {
+pub(super) fn check(expr: &Expr, loops: bool, names: &Own) -> Option<(TokenStream, Finding)> {
     let endless = Endless::of(expr)?;
-    if has_checkpoint(endless.attrs, loops) || endless.has_way_out(loops) {
+    if has_checkpoint(endless.attrs, loops) || endless.has_way_out(loops, names) {
         return None;
     }
     let help = if has_marker(endless.attrs, "no_checkpoint") {
@@ -19,11 +19,15 @@ pub(super) fn check(expr: &Expr, loops: bool) -> Option<(TokenStream, Finding)> 
     } else {
         "write `#[checkpoint]` above it: then each iteration can be cancelled and lets others run"
     };
+    let mut help = help.to_owned();
+    if Calls::any_in(endless.body) {
+        help += "\n  = help: if a function in it never returns, no macro can see that: switch this check off";
+    }
     let finding = Finding {
         check: Check::Blocking,
         what: format!("this `{}` can never be cancelled", endless.keyword),
         why: "there is no await, `break`, `return` or `?` in it, so that it never stops nor waits",
-        help: help.to_owned(),
+        help,
     };
     Some((endless.keyword, finding))
 }
@@ -71,12 +75,13 @@ impl<'e> Endless<'e> {
         }
     }
 
-    fn has_way_out(&self, loops: bool) -> bool {
+    fn has_way_out(&self, loops: bool, names: &Own) -> bool {
         let mut ways = WaysOut {
             own: self.label.map(|label| &label.name),
             inner: Vec::new(),
             depth: 0,
             loops,
+            names,
             found: false,
         };
         ways.visit_block(self.body);
@@ -101,6 +106,8 @@ struct WaysOut<'e> {
     /// How many loops further in.
     depth: usize,
     loops: bool,
+    /// What is declared around the loop.
+    names: &'e Own,
     found: bool,
 }
 
@@ -117,7 +124,8 @@ impl<'e> WaysOut<'e> {
 
     fn visit_inner_loop(&mut self, attrs: &[Attribute], label: Option<&'e Label>, expr: &'e Expr) {
         // One that has no way out either is reported itself, and enough.
-        let stays = Endless::of(expr).is_some_and(|inner| !inner.has_way_out(self.loops));
+        let stays =
+            Endless::of(expr).is_some_and(|inner| !inner.has_way_out(self.loops, self.names));
         self.found |= stays || has_checkpoint(attrs, self.loops);
         if !self.found {
             self.visit_inner(label, true, expr);
@@ -162,7 +170,7 @@ impl<'ast> Visit<'ast> for WaysOut<'ast> {
             Expr::While(inner) => self.visit_inner_loop(&inner.attrs, inner.label.as_ref(), expr),
             Expr::ForLoop(inner) => self.visit_inner_loop(&inner.attrs, inner.label.as_ref(), expr),
             Expr::Block(block) => self.visit_inner(block.label.as_ref(), false, expr),
-            Expr::Call(call) if diverges(&call.func) => self.found = true,
+            Expr::Call(call) if diverges(&call.func, self.names) => self.found = true,
             // Code of their own, which runs elsewhere.
             Expr::Async(_) | Expr::Closure(_) | Expr::Const(_) => {}
             _ => visit::visit_expr(self, expr),
@@ -181,6 +189,7 @@ impl<'ast> Visit<'ast> for WaysOut<'ast> {
                 inner: Vec::new(),
                 depth: self.depth,
                 loops: self.loops,
+                names: self.names,
                 found: false,
             };
             inside.visit_expr(arg);
@@ -192,6 +201,27 @@ impl<'ast> Visit<'ast> for WaysOut<'ast> {
     fn visit_attribute(&mut self, _: &'ast Attribute) {}
 }
 
+/// Whether a function is called, which might not return.
+struct Calls(bool);
+
+impl Calls {
+    fn any_in(body: &syn::Block) -> bool {
+        let mut calls = Self(false);
+        calls.visit_block(body);
+        calls.0
+    }
+}
+
+impl<'ast> Visit<'ast> for Calls {
+    fn visit_expr_call(&mut self, _: &'ast syn::ExprCall) {
+        self.0 = true;
+    }
+
+    fn visit_expr_async(&mut self, _: &'ast syn::ExprAsync) {}
+    fn visit_expr_closure(&mut self, _: &'ast syn::ExprClosure) {}
+    fn visit_item(&mut self, _: &'ast syn::Item) {}
+}
+
 /// Functions of the standard library that do not return.
 const DIVERGING: &[&str] = &[
     "exit",
@@ -201,10 +231,11 @@ const DIVERGING: &[&str] = &[
     "unreachable_unchecked",
 ];
 
-fn diverges(func: &Expr) -> bool {
+fn diverges(func: &Expr, names: &Own) -> bool {
     let Expr::Path(func) = func else {
         return false;
     };
+    let is_own = |name| names.is_endless(name);
     let last = func.path.segments.last();
-    last.is_some_and(|last| DIVERGING.iter().any(|name| last.ident == name))
+    last.is_some_and(|last| DIVERGING.iter().any(|name| last.ident == name) || is_own(&last.ident))
 }

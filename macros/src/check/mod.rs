@@ -58,7 +58,7 @@ pub(crate) struct Checker<'a> {
     /// What the group at hand is called, if there is one.
     group: Option<String>,
     /// What is declared around the code at hand, and in it.
-    own: Own,
+    pub(crate) own: Own,
     /// In a plain function or closure.
     plain: bool,
 }
@@ -201,7 +201,7 @@ impl<'a> Checker<'a> {
 
     fn check_loop(&mut self, expr: &Expr, attrs: &[Attribute]) {
         marker::check_loop(attrs, self.diag);
-        if let Some((at, finding)) = endless::check(expr, self.loops) {
+        if let Some((at, finding)) = endless::check(expr, self.loops, &self.own) {
             self.report(at, &finding);
         }
     }

@@ -2,9 +2,14 @@
 //! whatever else goes by them.
 
 use super::CRATES;
+use crate::arguments::mentions;
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote};
 use std::collections::HashSet;
+use syn::ext::IdentExt;
+use syn::parse::ParseStream;
 use syn::visit::{self, Visit};
-use syn::{Ident, Item, PatIdent, UseTree};
+use syn::{Ident, Item, PatIdent, ReturnType, Signature, Token, Type, UseTree, bracketed};
 
 /// What is declared around the code at hand, and in it.
 #[derive(Clone, Default)]
@@ -13,6 +18,8 @@ pub(crate) struct Own {
     items: HashSet<String>,
     /// Functions and locals.
     values: HashSet<String>,
+    /// Functions that do not return.
+    endless: HashSet<String>,
 }
 
 impl Own {
@@ -24,6 +31,53 @@ impl Own {
     /// Whether a bare `name` is called from the user's own code.
     pub(super) fn has_value(&self, name: &str) -> bool {
         self.values.contains(name)
+    }
+
+    /// Whether a bare `name` is a function that does not return.
+    pub(super) fn is_endless(&self, name: &Ident) -> bool {
+        !self.endless.is_empty() && self.endless.contains(&name.to_string())
+    }
+
+    /// Those of the names that `tokens` mention, for a macro that is expanded later;
+    /// nothing if there are none.
+    pub(crate) fn handed_on(&self, tokens: &TokenStream) -> TokenStream {
+        let kinds = [&self.items, &self.values, &self.endless].map(|names| {
+            let named = names.iter().map(|name| format_ident!("{name}"));
+            let mut named: Vec<_> = named.filter(|name| mentions(tokens, name)).collect();
+            named.sort();
+            named
+        });
+        if kinds.iter().all(Vec::is_empty) {
+            return TokenStream::new();
+        }
+        let [items, values, endless] = kinds;
+        quote!(@[#(#items)*; #(#values)*; #(#endless)*])
+    }
+
+    /// What `handed_on` has written.
+    pub(crate) fn parse_handed_on(input: ParseStream) -> syn::Result<Self> {
+        let mut own = Self::default();
+        if !(input.peek(Token![@]) && input.peek2(syn::token::Bracket)) {
+            return Ok(own);
+        }
+        input.parse::<Token![@]>()?;
+        let names;
+        bracketed!(names in input);
+        for kind in [&mut own.items, &mut own.values, &mut own.endless] {
+            while names.peek(Ident::peek_any) {
+                kind.insert(names.call(Ident::parse_any)?.to_string());
+            }
+            names.parse::<Option<Token![;]>>()?;
+        }
+        Ok(own)
+    }
+
+    fn add_function(&mut self, sig: &Signature) {
+        let name = sig.ident.to_string();
+        if matches!(&sig.output, ReturnType::Type(_, ty) if matches!(**ty, Type::Never(_))) {
+            self.endless.insert(name.clone());
+        }
+        self.values.insert(name);
     }
 
     fn add_import(&mut self, tree: &UseTree) {
@@ -58,10 +112,7 @@ impl Own {
 impl<'ast> Visit<'ast> for Own {
     fn visit_item(&mut self, item: &'ast Item) {
         let name = match item {
-            Item::Fn(item) => {
-                self.values.insert(item.sig.ident.to_string());
-                return;
-            }
+            Item::Fn(item) => return self.add_function(&item.sig),
             Item::Use(item) => return self.add_import(&item.tree),
             Item::Mod(item) => &item.ident,
             Item::Struct(item) => &item.ident,

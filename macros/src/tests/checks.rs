@@ -416,6 +416,60 @@ fn groups_are_handed_the_options() {
 }
 
 #[test]
+fn groups_are_handed_the_names_that_they_use() {
+    let expansion = attribute(
+        "",
+        "mod m {
+            mod task {} mod unused {} struct r#type; fn spawn() {} fn timeout() -> ! {}
+            async fn f(x: u32) {
+                task_group!(|g| { task::spawn(r#type, spawn(x)); timeout(d, &mut g); Ok(()) }).await
+            }
+        }",
+    );
+    let handed_on = "task_group!(@[r#type task; spawn timeout x; timeout] |g|";
+    assert!(short(&expansion).contains(&short(handed_on)), "{expansion}");
+
+    let expansion = group(
+        "@[r#type task; spawn timeout x; timeout] |g| {
+            task::spawn(spawn());
+            timeout(d, &mut x);
+            loop { timeout(); }
+            task_group!(|h| Ok(task::spawn())).await
+        }",
+    );
+    assert_eq!(findings(&expansion), [""; 0], "{expansion}");
+    let nested = short("task_group!(@[task; spawn; ] |h| Ok(task::spawn()))");
+    assert!(short(&expansion).contains(&nested), "{expansion}");
+}
+
+#[test]
+fn groups_are_handed_the_groups_that_they_use() {
+    let body =
+        "{ let a = g.clone(); task_group!(|b| { a.spawn(async { f()?; Ok(()) }); Ok(()) }).await }";
+    let expansion = attribute("", &format!("async fn f(g: &Group<'_, E>) {body}"));
+    let handed_on = "@{a: Group(Group<'_, E>)} |b| { a.spawn(";
+    assert!(short(&expansion).contains(&short(handed_on)), "{expansion}");
+
+    let expansion = group(
+        "@(loops) @{a: Group(Group<'_, E>), c: Error(E)} |b| {
+        a.spawn(async { f()?; Ok(()) });
+        c.spawn(async { f()?; Ok(()) });
+        task_group!(|c| { a.run(); c.run(b) })
+    }",
+    );
+    for text in [
+        "a.spawn(P::HintOf::<Group<'_, E>>::here().task(async {",
+        "c.spawn(P::hint::<E, _, _>(async {",
+        "@(loops) @{a: Group(Group<'_, E>), c: Error(E), b: Error(::taskscope::BoxError)} |c|",
+    ] {
+        assert!(
+            short(&expansion).contains(&short(text)),
+            "{text}: {expansion}"
+        );
+    }
+}
+
+#[test]
 fn a_group_given_as_an_argument_is_named() {
     let item = "async fn f(n: u32, tasks: &Group<'_, Error>) { tokio::spawn(work()); }";
     let found = findings(&attribute("", item));

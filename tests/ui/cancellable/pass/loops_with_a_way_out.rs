@@ -123,6 +123,30 @@ async fn conditions(mut numbers: Vec<u32>) -> usize {
     numbers.len()
 }
 
+#[cancellable]
+mod with_functions_that_do_not_return {
+    fn stop() -> ! {
+        std::process::exit(1)
+    }
+
+    pub async fn function(mut n: u32) {
+        fn stop_here() -> ! {
+            std::process::exit(2)
+        }
+        loop {
+            n += 1;
+            if n == 7 {
+                loop {
+                    stop_here();
+                }
+            }
+            if n > 9 {
+                stop();
+            }
+        }
+    }
+}
+
 fn main() {
     fn is_future<F: Future>(_: F) {}
     is_future(awaits());
@@ -136,4 +160,5 @@ fn main() {
     is_future(marked_inside(Vec::new()));
     is_future(all_marked(1));
     is_future(conditions(Vec::new()));
+    is_future(with_functions_that_do_not_return::function(1));
 }
