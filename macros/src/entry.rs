@@ -339,7 +339,7 @@ impl Entry {
             if !is_marker(attr, own) {
                 return true;
             }
-            let other = attr.path().to_token_stream().to_string().replace(' ', "");
+            let other = crate::text::text(attr.path());
             let mistake = Mistake {
                 what: &format!("`#[{other}]` beside `#[taskscope::{own}]`"),
                 why: "each of the two makes the function an entry point, which it is once",

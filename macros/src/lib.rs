@@ -21,6 +21,7 @@ mod rewrite;
 mod send;
 #[cfg(test)]
 mod tests;
+mod text;
 
 use proc_macro::TokenStream;
 

@@ -1,6 +1,7 @@
 //! [blocking]: calls that hold up the thread.
 
-use super::{CRATES, Call, Check, Finding, short};
+use super::{CRATES, Call, Check, Finding};
+use crate::text::short;
 use syn::{Expr, ExprMethodCall};
 
 const WHY: &str = "no other task runs on this thread meanwhile, and no cancellation arrives";

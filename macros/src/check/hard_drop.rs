@@ -1,7 +1,8 @@
 //! [`hard_drop`]: futures that are dropped in the middle, without their cleanup.
 
-use super::{Call, Check, Finding, short, text};
+use super::{Call, Check, Finding};
 use crate::arguments::{names, strs};
+use crate::text::{short, text};
 use proc_macro2::{Spacing, TokenStream, TokenTree};
 use syn::{Expr, ExprMethodCall, Macro};
 

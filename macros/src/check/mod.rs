@@ -23,6 +23,7 @@ use crate::arguments::{arguments, is_transparent, names, strs};
 use crate::diag::{Diag, Mistake};
 use crate::path::Crate;
 use crate::race;
+use crate::text::{short, text};
 use quote::ToTokens;
 use std::mem;
 use syn::punctuated::Punctuated;
@@ -422,25 +423,5 @@ fn is_group(ty: &Type) -> bool {
             last.is_some_and(|last| last.ident == "Group" || last.ident == "LocalGroup")
         }
         _ => false,
-    }
-}
-
-/// What the user wrote, in one line. Tokens do not remember the spaces between them.
-fn text(tokens: &impl ToTokens) -> String {
-    let text = tokens.to_token_stream().to_string();
-    let text = text
-        .replace(" :: ", "::")
-        .replace("& mut ", "&mut ")
-        .replace("| |", "||");
-    text.trim_start_matches(":: ").to_owned()
-}
-
-/// What the user wrote, if it is short enough to be repeated in a message.
-fn short(tokens: &impl ToTokens) -> String {
-    let text = text(tokens);
-    if text.len() > 40 || text.contains('\n') {
-        "…".to_owned()
-    } else {
-        text
     }
 }
