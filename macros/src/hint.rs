@@ -9,13 +9,15 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::parse::ParseStream;
 use syn::token::Brace;
-use syn::visit::{self, Visit};
 use syn::visit_mut::{self, VisitMut};
 use syn::{
     Arm, Block, Expr, ExprClosure, ExprForLoop, ExprIf, ExprMethodCall, ExprWhile, FnArg, Local,
-    Macro, Pat, PatIdent, ReturnType, Signature, Stmt, Token, Type, braced, parenthesized,
+    Macro, Pat, PatIdent, Signature, Token, Type, braced, parenthesized,
 };
 
+mod open;
+
+use self::open::{is_open, is_open_work, tail};
 use crate::arguments::mentions;
 use crate::path::{Crate, mixed};
 
@@ -120,7 +122,7 @@ impl<'a> Hints<'a> {
     fn hint(&self, call: &ExprMethodCall) -> Option<Expr> {
         let known = self.group(&call.receiver)?;
         let argument = call.args.last()?;
-        let (free, method) = match argument {
+        let (free, method) = match tail(argument) {
             Expr::Async(future)
                 if SPAWNS.iter().any(|name| call.method == name) && is_open(&future.block) =>
             {
@@ -307,70 +309,5 @@ fn name_of(pat: &Pat) -> Option<&Ident> {
         Pat::Ident(pat) if pat.subpat.is_none() => Some(&pat.ident),
         Pat::Type(pat) => name_of(&pat.pat),
         _ => None,
-    }
-}
-
-// `|| { … }` of which only the body says what it returns.
-fn is_open_work(work: &ExprClosure) -> bool {
-    let Expr::Block(body) = &*work.body else {
-        return false;
-    };
-    let says_nothing = matches!(work.output, ReturnType::Default) && work.inputs.is_empty();
-    says_nothing && is_open(&body.block)
-}
-
-/// Whether a block has a `?` in it, ends with a bare `Ok(…)`, and no `return` in it
-/// says which error it has.
-fn is_open(block: &Block) -> bool {
-    let Some(Stmt::Expr(Expr::Call(tail), None)) = block.stmts.last() else {
-        return false;
-    };
-    let Expr::Path(func) = &*tail.func else {
-        return false;
-    };
-    let segments = &func.path.segments;
-    let ok = segments.last().is_some_and(|last| last.ident == "Ok");
-    let bare = segments.iter().all(|segment| segment.arguments.is_none());
-    let mut exits = Exits::default();
-    exits.visit_block(block);
-    ok && bare && exits.question && !exits.typed
-}
-
-/// What ends the block itself.
-#[derive(Default)]
-struct Exits {
-    question: bool,
-    /// A `return` whose value may have an error type of its own.
-    typed: bool,
-}
-
-impl<'ast> Visit<'ast> for Exits {
-    fn visit_expr_try(&mut self, expr: &'ast syn::ExprTry) {
-        self.question = true;
-        visit::visit_expr_try(self, expr);
-    }
-
-    fn visit_expr_return(&mut self, expr: &'ast syn::ExprReturn) {
-        self.typed |= !expr.expr.as_deref().is_some_and(says_no_error);
-        visit::visit_expr_return(self, expr);
-    }
-
-    fn visit_expr_async(&mut self, _: &'ast syn::ExprAsync) {}
-    fn visit_expr_closure(&mut self, _: &'ast syn::ExprClosure) {}
-    fn visit_item(&mut self, _: &'ast syn::Item) {}
-}
-
-// `Ok(…)`, and `Err(….into())`.
-fn says_no_error(value: &Expr) -> bool {
-    let Expr::Call(call) = value else {
-        return false;
-    };
-    let Expr::Path(func) = &*call.func else {
-        return false;
-    };
-    match call.args.first() {
-        _ if func.path.is_ident("Ok") => true,
-        Some(Expr::MethodCall(into)) => func.path.is_ident("Err") && into.method == "into",
-        _ => false,
     }
 }

@@ -3,7 +3,9 @@
 use std::io;
 use std::num::ParseIntError;
 
-use taskscope::{BoxError, Group, LocalGroup, Permit, TaskError, Value, cancellable, task_group};
+use taskscope::{
+    BoxError, Group, LocalGroup, Permit, TaskError, Value, cancellable, race, task_group,
+};
 use taskscope_tests::{both, paused_once};
 use tokio::task::yield_now;
 
@@ -31,6 +33,21 @@ async fn every_way_to_spawn() -> Result<u32, BoxError> {
             }
             let n = number(&text).await?;
             Ok(n)
+        }));
+        let text = String::from("3");
+        tasks.push(g.spawn({
+            let text = text.clone();
+            async move {
+                let n = number(&text).await? - 3;
+                Ok(n)
+            }
+        }));
+        tasks.push(g.spawn_blocking({
+            let text = text.clone();
+            move || {
+                let n = text.parse::<u32>()? - 3;
+                Ok(n)
+            }
         }));
         tasks.push(g.spawn_shielded(async {
             let n = number("4").await?;
@@ -109,6 +126,56 @@ async fn in_loops_and_nested_groups() -> Result<usize, BoxError> {
     })
     .await?;
     Ok(count)
+}
+
+/// Without a `?` there is no error at all, and in a macro it is one, too.
+#[cancellable]
+async fn no_question_mark_in_sight() -> Result<u32, BoxError> {
+    let n = task_group!(|g| {
+        let none = g.spawn(async {
+            yield_now().await;
+            println!("no error");
+            Ok(1)
+        });
+        let hidden = g.spawn(async {
+            let n = race! {
+                n = number("2") => n?,
+                () = std::future::pending() => 0,
+            };
+            Ok(n)
+        });
+        Ok(none.await? + hidden.await?)
+    });
+    Ok(n.await?)
+}
+
+/// A macro may return an error of its own.
+#[cancellable]
+async fn macros_that_return() -> Result<u32, BoxError> {
+    macro_rules! positive {
+        ($n:expr) => {
+            if $n == 0 {
+                return Err(io::Error::other("zero"));
+            }
+        };
+    }
+    let n = task_group!(|g| {
+        let of_anyhow = g.spawn(async {
+            let n = number("3").await?;
+            anyhow::ensure!(n > 0, "zero");
+            if n > 5 {
+                anyhow::bail!("much");
+            }
+            Ok(n)
+        });
+        let own = g.spawn(async {
+            let n = 4;
+            positive!(n);
+            Ok(n)
+        });
+        Ok(of_anyhow.await? + own.await?)
+    });
+    Ok(n.await?)
 }
 
 /// The error that a `return` names stays the block's own.
@@ -430,6 +497,8 @@ fn all_of_them_run() {
     both(|| async {
         assert_eq!(every_way_to_spawn().await.unwrap(), 42);
         assert!(in_loops_and_nested_groups().await.unwrap() >= 7);
+        assert_eq!(no_question_mark_in_sight().await.unwrap(), 3);
+        assert_eq!(macros_that_return().await.unwrap(), 7);
         assert_eq!(a_return_names_the_error().await.unwrap(), 1);
         assert_eq!(a_name_means_something_else().await, 3);
         assert_eq!(with_an_own_error("2").await.unwrap(), 7);
