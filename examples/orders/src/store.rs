@@ -312,7 +312,7 @@ struct Unit {
 }
 
 impl Unit {
-    /// Not `query.execute(…)`: the type of that future is too much for rustc where a task must be `Send`.
+    /// Not `RawSql::execute`: rustc takes its future for not `Send`, in plain async functions as well.
     fn run<'a, Q: Execute<'a, Sqlite> + 'a>(&'a mut self, query: Q) -> Running<'a> {
         self.connection.execute(query)
     }
