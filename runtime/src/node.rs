@@ -95,6 +95,8 @@ pub(crate) mod flag {
     pub(crate) const REGIONS: u32 = 1 << 17;
     /// Failures were attached to it. Set under the lock.
     pub(crate) const FAILURES: u32 = 1 << 18;
+    /// Has, or had, orphans below it. Set under the lock.
+    pub(crate) const ADOPTED: u32 = 1 << 19;
 }
 
 /// The place of a node in its parent.

@@ -115,10 +115,11 @@ impl Node {
     }
 
     pub(super) fn orphans(&self) -> Vec<Arc<Node>> {
-        let inner = self.lock();
-        if inner.pending == 0 {
+        // Asked at each poll of a group that waits for its tasks: there may be many.
+        if self.flags_acquire() & flag::ADOPTED == 0 {
             return Vec::new();
         }
+        let inner = self.lock();
         let children: Vec<_> = inner.children().map(|child| child.node.clone()).collect();
         drop(inner);
         children
@@ -173,6 +174,7 @@ impl Node {
         if let Some(parent) = &parent {
             let mut above = parent.lock();
             parent.use_locked();
+            parent.set(flag::ADOPTED);
             above.pending += 1;
         }
         let mut inner = self.lock();
