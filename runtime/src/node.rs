@@ -156,7 +156,12 @@ impl Inner {
     /// Its name; that of a future's type without what the compiler adds to it.
     pub(crate) fn name(&self) -> Cow<'static, str> {
         match self.name.clone() {
-            Cow::Borrowed(name) => Cow::Borrowed(name.trim_end_matches("::{{closure}}")),
+            Cow::Borrowed(mut name) => {
+                while let Some(outer) = name.strip_suffix("::{{closure}}") {
+                    name = outer;
+                }
+                Cow::Borrowed(name)
+            }
             owned => owned,
         }
     }

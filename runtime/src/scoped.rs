@@ -92,14 +92,15 @@ impl<C> Queue<C> {
 /// The children that a group polls itself, owned by its future.
 pub(crate) struct Children<C> {
     slots: Slab<(C, Member)>,
-    set: WakeSet,
+    /// Made for the first one: most groups have none.
+    set: Option<WakeSet>,
 }
 
 impl<C: Future<Output = ()> + Unpin> Children<C> {
     pub(crate) fn new() -> Self {
         Children {
             slots: Slab::new(),
-            set: WakeSet::default(),
+            set: None,
         }
     }
 
@@ -110,13 +111,13 @@ impl<C: Future<Output = ()> + Unpin> Children<C> {
     pub(crate) fn poll(&mut self, queue: &Queue<C>, cx: &mut Context<'_>) {
         for child in queue.take() {
             let entry = self.slots.vacant_entry();
-            let member = self.set.member(entry.key());
+            let member = self.set.get_or_insert_default().member(entry.key());
             entry.insert((child, member));
         }
-        if self.slots.is_empty() {
+        let Some(set) = self.set.as_ref().filter(|_| !self.slots.is_empty()) else {
             return;
-        }
-        for index in self.set.take(cx) {
+        };
+        for index in set.take(cx) {
             self.poll_child(index);
         }
     }

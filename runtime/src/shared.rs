@@ -132,6 +132,9 @@ impl<E: Send + 'static> Shared<E> {
     }
 
     fn hand_up(&self, failures: &[Failure<E>]) {
+        if failures.is_empty() {
+            return;
+        }
         let above = self.node.parent();
         for text in self.report(failures) {
             if let Some((above, _)) = &above {
