@@ -29,40 +29,42 @@ const LEAVING: u32 = flag::CANCELLED | flag::ABORTED;
 #[derive(Debug)]
 pub(crate) struct Owner {
     node: Arc<Node>,
-    /// The node is a task's: it leaves the tree when its group is told.
-    task: bool,
-    ended: bool,
 }
 
 impl Owner {
     pub(crate) fn new(node: Arc<Node>) -> Owner {
-        let ended = false;
-        let task = node.flags() & flag::TASK != 0;
-        Owner { node, task, ended }
+        Owner { node }
     }
 
     pub(crate) fn node(&self) -> &Arc<Node> {
         &self.node
     }
 
+    /// Nobody else closes the node.
+    fn has_ended(&self) -> bool {
+        self.node.flags() & flag::CLOSED != 0
+    }
+
     /// Ends the boundary if nothing is pending.
     fn try_end(&mut self) -> bool {
-        if !self.ended
-            && let Some(noted) = self.node.try_close()
-        {
-            self.ended = true;
-            if !self.task {
-                self.node.detach();
-            }
-            noted.release();
+        if self.has_ended() {
+            return true;
         }
-        self.ended
+        let Some(noted) = self.node.try_close() else {
+            return false;
+        };
+        // A task leaves the tree when its group is told.
+        if self.node.flags() & flag::TASK == 0 {
+            self.node.detach();
+        }
+        noted.release();
+        true
     }
 }
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        if !self.ended {
+        if !self.has_ended() {
             self.node.orphan();
         }
     }

@@ -511,7 +511,7 @@ impl<'env, E: Send + 'static> Group<'env, E> {
             Err(node) => TaskHandle::refused(Core::beside(node), self.shared.refusal()),
             Ok(node) => {
                 let core = Core::beside(node);
-                let (task, handle) = Task::new(&self.shared, core, false, Admission::Open, future);
+                let (task, handle) = Task::new(&self.shared, core, Admission::Open, future);
                 self.shared.scoped.push(erase(Box::pin(task)));
                 self.shared.node.wake();
                 handle
@@ -899,7 +899,7 @@ impl<'env, E: Send + 'static> LocalGroup<'env, E> {
             Err(node) => TaskHandle::refused(Core::beside(node), shared.refusal()),
             Ok(node) => {
                 let core = Core::beside(node);
-                let (task, handle) = Task::new(shared, core, false, Admission::Open, future);
+                let (task, handle) = Task::new(shared, core, Admission::Open, future);
                 self.queue.push(erase_local(Box::pin(task)));
                 shared.node.wake();
                 handle
@@ -961,8 +961,7 @@ impl<E: Send + 'static> Permit<E> {
             Kind::Plain,
             type_name::<F>(),
             Location::caller(),
-            self.place
-                .map(|place| Admission::Holding { _permit: place }),
+            self.place.map(Admission::holding),
             future,
         )
     }
@@ -995,8 +994,7 @@ impl<E: Send + 'static> Permit<E> {
             Kind::Plain,
             name.into(),
             Location::caller(),
-            self.place
-                .map(|place| Admission::Holding { _permit: place }),
+            self.place.map(Admission::holding),
             future,
         )
     }

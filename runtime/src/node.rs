@@ -97,6 +97,8 @@ pub(crate) mod flag {
     pub(crate) const FAILURES: u32 = 1 << 18;
     /// Has, or had, orphans below it. Set under the lock.
     pub(crate) const ADOPTED: u32 = 1 << 19;
+    /// The node of a task that goes only when the others are gone: a service.
+    pub(crate) const BACKGROUND: u32 = 1 << 20;
 }
 
 /// The place of a node in its parent.
@@ -327,7 +329,8 @@ impl Node {
     ) -> Result<Arc<Node>, Arc<Node>> {
         let parent = group.clone();
         let link = Some(Link { parent, shielded });
-        let node: Arc<Node> = Arc::new(Node::new(name, location, flag::TASK, link, payload));
+        let flags = flag::TASK | if background { flag::BACKGROUND } else { 0 };
+        let node: Arc<Node> = Arc::new(Node::new(name, location, flags, link, payload));
         let mut above = group.lock();
         let inherited = group.flags();
         if !group.expect_locked(&mut above, background) {

@@ -241,7 +241,7 @@ impl<E: Send + 'static> Shared<E> {
             return Admission::Open;
         };
         if let Ok(permit) = limit.clone().try_acquire_owned() {
-            return Admission::Holding { _permit: permit };
+            return Admission::holding(permit);
         }
         let limit = limit.clone();
         let mut place: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(async move {
@@ -256,8 +256,8 @@ impl<E: Send + 'static> Shared<E> {
             .as_mut()
             .poll(&mut Context::from_waker(std::task::Waker::noop()))
         {
-            Poll::Ready(permit) => Admission::Holding { _permit: permit },
-            Poll::Pending => Admission::Waiting(place),
+            Poll::Ready(permit) => Admission::holding(permit),
+            Poll::Pending => Admission::waiting(place),
         }
     }
 
@@ -287,7 +287,7 @@ impl<E: Send + 'static> Shared<E> {
         if kind == Kind::Shielded {
             core.node.set(flag::SHIELDED);
         }
-        let (task, handle) = Task::new(self, core, kind == Kind::Service, admission, future);
+        let (task, handle) = Task::new(self, core, admission, future);
         self.runtime.get_or_init(Handle::current).spawn(task);
         handle
     }

@@ -20,20 +20,47 @@ use crate::shared::Shared;
 use crate::stats::{self, Count};
 use crate::trace::TaskSpan;
 
-/// How a task gets its place under the group's limit.
+/// How a task gets its place under the group's limit. Apart where there is a limit:
+/// what every task keeps is to be small.
 pub(crate) enum Admission {
     Open,
+    Limited(Box<Limited>),
+}
+
+/// A place under the group's limit, or the wait for it.
+pub(crate) enum Limited {
     Waiting(Pin<Box<dyn Future<Output = OwnedSemaphorePermit> + Send>>),
     Holding { _permit: OwnedSemaphorePermit },
+}
+
+impl Admission {
+    pub(crate) fn waiting(
+        place: Pin<Box<dyn Future<Output = OwnedSemaphorePermit> + Send>>,
+    ) -> Admission {
+        Admission::Limited(Box::new(Limited::Waiting(place)))
+    }
+
+    pub(crate) fn holding(permit: OwnedSemaphorePermit) -> Admission {
+        Admission::Limited(Box::new(Limited::Holding { _permit: permit }))
+    }
+
+    /// The flag that tells of it.
+    fn flag(&self) -> u32 {
+        match self {
+            Admission::Open => 0,
+            Admission::Limited(limited) => match **limited {
+                Limited::Waiting(_) => flag::QUEUED,
+                Limited::Holding { .. } => flag::PLACED,
+            },
+        }
+    }
 }
 
 /// Tells the group and the handle how the task ended; exactly once.
 struct Ending<T, E: Send + 'static> {
     core: Core<T>,
-    group: Arc<Shared<E>>,
-    /// Goes only when the others are gone: a service.
-    background: bool,
-    told: bool,
+    /// Until they are told.
+    group: Option<Arc<Shared<E>>>,
 }
 
 impl<T, E: Send + 'static> Ending<T, E> {
@@ -59,40 +86,44 @@ impl<T, E: Send + 'static> Ending<T, E> {
     }
 
     fn tell(&mut self, exit: Exit<Result<T, E>>, admission: &mut Admission) {
-        self.told = true;
-        let overran = self.core.node.flags_acquire() & flag::OVERRAN != 0;
+        let Some(group) = self.group.take() else {
+            return;
+        };
+        let node = &self.core.node;
+        let overran = node.flags_acquire() & flag::OVERRAN != 0;
         let outcome = match exit {
             Exit::Value(Ok(value)) => Ok(value),
             Exit::Value(Err(error)) => {
-                self.group
-                    .task_failed(&self.core.node, |cause| self.failure(cause), error);
+                group.task_failed(node, |cause| self.failure(cause), error);
                 Err(TaskError::Failed)
             }
-            Exit::Panicked(panic) => Err(self.panicked(panic)),
-            Exit::Left | Exit::Ended if overran => Err(self.aborted()),
+            Exit::Panicked(panic) => Err(self.panicked(&group, panic)),
+            Exit::Left | Exit::Ended if overran => Err(self.aborted(&group)),
             Exit::Left | Exit::Ended if self.was_cut() => {
-                let node = &self.core.node;
                 let what = format!("the shielded task `{}`", node.name());
-                self.group.node().overran(&what, node.location());
-                Err(self.aborted())
+                group.node().overran(&what, node.location());
+                Err(self.aborted(&group))
             }
             Exit::Left | Exit::Ended => {
                 // A service that is cancelled has done its work.
-                if !self.background {
-                    self.group.was_cut();
+                if !self.is_background() {
+                    group.was_cut();
                 }
-                Err(TaskError::Cancelled(self.core.node.take_cancelled()))
+                Err(TaskError::Cancelled(node.take_cancelled()))
             }
         };
         // The place is free for the next task after a failure has cancelled the
         // group, and before anyone can learn that this task is gone.
-        self.core.node.free_place(self.group.node());
+        node.free_place(group.node());
         *admission = Admission::Open;
         Self::count(&outcome);
         self.core.complete(outcome);
-        self.group
-            .node()
-            .task_gone(&self.core.node, self.background);
+        group.node().task_gone(node, self.is_background());
+    }
+
+    /// Goes only when the others are gone: a service.
+    fn is_background(&self) -> bool {
+        self.core.node.flags() & flag::BACKGROUND != 0
     }
 
     /// It was to run to its end, and had begun.
@@ -101,15 +132,14 @@ impl<T, E: Send + 'static> Ending<T, E> {
         self.core.node.flags_acquire() & CUT == CUT
     }
 
-    fn panicked(&self, panic: Panic) -> TaskError {
+    fn panicked(&self, group: &Shared<E>, panic: Panic) -> TaskError {
         let message = panic.message();
-        self.group
-            .panicked(panic, self.failure(Cause::Panic(message.clone())));
+        group.panicked(panic, self.failure(Cause::Panic(message.clone())));
         TaskError::Panicked(message)
     }
 
-    fn aborted(&self) -> TaskError {
-        self.group.fail(self.failure(Cause::Aborted));
+    fn aborted(&self, group: &Shared<E>) -> TaskError {
+        group.fail(self.failure(Cause::Aborted));
         TaskError::Aborted
     }
 }
@@ -117,14 +147,13 @@ impl<T, E: Send + 'static> Ending<T, E> {
 impl<T, E: Send + 'static> Drop for Ending<T, E> {
     /// The runtime was shut down, or the task never ran.
     fn drop(&mut self) {
-        if !self.told {
-            self.told = true;
-            self.core.node.free_place(self.group.node());
+        if let Some(group) = self.group.take() {
+            self.core.node.free_place(group.node());
             stats::count(Count::Aborted);
             self.core.complete(Err(TaskError::Aborted));
-            self.group
+            group
                 .node()
-                .task_gone(&self.core.node, self.background);
+                .task_gone(&self.core.node, self.is_background());
         }
     }
 }
@@ -173,24 +202,20 @@ where
     pub(crate) fn new(
         group: &Arc<Shared<E>>,
         core: Core<T>,
-        background: bool,
         admission: Admission,
         future: F,
     ) -> (Self, TaskHandle<T>) {
         let node = &core.node;
         stats::spawned();
-        match &admission {
-            Admission::Open => {}
-            Admission::Waiting(_) => drop(node.set(flag::QUEUED)),
-            Admission::Holding { .. } => drop(node.set(flag::PLACED)),
+        let place = admission.flag();
+        if place != 0 {
+            node.set(place);
         }
         let owner = Owner::new(node.clone());
         let span = TaskSpan::new(node, group.node());
         let ending = Ending {
             core: core.clone(),
-            group: group.clone(),
-            background,
-            told: false,
+            group: Some(group.clone()),
         };
         let boundary = Boundary::new(
             owner,
@@ -219,20 +244,22 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let mut this = self.project();
-        if this.ending.told {
+        let Some(group) = &this.ending.group else {
             return Poll::Ready(());
-        }
+        };
         let _entered = this.span.enter();
         if !this.boundary.is_started() {
             let node = &this.ending.core.node;
-            if let Admission::Waiting(place) = this.admission {
+            if let Admission::Limited(limited) = this.admission
+                && let Limited::Waiting(place) = &mut **limited
+            {
                 // Noted before the flag is read (invariant 4 of the node).
                 node.register(cx.waker());
                 if node.flags_acquire() & flag::CANCELLED == 0 {
                     let Poll::Ready(permit) = place.as_mut().poll(cx) else {
                         return Poll::Pending;
                     };
-                    *this.admission = Admission::Holding { _permit: permit };
+                    **limited = Limited::Holding { _permit: permit };
                     node.set(flag::PLACED);
                 }
             }
@@ -240,7 +267,7 @@ where
                 this.boundary.as_mut().discard();
             }
         }
-        this.boundary.node().unstall(this.ending.group.node());
+        this.boundary.node().unstall(group.node());
         let Poll::Ready(exit) = this.boundary.poll_exit(cx) else {
             return Poll::Pending;
         };
