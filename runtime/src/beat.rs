@@ -5,12 +5,12 @@
 //! something, and taken out by a destructor that runs before that storage goes.
 
 use std::ptr;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
 use slab::Slab;
 
 use crate::node::Pulse;
+use crate::sync::{Mutex, lazy_static};
 
 /// Written by its own thread alone; to others a hint.
 #[derive(Debug)]
@@ -76,15 +76,6 @@ impl Beat {
         let polls = self.polls.load(Ordering::Relaxed);
         self.polls.store(polls.wrapping_add(1), Ordering::Relaxed);
     }
-
-    fn look(&self) -> Look {
-        Look {
-            pulse: self.pulse().addr(),
-            may_block: self.mask() == 0,
-            budget: self.budget(),
-            polls: self.polls.load(Ordering::Relaxed),
-        }
-    }
 }
 
 /// What a thread was seen to do. Equal to a later look, it has passed no
@@ -114,7 +105,7 @@ pub(crate) struct Poller {
 }
 
 impl Poller {
-    fn current() -> Poller {
+    pub(crate) fn current() -> Poller {
         let name = std::thread::current().name().unwrap_or("?").to_owned();
         let task = std::fs::read_link("/proc/thread-self").ok();
         Poller {
@@ -133,23 +124,100 @@ impl Poller {
     }
 }
 
-struct Listed {
-    beat: *const Beat,
-    poller: Poller,
-    claimed: Option<Look>,
+/// What can be entered in a [`List`].
+pub(crate) trait Visible {
+    type Look: Copy + PartialEq;
+
+    fn look(&self) -> Self::Look;
 }
 
-// SAFETY: all that is reached through the pointer is atomic, and it is valid for
-// as long as it is listed: `Leave` takes it out first.
-unsafe impl Send for Listed {}
+impl Visible for Beat {
+    type Look = Look;
 
-static LIST: Mutex<Slab<Listed>> = Mutex::new(Slab::new());
-
-fn lock() -> std::sync::MutexGuard<'static, Slab<Listed>> {
-    match LIST.lock() {
-        Ok(list) => list,
-        Err(poisoned) => poisoned.into_inner(),
+    fn look(&self) -> Look {
+        Look {
+            pulse: self.pulse().addr(),
+            may_block: self.mask() == 0,
+            budget: self.budget(),
+            polls: self.polls.load(Ordering::Relaxed),
+        }
     }
+}
+
+/// What threads show of themselves, each in storage of its own.
+///
+/// All that is entered is looked at under the lock, and taken out under it before
+/// its storage goes.
+pub(crate) struct List<T: Visible>(Mutex<Slab<Listed<T>>>);
+
+struct Listed<T: Visible> {
+    shown: *const T,
+    poller: Poller,
+    claimed: Option<T::Look>,
+}
+
+// SAFETY: what the pointer leads to is `Sync`, and it is valid for as long as it
+// is listed, as the caller of `enlist` promised.
+unsafe impl<T: Visible + Sync> Send for Listed<T> where T::Look: Send {}
+
+impl<T: Visible> Listed<T> {
+    fn look(&self) -> T::Look {
+        // SAFETY: listed, so still there; `List` gives it out under its lock alone.
+        unsafe { &*self.shown }.look()
+    }
+}
+
+impl<T: Visible> List<T> {
+    pub(crate) fn new() -> List<T> {
+        List(Mutex::new(Slab::new()))
+    }
+
+    /// Enters something; gives the key to take it out with.
+    ///
+    /// # Safety
+    ///
+    /// `shown` has to stay valid until it was taken out with [`leave`](List::leave).
+    pub(crate) unsafe fn enlist(&self, shown: *const T, poller: Poller) -> usize {
+        self.0.lock().insert(Listed {
+            shown,
+            poller,
+            claimed: None,
+        })
+    }
+
+    pub(crate) fn leave(&self, key: usize) {
+        let left = self.0.lock().try_remove(key);
+        drop(left);
+    }
+
+    /// What all show, each with a key of its own.
+    pub(crate) fn look_at_all(&self) -> Vec<(usize, T::Look)> {
+        let list = self.0.lock();
+        list.iter()
+            .map(|(key, listed)| (key, listed.look()))
+            .collect()
+    }
+
+    /// The thread of this key, if it still does what it was seen to do, and nobody
+    /// has asked for it before: it is to be reported once.
+    pub(crate) fn claim(&self, key: usize, look: T::Look) -> Option<Poller> {
+        let mut list = self.0.lock();
+        let listed = list.get_mut(key)?;
+        if listed.look() != look || listed.claimed == Some(look) {
+            return None;
+        }
+        listed.claimed = Some(look);
+        Some(listed.poller.clone())
+    }
+}
+
+lazy_static! {
+    static ref LIST: List<Beat> = List::new();
+}
+
+/// All threads that poll, or have polled.
+pub(crate) fn list() -> &'static List<Beat> {
+    &LIST
 }
 
 /// Takes the thread out of the list when it ends.
@@ -157,8 +225,7 @@ struct Leave(usize);
 
 impl Drop for Leave {
     fn drop(&mut self) {
-        let left = lock().try_remove(self.0);
-        drop(left);
+        LIST.leave(self.0);
     }
 }
 
@@ -173,34 +240,14 @@ pub(crate) unsafe fn enlist(beat: *const Beat) {
         static LEAVE: std::cell::OnceCell<Leave> = const { std::cell::OnceCell::new() };
     }
 
-    let listed = Listed {
-        beat,
-        poller: Poller::current(),
-        claimed: None,
-    };
+    // The threads of a model share all thread-local storage.
+    if cfg!(taskscope_loom) {
+        return;
+    }
+    let poller = Poller::current();
     // A thread that is ending already has nothing to hide.
     let _ = LEAVE.try_with(|leave| {
-        leave.get_or_init(|| Leave(lock().insert(listed)));
+        // SAFETY: the storage goes after `LEAVE`.
+        leave.get_or_init(|| Leave(unsafe { LIST.enlist(beat, poller) }));
     });
-}
-
-/// What all threads do, each with a key of its own.
-pub(crate) fn look_at_all() -> Vec<(usize, Look)> {
-    let list = lock();
-    // SAFETY: listed, so still there (see `Listed`); the lock keeps it listed.
-    let looks = list
-        .iter()
-        .map(|(key, listed)| (key, unsafe { &*listed.beat }.look()));
-    looks.collect()
-}
-
-/// The thread of this key, if it still does what it was seen to do, and nobody
-/// has asked for it before: it is to be reported once.
-pub(crate) fn claim(key: usize, look: Look) -> Option<Poller> {
-    let mut list = lock();
-    let listed = list.get_mut(key)?;
-    // SAFETY: as in `look_at_all`.
-    let now = unsafe { &*listed.beat }.look();
-    let claimed = listed.claimed.replace(look);
-    (now == look && claimed != Some(look)).then(|| listed.poller.clone())
 }

@@ -241,7 +241,7 @@ impl<F, R> Drop for Blocking<F, R> {
         node.cancel(Reason::Dropped);
         let ended = node.flags_acquire() & flag::CLOSED != 0;
         node.detach();
-        if withdraw(slot) || ended || self.abandon {
+        if withdraw(slot) || ended || self.abandon || !has_begun(node) {
             return;
         }
         let message = format!(
@@ -283,15 +283,22 @@ pub(crate) enum Taken<F> {
 
 /// On the thread: takes the closure, if it is still there.
 pub(crate) fn take<F>(node: &Node, slot: &Slot<F>) -> Taken<F> {
-    let Some(closure) = slot.lock().take() else {
+    let mut slot = slot.lock();
+    let Some(closure) = slot.take() else {
         return Taken::Withdrawn;
     };
     if node.flags_acquire() & (flag::CANCELLED | flag::ABORTED) != 0 {
-        Taken::Refuse(closure)
-    } else {
-        node.set(flag::STARTED);
-        Taken::Run(closure)
+        return Taken::Refuse(closure);
     }
+    // Under the lock: who finds the slot empty sees why.
+    node.set(flag::STARTED);
+    Taken::Run(closure)
+}
+
+/// Whether a closure that could not be withdrawn runs, or has run: the thread may
+/// have refused it.
+pub(crate) fn has_begun(node: &Node) -> bool {
+    node.flags_acquire() & flag::STARTED != 0
 }
 
 /// On the thread: what the closure makes, or a panic of it.

@@ -1,4 +1,4 @@
-//! The protocols of the cancel tree, under every interleaving.
+//! The protocols of the crate, under every interleaving.
 //!
 //! `RUSTFLAGS="--cfg taskscope_loom" cargo test -p taskscope --release --lib loom`
 
@@ -7,10 +7,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Wake, Waker};
 
+use loom::cell::UnsafeCell;
 use loom::thread;
 
+use crate::beat::{List, Poller, Visible};
+use crate::blocking::{self, Slot, Taken};
 use crate::node::{Duties, Node, flag};
 use crate::reason::Reason;
+use crate::roots;
+use crate::sync::Mutex;
 use crate::table::{Kind, RegionId};
 use crate::wakeset::WakeSet;
 
@@ -374,5 +379,257 @@ fn who_owns_a_set_finds_each_member_that_was_woken_or_is_woken() {
         }
         found.sort_unstable();
         assert_eq!(found, [0, 1]);
+    });
+}
+
+#[test]
+fn a_root_that_goes_while_all_are_listed_is_found_whole_or_not_at_all() {
+    let outlived = Arc::new(AtomicUsize::new(0));
+    let seen = outlived.clone();
+    loom::model(move || {
+        let node = root();
+        node.stand_alone();
+        let dropper = thread::spawn(move || {
+            // Loom does not see owners come and go, but it stops at this lock.
+            assert_eq!(node.name(), "root");
+            drop(node);
+        });
+        let found = roots::all();
+        for node in found {
+            assert_eq!(node.name(), "root");
+            // Dropped here, it may be the last.
+            seen.fetch_add(usize::from(Arc::strong_count(&node) == 1), Ordering::SeqCst);
+        }
+        dropper.join().unwrap();
+        assert_eq!(roots::entries(), 0);
+    });
+    assert!(outlived.load(Ordering::SeqCst) > 0);
+}
+
+#[test]
+fn roots_that_come_and_go_at_once_take_out_none_but_themselves() {
+    let enter = || {
+        let node = root();
+        node.stand_alone();
+        node
+    };
+    loom::model(move || {
+        let (first, goes) = (enter(), enter());
+        let other = thread::spawn(move || {
+            drop(goes);
+            enter()
+        });
+        let second = enter();
+        let third = other.join().unwrap();
+        drop(second);
+        let left = roots::all();
+        assert_eq!(left.len(), 2);
+        for node in [first, third] {
+            assert!(left.iter().any(|left| Arc::ptr_eq(left, &node)));
+        }
+        drop(left);
+        assert_eq!(roots::entries(), 0);
+    });
+}
+
+/// Storage of a thread. Loom finds who reads it while it is freed.
+struct Storage(UnsafeCell<Option<u32>>);
+
+// SAFETY: loom checks each access.
+unsafe impl Sync for Storage {}
+
+impl Visible for Storage {
+    type Look = u32;
+
+    fn look(&self) -> u32 {
+        // SAFETY: loom's pointer is valid; whether there is anything is asserted.
+        let seen = self.0.with(|shown| unsafe { *shown });
+        seen.expect("looked at what is gone")
+    }
+}
+
+impl Storage {
+    fn new(shown: u32) -> Arc<Storage> {
+        Arc::new(Storage(UnsafeCell::new(Some(shown))))
+    }
+
+    /// Its thread ends.
+    fn free(&self) {
+        // SAFETY: loom checks that nobody else is there.
+        self.0.with_mut(|shown| unsafe { *shown = None });
+    }
+}
+
+#[test]
+fn a_thread_that_ends_is_not_looked_at_any_more() {
+    loom::model(|| {
+        let list = Arc::new(List::<Storage>::new());
+        let ending = thread::spawn({
+            let list = list.clone();
+            move || {
+                let storage = Storage::new(7);
+                // SAFETY: taken out before it is freed.
+                let key = unsafe { list.enlist(&raw const *storage, Poller::current()) };
+                list.leave(key);
+                storage.free();
+            }
+        });
+        for (key, look) in list.look_at_all() {
+            assert_eq!(look, 7);
+            list.claim(key, look);
+        }
+        ending.join().unwrap();
+        assert!(list.look_at_all().is_empty());
+    });
+}
+
+#[test]
+fn a_key_that_is_used_again_claims_no_other_thread() {
+    loom::model(|| {
+        let list = Arc::new(List::<Storage>::new());
+        let enlist = |storage: &Arc<Storage>| {
+            // SAFETY: `storage` outlives the list.
+            unsafe { list.enlist(&raw const **storage, Poller::current()) }
+        };
+        let (first, second) = (Storage::new(1), Storage::new(2));
+        let key = enlist(&first);
+        let watchdog = thread::spawn({
+            let list = list.clone();
+            move || {
+                let looks = list.look_at_all();
+                let claims = looks
+                    .into_iter()
+                    .map(|(key, look)| (look, list.claim(key, look)));
+                claims.filter(|(_, poller)| poller.is_some()).count()
+            }
+        });
+        list.leave(key);
+        first.free();
+        let key = enlist(&second);
+        let claimed = list.claim(key, 2).is_some();
+        let other = watchdog.join().unwrap();
+        assert!(claimed || other > 0, "nobody reports the second");
+        assert!(list.claim(key, 2).is_none());
+        list.leave(key);
+    });
+}
+
+#[test]
+fn of_two_watchdogs_one_alone_reports() {
+    loom::model(|| {
+        let list = Arc::new(List::<Storage>::new());
+        let storage = Storage::new(7);
+        // SAFETY: taken out before it is freed.
+        let key = unsafe { list.enlist(&raw const *storage, Poller::current()) };
+        let watch = |list: &List<Storage>| {
+            let looks = list.look_at_all();
+            let claims = looks.iter().map(|&(key, look)| list.claim(key, look));
+            claims.flatten().count()
+        };
+        let other = thread::spawn({
+            let list = list.clone();
+            move || watch(&list)
+        });
+        let reports = watch(&list) + other.join().unwrap();
+        assert_eq!(reports, 1);
+        list.leave(key);
+        storage.free();
+    });
+}
+
+/// A closure that is counted when it runs, and when it is dropped.
+#[derive(Default)]
+struct Work {
+    ran: Arc<AtomicUsize>,
+    gone: Arc<AtomicUsize>,
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        self.gone.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// What became of a closure that a thread was to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Ran,
+    Refused,
+    Withdrawn,
+}
+
+/// On the thread: as in `blocking::run`.
+fn take(node: &Node, slot: &Slot<Work>) -> Fate {
+    match blocking::take(node, slot) {
+        Taken::Run(work) => {
+            work.ran.fetch_add(1, Ordering::SeqCst);
+            Fate::Ran
+        }
+        Taken::Refuse(_) => Fate::Refused,
+        Taken::Withdrawn => Fate::Withdrawn,
+    }
+}
+
+/// Lets a thread take the closure while `meanwhile` happens here; gives what was
+/// made of it, and asserts that it was made of it once.
+fn blocking_work<R: 'static>(
+    meanwhile: impl Fn(&Arc<Node>, &Slot<Work>) -> R + Sync + Send + 'static,
+    check: impl Fn(Fate, &Node, R) + Sync + Send + 'static,
+) {
+    loom::model(move || {
+        let node = root();
+        let work = Work::default();
+        let (ran, gone) = (work.ran.clone(), work.gone.clone());
+        let slot = Arc::new(Mutex::new(Some(work)));
+        let thread = thread::spawn({
+            let (node, slot) = (node.clone(), slot.clone());
+            move || take(&node, &slot)
+        });
+        let result = meanwhile(&node, &slot);
+        let fate = thread.join().unwrap();
+        assert_eq!(ran.load(Ordering::SeqCst), usize::from(fate == Fate::Ran));
+        assert_eq!(gone.load(Ordering::SeqCst), 1);
+        check(fate, &node, result);
+    });
+}
+
+#[test]
+fn blocking_work_runs_or_is_withdrawn() {
+    blocking_work(
+        |_, slot| blocking::withdraw(slot),
+        |fate, _, withdrawn| assert_eq!(withdrawn, fate == Fate::Withdrawn, "{fate:?}"),
+    );
+}
+
+#[test]
+fn blocking_work_that_cannot_be_withdrawn_tells_whether_it_runs() {
+    blocking_work(
+        |node, slot| {
+            node.cancel(Reason::Dropped);
+            (!blocking::withdraw(slot)).then(|| blocking::has_begun(node))
+        },
+        |fate, _, begun| match begun {
+            None => assert_eq!(fate, Fate::Withdrawn),
+            Some(begun) => assert_eq!(begun, fate == Fate::Ran, "{fate:?}"),
+        },
+    );
+}
+
+#[test]
+fn blocking_work_cancelled_before_it_starts_never_runs() {
+    loom::model(|| {
+        let (node, slot) = (root(), Arc::new(Mutex::new(Some(Work::default()))));
+        let cancelled = Arc::new(Mutex::new(false));
+        let thread = thread::spawn({
+            let (node, slot, cancelled) = (node.clone(), slot.clone(), cancelled.clone());
+            move || {
+                let before = *cancelled.lock();
+                (before, take(&node, &slot))
+            }
+        });
+        node.cancel(Reason::Requested);
+        *cancelled.lock() = true;
+        let (before, fate) = thread.join().unwrap();
+        assert!(!before || fate == Fate::Refused, "{fate:?}");
     });
 }

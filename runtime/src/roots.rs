@@ -5,25 +5,25 @@
 //! boundary left behind is still found. It is spread over several locks, which
 //! are held for a few instructions each.
 
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Weak};
 
 use slab::Slab;
 
 use crate::node::Node;
-use crate::sync::Mutex;
+use crate::sync::{Mutex, lazy_static};
 
-const SHARDS: usize = 16;
+/// A model has one: where something is allocated must not change its course.
+const SHARDS: usize = if cfg!(taskscope_loom) { 1 } else { 16 };
 
 type Shard = Mutex<Slab<Weak<Node>>>;
 
-fn shards() -> &'static [Shard; SHARDS] {
-    static ALL: OnceLock<[Shard; SHARDS]> = OnceLock::new();
-    ALL.get_or_init(Default::default)
+lazy_static! {
+    static ref ALL: [Shard; SHARDS] = Default::default();
 }
 
 /// By its address: neighbours in memory are rarely made by one thread at once.
 fn shard_of(address: usize) -> &'static Shard {
-    &shards()[(address / size_of::<Node<()>>()) % SHARDS]
+    &ALL[(address / size_of::<Node<()>>()) % SHARDS]
 }
 
 /// Enters a root; gives the key to take it out with.
@@ -40,11 +40,20 @@ pub(crate) fn remove(address: usize, key: usize) {
 }
 
 /// All that are still there.
+///
+/// None is dropped under a lock, though it may be held by nobody else by then:
+/// its drop takes that lock.
 pub(crate) fn all() -> Vec<Arc<Node>> {
     let mut roots = Vec::new();
-    for shard in shards() {
+    for shard in ALL.iter() {
         let shard = shard.lock();
         roots.extend(shard.iter().filter_map(|(_, node)| node.upgrade()));
     }
     roots
+}
+
+/// How many are entered, there or not.
+#[cfg(all(test, taskscope_loom))]
+pub(crate) fn entries() -> usize {
+    ALL.iter().map(|shard| shard.lock().len()).sum()
 }

@@ -8,6 +8,18 @@ use std::sync as imp;
 pub(crate) use imp::MutexGuard;
 pub(crate) use imp::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 
+/// A static made when it is first needed; under loom, anew in each execution.
+#[cfg(not(taskscope_loom))]
+macro_rules! lazy_static {
+    (static ref $name:ident: $type:ty = $value:expr;) => {
+        static $name: std::sync::LazyLock<$type> = std::sync::LazyLock::new(|| $value);
+    };
+}
+#[cfg(not(taskscope_loom))]
+pub(crate) use lazy_static;
+#[cfg(taskscope_loom)]
+pub(crate) use loom::lazy_static;
+
 /// A mutex that ignores poisoning: every critical section of this crate leaves
 /// its data consistent, and user code never runs inside one.
 #[derive(Debug)]

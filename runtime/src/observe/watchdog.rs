@@ -201,7 +201,7 @@ impl Watch {
 
     fn look_at_threads(&mut self) {
         let now = Instant::now();
-        let looks = beat::look_at_all();
+        let looks = beat::list().look_at_all();
         self.threads
             .retain(|key, _| looks.iter().any(|(listed, _)| listed == key));
         for (key, look) in looks {
@@ -282,7 +282,7 @@ fn find(address: usize) -> Option<Arc<Node>> {
 fn report_busy(key: usize, look: Look, stuck: Duration) {
     let found = find(look.pulse);
     // If the thread is still in the same poll, what was found is what it polls.
-    let Some(poller) = beat::claim(key, look) else {
+    let Some(poller) = beat::list().claim(key, look) else {
         return;
     };
     let Some(node) = found else { return };
