@@ -1,9 +1,13 @@
 //! What it costs to spawn tasks and wait for all of them.
 
 use std::future::Future;
+use std::hint::black_box;
 use std::pin::Pin;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
-use taskscope::{BoxError, TaskGroup, Value};
+use taskscope::{BoxError, TaskGroup, Value, stats, tree};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -13,7 +17,7 @@ use crate::family::{Contestant, Family, Peer, Size, timed};
 /// The families of this module.
 #[must_use]
 pub fn families(size: Size) -> Vec<Family> {
-    vec![spawn_join(size), skynet(size), scale(size)]
+    vec![spawn_join(size), observed(size), skynet(size), scale(size)]
 }
 
 fn spawn_join(size: Size) -> Family {
@@ -92,6 +96,35 @@ async fn tracker(count: usize) {
     }
     tracker.close();
     tracker.wait().await;
+}
+
+fn observed(size: Size) -> Family {
+    let many = size.of(1_000_000);
+    Family::timed(
+        Contestant::on_workers("tree, stats at 10 Hz", many, watched_group),
+        vec![Peer::for_information(
+            "observed",
+            Contestant::on_workers("nobody looks", many, |n| timed(n, group(n))),
+        )],
+    )
+}
+
+/// The group, while another thread looks at it ten times per second.
+async fn watched_group(count: usize) -> f64 {
+    const PAUSE: Duration = Duration::from_millis(100);
+    let (running, ended) = mpsc::channel::<()>();
+    let observer = thread::spawn(move || {
+        loop {
+            black_box((tree(), stats()));
+            if ended.recv_timeout(PAUSE) != Err(mpsc::RecvTimeoutError::Timeout) {
+                break;
+            }
+        }
+    });
+    let cost = timed(count, group(count)).await;
+    drop(running);
+    observer.join().expect("the observer does not panic");
+    cost
 }
 
 /// Children of each inner node.

@@ -29,17 +29,31 @@ fn found(check: impl FnOnce() -> Coverage) -> String {
     text.unwrap()
 }
 
+/// The line of this file that ends with this comment.
+#[track_caller]
+fn place(comment: &str) -> String {
+    let source = include_str!("cancel_everywhere.rs");
+    let line = source.lines().position(|line| line.ends_with(comment));
+    format!("tests/tests/cancel_everywhere.rs:{}:", line.unwrap() + 1)
+}
+
 /// Asserts that a message names the line that ends with this comment.
 #[track_caller]
 fn names(text: &str, comment: &str) {
-    let source = include_str!("cancel_everywhere.rs");
-    let line = source.lines().position(|line| line.ends_with(comment));
-    let place = format!("tests/tests/cancel_everywhere.rs:{}:", line.unwrap() + 1);
+    let place = place(comment);
     // The last of them: where the code was left.
     let mut lines = text.lines().rev();
     let named = lines.find(|line| line.contains(" the checkpoint at "));
     assert!(named.unwrap().contains(&place), "not {place}:\n{text}");
     assert!(text.contains("only this one: TASKSCOPE_POINT="), "{text}");
+}
+
+/// Asserts that a message says that it hangs in the line that ends with this comment.
+#[track_caller]
+fn hangs_at(text: &str, comment: &str) {
+    let (_, hangs) = text.split_once("it hangs, and has not ended").unwrap();
+    let last = format!("last checkpoint at {}", place(comment));
+    assert!(hangs.contains(&last), "not {last}:\n{text}");
 }
 
 #[test]
@@ -141,7 +155,7 @@ fn bug_05_a_request_to_stop_is_not_heeded() {
             if jobs.borrow_mut().pop_front().is_none() {
                 return;
             }
-            sleep(MS).await;
+            sleep(MS).await; // asked to stop
             if taskscope::is_stopping() {
                 // Waits for a farewell that nobody sends.
                 Notify::new().notified().await; // bug 5
@@ -160,11 +174,10 @@ fn bug_05_a_request_to_stop_is_not_heeded() {
             .also_stop()
             .check(|| ())
     });
+    names(&text, "// asked to stop");
+    hangs_at(&text, "// bug 5");
     assert!(text.contains("asked to stop at the checkpoint"), "{text}");
-    assert!(
-        text.contains("it hangs, and has not ended after 3600.0s"),
-        "{text}"
-    );
+    assert!(text.contains("has not ended after 3600.0s\n"), "{text}");
     assert!(text.contains("TASKSCOPE_POINT=stop:1 "), "{text}");
 }
 
@@ -240,18 +253,20 @@ fn bug_08_a_cleanup_waits_for_what_never_comes() {
     async fn server() {
         let (answer, answered) = oneshot::channel::<()>();
         let keep = RefCell::new(Some(answer));
-        defer! { answered.await.ok(); }
-        yield_now().await; // bug 8
+        defer! {
+            answered.await.ok(); // bug 8
+        }
+        yield_now().await; // cancelled
         keep.borrow_mut().take();
     }
 
     let text = found(|| cancel_everywhere(server).start_paused(true).check(|| ()));
-    names(&text, "// bug 8");
+    names(&text, "// cancelled");
+    hangs_at(&text, "// bug 8");
     assert!(
         text.contains("in the cleanup of `defer!` at tests/tests/cancel_everywhere.rs:"),
         "{text}"
     );
-    assert!(text.contains("it hangs"), "{text}");
 }
 
 #[test]
@@ -368,7 +383,7 @@ fn bug_13_a_shielded_task_waits_for_one_that_is_gone() {
 
     let text = found(|| cancel_everywhere(pipeline).start_paused(true).check(|| ()));
     names(&text, "// bug 13");
-    assert!(text.contains("it hangs"), "{text}");
+    hangs_at(&text, "// bug 13");
 }
 
 #[test]

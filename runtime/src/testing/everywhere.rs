@@ -28,6 +28,9 @@ const VARIABLE: &str = "TASKSCOPE_POINT";
 /// How long a run may block the thread, in real time, before the process ends.
 const DEADLOCK: Duration = Duration::from_secs(60);
 
+/// How many of those that hang are named with their line; the tree has them all.
+const MOST_NAMED: usize = 5;
+
 /// Runs what `run` makes once to count the checkpoints and suspension points
 /// that it passes, then once more for each, and cancels it just there.
 ///
@@ -46,6 +49,8 @@ const DEADLOCK: Duration = Duration::from_secs(60);
 /// passes the same points in the same order if what it does depends on nothing
 /// else. `run` is called anew each time and has to make everything anew, too.
 /// It is for plain `#[test]` functions: inside a runtime it cannot start its own.
+/// It counts only what its own runs do, so it works both under `cargo test`, where
+/// tests share a process, and under `cargo nextest run`, where they do not.
 ///
 /// ```
 /// use std::cell::Cell;
@@ -372,8 +377,9 @@ impl<F> Everywhere<F> {
         self
     }
 
-    /// Tries only the points at which a task waits, not those at which it passes
-    /// a checkpoint: enough for code that changes nothing between them.
+    /// Tries only the await points at which a task waits: where a future of plain
+    /// Rust can be dropped. Left out are checkpoints that are passed, those of loops
+    /// among them. Enough for code that changes nothing between its awaits.
     ///
     /// ```
     /// use taskscope::cancellable;
@@ -651,7 +657,12 @@ where
 }
 
 fn hung(patience: Duration, root: Arc<Node>) -> String {
-    let mut text = format!("it hangs, and has not ended after {patience:.1?}; there is");
+    let mut text = format!("it hangs, and has not ended after {patience:.1?}");
+    for leaf in root.leaves(MOST_NAMED) {
+        let (last, path) = (leaf.last, leaf.path);
+        text.push_str(&format!("\n    last checkpoint at {last}, in `{path}`"));
+    }
+    text.push_str("\n    this is what runs:");
     for line in Tree::of(vec![root]).to_string().lines() {
         text.push_str("\n    ");
         text.push_str(line);

@@ -21,7 +21,8 @@ pub(super) const PATIENCE: Duration = Duration::from_millis(200);
 /// [`#[taskscope::test]`](macro@crate::test) does the same for a whole test. The
 /// cleanups are those lost on the thread that polls it: on a multi-thread
 /// runtime use that attribute. Other tasks of the runtime that begin meanwhile
-/// are taken for leaks.
+/// are taken for leaks; those of other runtimes are not, so that it works under
+/// `cargo test`, where tests share a process, as under `cargo nextest run`.
 ///
 /// # Panics
 ///
