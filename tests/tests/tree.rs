@@ -287,6 +287,17 @@ fn what_is_not_alike_is_cut_and_counted() {
 }
 
 #[test]
+fn a_name_of_several_lines_is_shown_on_one() {
+    paused(|| async {
+        let seen = Scope::new().name("first\nsecond").run(async { tree() });
+        let seen = seen.await.unwrap();
+        assert!(seen.to_string().contains("first second  running"), "{seen}");
+        assert!(seen.to_mermaid().contains("first second<br>"));
+        assert!(seen.entries().any(|entry| entry.name() == "first\nsecond"));
+    });
+}
+
+#[test]
 fn deep_trees_are_printed_without_recursion() {
     // On a small stack, which a recursion of this depth would overflow.
     watched(|| {

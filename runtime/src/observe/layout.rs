@@ -105,6 +105,8 @@ impl<'a> Shape<'a> {
         } else {
             pattern(&first.name)
         };
+        // One line for each.
+        let name = name.replace(char::is_control, " ");
         What::Alike {
             first,
             count: group.len(),
