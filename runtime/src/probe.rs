@@ -86,6 +86,11 @@ impl Probe {
         Installed(())
     }
 
+    /// Installs it on a thread of the blocking pool, for as long as that lives.
+    pub(crate) fn stay(self: &Arc<Self>) {
+        PROBE.set(Some(self.clone()));
+    }
+
     /// How many points were passed.
     pub(crate) fn points(&self) -> u32 {
         self.state.lock().counted
@@ -145,6 +150,16 @@ pub(crate) fn gives_way(node: &Arc<Node>) -> bool {
     drop(state);
     probe.point(Kind::Checkpoint, node);
     false
+}
+
+/// A checkpoint of blocking code is passed in this node; false on a thread without
+/// a probe.
+pub(crate) fn asks_blocking(node: &Arc<Node>) -> bool {
+    let probe = current();
+    if let Some(probe) = &probe {
+        probe.point(Kind::Checkpoint, node);
+    }
+    probe.is_some()
 }
 
 /// A gate in this node is closed.

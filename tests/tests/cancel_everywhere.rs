@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 use std::time::Duration;
 
 use taskscope::testing::{Coverage, PointKind, assert_no_leaks, cancel_everywhere};
-use taskscope::{BoxError, cancellable, shield, task_group};
+use taskscope::{
+    BoxError, Cancelled, blocking, cancellable, checkpoint_blocking, shield, task_group,
+};
 use taskscope_tests::{text_of, watched};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::yield_now;
@@ -178,7 +180,10 @@ fn bug_05_a_request_to_stop_is_not_heeded() {
     hangs_at(&text, "// bug 5");
     assert!(text.contains("asked to stop at the checkpoint"), "{text}");
     assert!(text.contains("has not ended after 3600.0s\n"), "{text}");
-    assert!(text.contains("TASKSCOPE_POINT=stop:1 "), "{text}");
+    assert!(
+        text.contains("TASKSCOPE_POINT=stop:1 cargo test bug_05_a_request_to_stop"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -444,10 +449,45 @@ fn bug_15_a_counter_of_users_is_not_taken_back_by_a_sibling() {
 }
 
 #[test]
+fn bug_16_blocking_work_returns_in_the_middle() {
+    fn transfer(from: &AtomicI32, to: &AtomicI32) -> Result<(), Cancelled> {
+        for _ in 0..3 {
+            from.fetch_sub(1, Ordering::SeqCst);
+            checkpoint_blocking()?; // bug 16
+            to.fetch_add(1, Ordering::SeqCst);
+        }
+        Ok(())
+    }
+
+    let state = Arc::new((AtomicI32::new(0), AtomicI32::new(0)));
+    let run = || {
+        state.0.store(3, Ordering::SeqCst);
+        state.1.store(0, Ordering::SeqCst);
+        let state = state.clone();
+        blocking(move || transfer(&state.0, &state.1))
+    };
+    let whole = || state.0.load(Ordering::SeqCst) + state.1.load(Ordering::SeqCst) == 3;
+    let text = found(|| cancel_everywhere(run).also_blocking().check(whole));
+    names(&text, "// bug 16");
+}
+
+#[test]
 fn a_run_that_is_wrong_by_itself_is_told_apart() {
     let text = found(|| cancel_everywhere(yield_now).check(|| false));
     assert!(
         text.starts_with("cancel_everywhere: wrong even if nothing is cancelled"),
+        "{text}"
+    );
+}
+
+#[test]
+fn inside_a_runtime_it_says_where_it_belongs() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let text = found(|| runtime.block_on(async { cancel_everywhere(yield_now).check(|| ()) }));
+    assert!(
+        text.contains("help: call it in a plain `#[test]` function"),
         "{text}"
     );
 }

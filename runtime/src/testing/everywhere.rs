@@ -8,7 +8,7 @@ use std::pin::pin;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Handle};
 
 use super::invariant::{Invariant, ask};
 use super::leaks::{PATIENCE, is_bad, spawned};
@@ -90,6 +90,7 @@ where
         grace: None,
         stop: false,
         fail: None,
+        blocking: false,
         location: Location::caller(),
     }
 }
@@ -119,6 +120,7 @@ pub struct Everywhere<F> {
     grace: Option<Duration>,
     stop: bool,
     fail: Option<Hook>,
+    blocking: bool,
     location: &'static Location<'static>,
 }
 
@@ -496,6 +498,31 @@ impl<F> Everywhere<F> {
         self
     }
 
+    /// Also counts the checkpoints that work on the blocking pool passes: those of
+    /// `#[cancellable(blocking)]` and
+    /// [`checkpoint_blocking`](crate::checkpoint_blocking()). Without it such work is
+    /// cancelled only where it is waited for, which often is before it begins.
+    ///
+    /// Where the run does something else meanwhile, the points may come in another
+    /// order each time.
+    ///
+    /// ```
+    /// use taskscope::testing::cancel_everywhere;
+    /// use taskscope::{Cancelled, blocking, checkpoint_blocking};
+    ///
+    /// fn work() -> Result<(), Cancelled> {
+    ///     checkpoint_blocking()?;
+    ///     checkpoint_blocking()
+    /// }
+    /// let everywhere = cancel_everywhere(|| blocking(work)).also_blocking();
+    /// let coverage = everywhere.check(|| true);
+    /// assert_eq!(coverage.points(), 3); // both, and where it is waited for
+    /// ```
+    pub fn also_blocking(mut self) -> Self {
+        self.blocking = true;
+        self
+    }
+
     fn act(&self, how: How, number: usize, root: &Arc<Node>) -> Act {
         let (root, fail) = (Arc::downgrade(root), self.fail.clone());
         Arc::new(move |reached| {
@@ -527,7 +554,7 @@ where
     ///
     /// # Panics
     ///
-    /// At the first run that goes wrong, with its point.
+    /// At the first run that goes wrong, with its point. Inside a runtime.
     ///
     /// ```
     /// use taskscope::cancellable;
@@ -541,6 +568,11 @@ where
     /// ```
     #[track_caller]
     pub fn check<I: Invariant>(mut self, mut invariant: impl FnMut() -> I) -> Coverage {
+        assert!(
+            Handle::try_current().is_err(),
+            "cancel_everywhere: each run has a runtime of its own, which cannot start inside \
+             another, help: call it in a plain `#[test]` function that is not `async`"
+        );
         let since = Instant::now();
         let first = self.try_at(None, &mut invariant);
         assert!(
@@ -620,10 +652,13 @@ where
     /// One run, on a runtime of its own; tells what it left behind.
     fn run_once(&mut self, scope: Scope<'_>, sink: &Sink, probe: &Arc<Probe>) -> Vec<String> {
         let mut builder = Builder::new_current_thread();
-        let on_pool = sink.clone();
-        builder
-            .enable_all()
-            .on_thread_start(move || on_pool.install());
+        let (on_pool, blocking) = (sink.clone(), self.blocking.then(|| probe.clone()));
+        builder.enable_all().on_thread_start(move || {
+            on_pool.install();
+            if let Some(probe) = &blocking {
+                probe.stay();
+            }
+        });
         #[cfg(feature = "test-util")]
         builder.start_paused(self.start_paused);
         let runtime = match builder.build() {
