@@ -232,12 +232,17 @@ impl<'a> Rewriter<'a> {
         self.scope.levels.pop()
     }
 
-    /// `gate()`, whose `Location::caller()` is `span`.
-    fn gate(&self, span: Span) -> TokenStream {
-        let mut gate = self.krate.private_fn("gate", span);
+    /// `NAME()`, whose `Location::caller()` is `span`.
+    fn call(&self, name: &str, span: Span) -> TokenStream {
+        let mut call = self.krate.private_fn(name, span);
         let mut nothing = Group::new(Delimiter::Parenthesis, TokenStream::new());
         nothing.set_span(span);
-        gate.append(nothing);
+        call.append(nothing);
+        call
+    }
+
+    fn gate(&self, span: Span) -> TokenStream {
+        let mut gate = self.call("gate", span);
         let mixed = mixed(span);
         Token![.](mixed).to_tokens(&mut gate);
         Token![await](mixed).to_tokens(&mut gate);
@@ -389,9 +394,11 @@ impl<'a> Rewriter<'a> {
                 let leave = refusal.unless_refused(self.krate, keyword);
                 Stmt::Expr(Expr::Verbatim(leave), None)
             }
+            // Not a gate alone: while it is open, a round writes nothing for it to the future.
             _ => {
-                let semi = Token![;](mixed(keyword));
-                Stmt::Expr(Expr::Verbatim(self.gate(keyword)), Some(semi))
+                let (closed, gate) = (self.call("closed", keyword), self.gate(keyword));
+                let pause = quote_spanned!(mixed(keyword)=> if #closed { #gate });
+                Stmt::Expr(Expr::Verbatim(pause), None)
             }
         }
     }

@@ -2,7 +2,7 @@
 //! without notice, together with the macros.
 
 pub use crate::cleanup::{Body, Cleanup, Frame, Leave, LeaveBlock};
-pub use crate::context::{Done, Gate, done, gate};
+pub use crate::context::{Done, Gate, closed, done, gate};
 #[cfg(feature = "shutdown")]
 pub use crate::entry::Main;
 pub use crate::entry::{PausedClock, Test};

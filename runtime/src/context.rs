@@ -283,6 +283,25 @@ thread_local! {
 }
 
 impl Current {
+    /// What gates look at; nothing outside any scope.
+    #[inline]
+    fn pulse(&self) -> Option<&Pulse> {
+        // SAFETY: as in `current`: its node is borrowed by the frame of the
+        // `enter` that put its address here, and nothing is left while it is looked at.
+        unsafe { self.beat.pulse().as_ref() }
+    }
+
+    /// Takes one checkpoint from the budget, unless the gate is closed.
+    #[inline]
+    fn pass(&self, pulse: &Pulse) -> bool {
+        let budget = self.beat.budget();
+        let open = pulse.flags() & self.beat.mask() == 0 && budget != 0;
+        if open {
+            self.beat.set_budget(budget - 1);
+        }
+        open
+    }
+
     #[cold]
     fn enlist(&self) {
         self.enlisted.set(true);
@@ -399,14 +418,28 @@ pub struct Gate(PhantomData<()>);
 pub fn gate() -> Gate {
     let location = Location::caller();
     CURRENT.with(|current| {
-        let pulse = current.beat.pulse();
-        if !pulse.is_null() {
-            // SAFETY: as in `current`: its node is borrowed by the frame of
-            // the `enter` that put its address here.
-            unsafe { &*pulse }.passed(location);
+        if let Some(pulse) = current.pulse() {
+            pulse.passed(location);
         }
     });
     Gate(PhantomData)
+}
+
+/// Whether a checkpoint at the caller's line is closed: a [`gate`] is to be awaited
+/// then. Else it is passed.
+///
+/// For loops that compute: one look at the thread-local, and nothing is written to the
+/// future, where a gate awaited in each round takes two looks. It is more to compile.
+#[inline]
+#[track_caller]
+pub fn closed() -> bool {
+    let location = Location::caller();
+    CURRENT.with(|current| {
+        current.pulse().is_some_and(|pulse| {
+            pulse.passed(location);
+            !current.pass(pulse)
+        })
+    })
 }
 
 impl Future for Gate {
@@ -414,20 +447,7 @@ impl Future for Gate {
 
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let open = CURRENT.with(|current| {
-            let pulse = current.beat.pulse();
-            if pulse.is_null() {
-                return true;
-            }
-            // SAFETY: as in `gate`.
-            let flags = unsafe { &*pulse }.flags();
-            let budget = current.beat.budget();
-            let open = flags & current.beat.mask() == 0 && budget != 0;
-            if open {
-                current.beat.set_budget(budget - 1);
-            }
-            open
-        });
+        let open = CURRENT.with(|current| current.pulse().is_none_or(|pulse| current.pass(pulse)));
         if open {
             Poll::Ready(())
         } else {
@@ -512,12 +532,9 @@ fn renew_budget() -> bool {
 #[inline]
 pub(crate) fn pass_blocking(location: &'static Location<'static>) -> bool {
     CURRENT.with(|current| {
-        let pulse = current.beat.pulse();
-        if pulse.is_null() {
+        let Some(pulse) = current.pulse() else {
             return true;
-        }
-        // SAFETY: as in `gate`.
-        let pulse = unsafe { &*pulse };
+        };
         pulse.passed(location);
         let unclocked = current.unclocked.get();
         let clear = pulse.flags() & (flag::CANCELLED | flag::ABORTED) == 0 && unclocked != 0;

@@ -44,7 +44,7 @@ fn async_code_inside_has_its_own_checkpoints() {
         "blocking",
         "block_on(async { #[checkpoint] loop { f().await } loop { break } })",
         "block_on(async {
-            loop { P::gate().await; P::after(P::gate().await, f()).await } loop { break }
+            loop { if P::closed() { P::gate().await } P::after(P::gate().await, f()).await } loop { break }
         })",
     );
 }

@@ -408,7 +408,8 @@ fn groups_are_handed_the_options() {
     assert_eq!(findings(&expansion), [""; 0], "{expansion}");
     assert!(expansion.starts_with("a::b::TaskGroup"), "{expansion}");
     assert!(
-        expansion.contains("loop{a::b::__private::gate().await;work();}"),
+        expansion
+            .contains("loop{ifa::b::__private::closed(){a::b::__private::gate().await}work();}"),
         "{expansion}"
     );
     let nested = "task_group!(@(crate=a::b,loops,allow(detached,blocking))|h|Ok(()))";

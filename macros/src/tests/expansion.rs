@@ -107,8 +107,8 @@ fn marked_loops_get_a_checkpoint() {
     assert_body(
         "",
         "#[checkpoint] for i in 0..3 { f(i); } #[allow(unused)] #[checkpoint] 'a: loop {} while x {}",
-        "for i in 0..3 { P::gate().await; f(i); }
-        #[allow(unused)] 'a: loop { P::gate().await; } while x {}",
+        "for i in 0..3 { if P::closed() { P::gate().await } f(i); }
+        #[allow(unused)] 'a: loop { if P::closed() { P::gate().await } } while x {}",
     );
 }
 
@@ -117,8 +117,8 @@ fn all_loops_but_the_unmarked() {
     assert_body(
         "loops",
         "while x { #[no_checkpoint] for i in j {} } let f = || loop {}; async { loop {} };",
-        "while x { P::gate().await; for i in j {} }
-        let f = || loop {}; async { loop { P::gate().await; } };",
+        "while x { if P::closed() { P::gate().await } for i in j {} }
+        let f = || loop {}; async { loop { if P::closed() { P::gate().await } } };",
     );
 }
 
