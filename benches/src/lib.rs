@@ -11,6 +11,7 @@ pub mod local;
 pub mod plot;
 pub mod programs;
 pub mod report;
+pub mod resources;
 pub mod sizes;
 pub mod tasks;
 
@@ -20,6 +21,7 @@ use family::{Family, Size};
 #[must_use]
 pub fn families(size: Size) -> Vec<Family> {
     let mut families = awaits::families(size);
+    families.extend(resources::families(size));
     families.extend(sizes::families());
     families.extend(tasks::families(size));
     families.extend(allocations::families(size));
