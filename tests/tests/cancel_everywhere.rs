@@ -468,7 +468,10 @@ fn bug_16_blocking_work_returns_in_the_middle() {
     };
     let whole = || state.0.load(Ordering::SeqCst) + state.1.load(Ordering::SeqCst) == 3;
     let text = found(|| cancel_everywhere(run).also_blocking().check(whole));
-    names(&text, "// bug 16");
+    // It may be in the middle already when who waits for it is cancelled.
+    if !text.contains("while it waited") {
+        names(&text, "// bug 16");
+    }
 }
 
 #[test]
