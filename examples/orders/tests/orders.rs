@@ -181,7 +181,8 @@ fn told_to_stop_it_answers_what_has_begun_and_accepts_nothing_new() {
             "POST",
             "/orders",
             "",
-            &order("last", "ann@shop.example", LONG),
+            // Begun when it is told to stop, and done within its time also where the machine is busy.
+            &order("last", "ann@shop.example", LONG / 4),
         );
         let mut client = TcpStream::connect(address).await.unwrap();
         client.write_all(&post).await.unwrap();
