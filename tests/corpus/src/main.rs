@@ -34,7 +34,20 @@ impl Outcome {
         let found = check::check(sources, subject)
             .map(|checked| (checked, tests::run(sources, subject)))
             .inspect(|(checked, tested)| print_details(subject, checked, tested.as_ref()));
-        Self { subject, found }
+        let outcome = Self { subject, found };
+        if let Some(row) = outcome.row() {
+            println!("{row}");
+        }
+        outcome
+    }
+
+    // In Markdown, as the README has it.
+    fn row(&self) -> Option<String> {
+        let (checked, tested) = self.found.as_ref().ok()?;
+        let (name, version) = (self.subject.name, self.subject.version);
+        let of = format!("{} / {}", checked.compiled(), checked.active);
+        let tested = tested.as_ref().map_or("–".to_owned(), Tested::to_string);
+        Some(format!("| {name} | {version} | {of} | {tested} |"))
     }
 
     // What was published broken says nothing about the attribute.
@@ -68,24 +81,24 @@ fn main() -> ExitCode {
     }
 }
 
-// In Markdown, as the README has it.
 fn print_table(outcomes: &[Outcome]) {
     println!("\n| crate | version | compiled / async fns | own tests |");
     println!("| --- | --- | --- | --- |");
-    let (mut compiled, mut active) = (0, 0);
-    for Outcome { subject, found } in outcomes {
-        let Ok((checked, tested)) = found else {
-            continue;
-        };
-        let tested = tested.as_ref().map_or("–".to_owned(), Tested::to_string);
-        let (name, version) = (subject.name, subject.version);
-        let of = format!("{} / {}", checked.compiled(), checked.active);
-        println!("| {name} | {version} | {of} | {tested} |");
-        compiled += checked.compiled();
-        active += checked.active;
+    for row in outcomes.iter().filter_map(Outcome::row) {
+        println!("{row}");
     }
+    let checked = outcomes.iter().filter_map(|outcome| {
+        let (checked, _) = outcome.found.as_ref().ok()?;
+        Some((checked.compiled(), checked.active))
+    });
+    let (compiled, active) = checked.fold((0, 0), |all, one| (all.0 + one.0, all.1 + one.1));
+    let tested = outcomes.iter().filter_map(|outcome| {
+        let (_, tested) = outcome.found.as_ref().ok()?;
+        Some(tested.as_ref()?.passed)
+    });
+    let passed: usize = tested.sum();
     let share = 100.0 * compiled as f64 / active.max(1) as f64;
-    println!("| all | | {compiled} / {active} = {share:.1} % | |\n");
+    println!("| all | | {compiled} / {active} = {share:.1} % | {passed} pass |\n");
     for Outcome { subject, found } in outcomes {
         if let Err(unusable) = found {
             println!("{} {}: {unusable}", subject.name, subject.version);

@@ -75,4 +75,28 @@ pub(crate) const SUBJECTS: &[Subject] = &[
         features: &["--features", "tokio-comp,connection-manager"],
         ..library("redis", "1.8.1")
     },
+    Subject {
+        features: &["--features", "full"],
+        targets: ALL,
+        tests: Some(LIB),
+        ..subject("hyper", "1.12.0")
+    },
+    Subject {
+        features: &["--features", "stream,unstable"],
+        ..library("h2", "0.4.20")
+    },
+    library("async-nats", "0.51.0"),
+    Subject {
+        features: &[
+            "--features",
+            "i-all,dynamic-pool,subscriber-client,sentinel-client,monitor",
+        ],
+        ..library("fred", "10.1.0")
+    },
+    Subject {
+        features: &["--features", "full"],
+        targets: ALL,
+        tests: Some(ALL),
+        ..subject("async_zip", "0.0.19")
+    },
 ];

@@ -9,7 +9,7 @@ use crate::subjects::Subject;
 
 /// What came of the tests of one crate.
 pub(crate) struct Tested {
-    passed: usize,
+    pub(crate) passed: usize,
     /// Passed without the attribute, and do not with it.
     pub(crate) broken: Vec<String>,
 }
