@@ -54,6 +54,8 @@ pub(crate) struct Frame<'a> {
     region: Cell<Option<RegionId>>,
     /// What to open then.
     unopened: Option<Unopened<'a>>,
+    /// The frame that was current when this one was entered.
+    below: Cell<*const Frame<'static>>,
     /// Inside a shield or a cleanup.
     pub(crate) shielded: bool,
     /// On a thread that may block: nothing is left here, code asks for itself.
@@ -80,6 +82,7 @@ impl<'a> Frame<'a> {
             node,
             region: Cell::new(Some(RegionId::ROOT)),
             unopened: None,
+            below: Cell::new(ptr::null()),
             shielded: false,
             blocking: false,
             waker,
@@ -112,6 +115,7 @@ impl<'a> Frame<'a> {
                 kind,
                 location,
             }),
+            below: Cell::new(ptr::null()),
             shielded: self.shielded || shielded,
             blocking: self.blocking,
             waker: self.waker,
@@ -223,6 +227,7 @@ impl Outer {
             node: &kept.node,
             region: Cell::new(Some(kept.region)),
             unopened: None,
+            below: Cell::new(ptr::null()),
             shielded: kept.shielded,
             blocking: kept.blocking,
             waker: &kept.waker,
@@ -353,7 +358,8 @@ impl Drop for Restore {
 /// Runs `f` inside `frame`.
 #[inline]
 pub(crate) fn enter<R>(frame: &Frame<'_>, f: impl FnOnce() -> R) -> R {
-    let _restore = Restore::set(&frame.node.pulse, frame.mask(), ptr::from_ref(frame).cast());
+    let restore = Restore::set(&frame.node.pulse, frame.mask(), ptr::from_ref(frame).cast());
+    frame.below.set(restore.frame);
     f()
 }
 
@@ -377,6 +383,17 @@ pub(crate) fn current<R>(f: impl FnOnce(Option<&Frame<'_>>) -> R) -> R {
     // generic over its lifetime, and it stays on this thread.
     let frame = unsafe { &*frame };
     f(Some(frame).filter(|frame| frame.is_ours()))
+}
+
+/// Opens the regions that the caller stands in, for those who look at the tree:
+/// what has not been pending yet is not in it.
+pub(crate) fn open_regions() {
+    let mut at = CURRENT.with(|current| current.frame.get());
+    // SAFETY: as in `current`. The frames below are entered for longer still.
+    while let Some(frame) = unsafe { at.as_ref() } {
+        frame.region();
+        at = frame.below.get();
+    }
 }
 
 /// The current node, and whether the current code is shielded from it.

@@ -1,11 +1,12 @@
 //! `tree()`: what it finds, and how it reads with few tasks and with many.
 
-use std::future::pending;
+use std::future::{pending, ready};
+use std::task::Poll;
 use std::time::Duration;
 
 use taskscope::observe::{Entry, Kind, State};
 use taskscope::{BoxError, Scope, TaskGroup, Tree, cancellable, shield, task_group, tree};
-use taskscope_tests::{both, paused, watched};
+use taskscope_tests::{Driven, both, paused, watched};
 use tokio::sync::oneshot;
 use tokio::task::yield_now;
 use tokio::time::sleep;
@@ -348,5 +349,31 @@ fn serialised_with_durations_in_seconds_and_locations_as_text() {
         assert!(entry["age"].is_f64() && entry["cancelled_for"].is_f64());
         let location = entry["location"].as_str().unwrap();
         assert!(location.starts_with("tests/tests/tree.rs:"), "{location}");
+    });
+}
+
+#[test]
+fn a_cleanup_armed_around_the_caller_is_seen_before_anything_has_waited() {
+    #[cancellable]
+    async fn inner() -> Tree {
+        defer! { ready(()).await; }
+        tree()
+    }
+    #[cancellable]
+    async fn outer() -> Tree {
+        defer! { ready(()).await; }
+        Scope::new().name("within").run(inner()).await.unwrap()
+    }
+    watched(|| {
+        let run = Scope::new().name("armed").run(outer());
+        let Poll::Ready(seen) = Driven::new(run).poll() else {
+            panic!("nothing in it waits");
+        };
+        let seen = seen.unwrap();
+        let held: Vec<_> = below(&seen, "armed")
+            .iter()
+            .map(|entry| (entry.name().to_owned(), entry.held().len()))
+            .collect();
+        assert_eq!(held, [("armed".to_owned(), 1), ("within".to_owned(), 1)]);
     });
 }

@@ -47,5 +47,6 @@ pub(crate) use watchdog::note_cancelled;
 /// # }
 /// ```
 pub fn tree() -> Tree {
+    crate::context::open_regions();
     Tree::of(crate::roots::all())
 }

@@ -405,6 +405,8 @@ impl Entry {
 
     /// What must still be left in order, the innermost first.
     ///
+    /// From the outside, what code has armed is seen once that code waits.
+    ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
     /// # async fn main() {
