@@ -228,7 +228,7 @@ impl Wake for SlowWake {
             return;
         }
         if std::thread::current().id() != self.home {
-            std::thread::sleep(Duration::from_millis(10));
+            std::thread::sleep(Duration::from_millis(2));
         }
         self.effective.store(true, Ordering::SeqCst);
         self.parent.wake();
