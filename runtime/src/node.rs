@@ -182,6 +182,21 @@ impl Inner {
         rest.flat_map(|rest| rest.children.iter().map(|(_, child)| child))
     }
 
+    /// The children from a key on, at most so many places of them, and the key of the
+    /// next one: for who must not hold the lock for all.
+    fn some_children(
+        &self,
+        from: usize,
+        places: usize,
+    ) -> (impl Iterator<Item = &Child>, Option<usize>) {
+        let children = self.rest.as_ref().map(|rest| &rest.children);
+        let end = children.map_or(0, Slab::capacity);
+        let next = from + places;
+        let some = children.into_iter();
+        let some = some.flat_map(move |all| (from..next.min(end)).filter_map(|key| all.get(key)));
+        (some, (next < end).then_some(next))
+    }
+
     fn remove_child(&mut self, key: usize) -> Option<Child> {
         self.rest.as_mut()?.children.try_remove(key)
     }
@@ -484,9 +499,7 @@ impl Node {
         shielded: bool,
     ) -> RegionId {
         let mut inner = self.lock();
-        if self.flags() & flag::REGIONS == 0 {
-            self.set(flag::REGIONS);
-        }
+        self.mark_locked(flag::REGIONS);
         inner.regions().open(within, kind, location, shielded)
     }
 
@@ -548,8 +561,13 @@ impl Node {
 
     /// Notes, under the lock, that the end of the boundary has to look behind it.
     fn use_locked(&self) {
-        if self.flags() & flag::USED == 0 {
-            self.set(flag::USED);
+        self.mark_locked(flag::USED);
+    }
+
+    /// Sets a flag, under the lock, that is mostly set already.
+    fn mark_locked(&self, bit: u32) {
+        if self.flags() & bit == 0 {
+            self.set(bit);
         }
     }
 
@@ -602,20 +620,14 @@ impl Node {
     pub(crate) fn children(&self) -> Vec<Arc<Node>> {
         const AT_ONCE: usize = 256;
         let mut found = Vec::new();
-        let mut from = 0;
-        loop {
+        let mut from = Some(0);
+        while let Some(key) = from {
             let inner = self.lock();
-            let Some(rest) = &inner.rest else {
-                return found;
-            };
-            let (end, next) = (rest.children.capacity(), from + AT_ONCE);
-            let some = (from..next.min(end)).filter_map(|key| rest.children.get(key));
+            let (some, next) = inner.some_children(key, AT_ONCE);
             found.extend(some.map(|child| child.node.clone()));
-            if next >= end {
-                return found;
-            }
             from = next;
         }
+        found
     }
 
     pub(crate) fn is_childless(&self) -> bool {

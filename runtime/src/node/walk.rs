@@ -69,17 +69,13 @@ impl Node {
     /// Notes some of the children that the walk reaches.
     fn read_children(self: &Arc<Self>, walk: &Walk, from: usize, found: &mut Found) {
         let inner = self.lock();
-        let Some(rest) = &inner.rest else { return };
-        let (end, next) = (rest.children.capacity(), from + AT_ONCE);
-        let children = (from..next.min(end)).filter_map(|key| rest.children.get(key));
-        let reached = children.filter(|child| walk.passes_shields() || !child.shielded);
+        let (some, next) = inner.some_children(from, AT_ONCE);
+        let reached = some.filter(|child| walk.passes_shields() || !child.shielded);
         found
             .children
             .extend(reached.map(|child| child.node.clone()));
-        if next < end {
-            drop(inner);
-            found.parents.push((self.clone(), next));
-        }
+        drop(inner);
+        found.parents.extend(next.map(|next| (self.clone(), next)));
     }
 
     /// Sets the flag, and notes all who have to look at it (invariants 2 to 5), and
