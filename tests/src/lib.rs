@@ -17,6 +17,7 @@
 //! let made_up = taskscope::Cancelled::from(taskscope::Reason::Requested);
 //! ```
 
+mod dice;
 mod drive;
 mod log;
 #[cfg(unix)]
@@ -24,6 +25,7 @@ mod program;
 mod reports;
 mod run;
 
+pub use dice::Dice;
 pub use drive::{Counted, Counts, Driven, counted};
 pub use log::{DropMark, Log};
 #[cfg(unix)]

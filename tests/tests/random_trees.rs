@@ -12,20 +12,8 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use taskscope::{BoxError, CancelHandle, Scope, TaskGroup, cancellable, shield};
-use taskscope_tests::{both, caught, reports_of, text_of, watch_reports};
+use taskscope_tests::{Dice, both, caught, reports_of, text_of, watch_reports};
 use tokio::task::yield_now;
-
-/// A small generator, so that a seed names a tree.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % sides
-    }
-}
 
 /// What a piece of code does.
 #[derive(Debug)]
@@ -235,7 +223,7 @@ async fn go(world: Arc<World>, around: u64, plan: Plan) {
 
 async fn check(seed: u64, rules: Rules) -> (u64, bool) {
     let name = format!("tree {seed} with panics: {}", rules.panics);
-    let mut dice = Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
+    let mut dice = Dice::new(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
     for _ in 0..8 {
         dice.roll(2);
     }

@@ -16,6 +16,7 @@ use taskscope::observe::Watchdog;
 use taskscope::{
     BoxError, OnFailure, ReportKind, Scope, TaskGroup, cancellable, shield, stats, task_group, tree,
 };
+use taskscope_tests::Dice;
 use tokio::time::sleep;
 
 const MS: Duration = Duration::from_millis(1);
@@ -31,40 +32,27 @@ struct Ledger {
     cleaned: AtomicU64,
 }
 
-/// A small generator: what is random need not be good, only repeatable.
-#[derive(Clone)]
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % sides
-    }
-
-    fn pause(&mut self) -> Duration {
-        MS * u32::try_from(self.roll(4)).unwrap_or(0)
-    }
+fn pause(dice: &mut Dice) -> Duration {
+    MS * u32::try_from(dice.roll(4)).unwrap_or(0)
 }
 
 /// A task with a cleanup: works a little, opens more below it, may fail.
 #[cancellable(send)]
 async fn work(ledger: Arc<Ledger>, mut dice: Dice, depth: u64) -> Result<(), BoxError> {
     ledger.open.fetch_add(1, Ordering::Relaxed);
-    let closing = dice.pause();
+    let closing = pause(&mut dice);
     defer! {
         sleep(closing).await;
         ledger.open.fetch_sub(1, Ordering::Relaxed);
         ledger.cleaned.fetch_add(1, Ordering::Relaxed);
     }
-    sleep(dice.pause()).await;
+    sleep(pause(&mut dice)).await;
     match dice.roll(10) {
         0 => return Err("a failure".into()),
-        1 => shield(sleep(dice.pause())).await,
-        2 => drop(taskscope::timeout(dice.pause(), sleep(MS * 3)).await),
+        1 => shield(sleep(pause(&mut dice))).await,
+        2 => drop(taskscope::timeout(pause(&mut dice), sleep(MS * 3)).await),
         3 => {
-            let (one, other) = (dice.pause(), dice.pause());
+            let (one, other) = (pause(&mut dice), pause(&mut dice));
             taskscope::race! {
                 () = sleep(one) => {},
                 () = sleep(other) => {},
@@ -79,14 +67,14 @@ async fn work(ledger: Arc<Ledger>, mut dice: Dice, depth: u64) -> Result<(), Box
 #[cancellable(send)]
 async fn below(ledger: &Arc<Ledger>, dice: &mut Dice, depth: u64) -> Result<(), BoxError> {
     let (limit, width) = (1 + dice.roll(4) as usize, dice.roll(6));
-    let patience = MS * 2 + dice.pause() * 4;
+    let patience = MS * 2 + pause(dice) * 4;
     let done = task_group!(limit = limit, timeout = patience, |g| {
         for _ in 0..width {
-            let seed = Dice(dice.roll(u64::MAX) | 1);
+            let seed = Dice::new(dice.roll(u64::MAX) | 1);
             g.spawn(work(ledger.clone(), seed, depth - 1));
         }
         if dice.roll(5) == 0 {
-            sleep(dice.pause()).await;
+            sleep(pause(dice)).await;
             g.cancel();
         }
         Ok(())
@@ -100,7 +88,7 @@ async fn below(ledger: &Arc<Ledger>, dice: &mut Dice, depth: u64) -> Result<(), 
 async fn round(ledger: Arc<Ledger>, mut dice: Dice) {
     let scope = Scope::new().grace(Duration::from_secs(30));
     let handle = scope.handle();
-    let moment = dice.pause() * 3;
+    let moment = pause(&mut dice) * 3;
     let cut = dice.roll(3);
     let run = scope.run(work(ledger, dice, 3));
     let cancel = async {
@@ -125,7 +113,7 @@ async fn soak(ledger: Arc<Ledger>, mut dice: Dice, until: Instant) {
     let group = group.on_failure(OnFailure::Continue).run(async |g| {
         while Instant::now() < until {
             let permit = g.reserve().await;
-            permit.spawn(round(ledger.clone(), Dice(dice.roll(u64::MAX) | 1)));
+            permit.spawn(round(ledger.clone(), Dice::new(dice.roll(u64::MAX) | 1)));
         }
         Ok(())
     });
@@ -188,7 +176,7 @@ fn main() -> ExitCode {
         let ledger = ledger.clone();
         move || {
             let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-            runtime.block_on(soak(ledger, Dice(seed), until));
+            runtime.block_on(soak(ledger, Dice::new(seed), until));
         }
     });
     let (early, late) = watch(&ledger, length, until);
