@@ -651,7 +651,11 @@ impl<'env, E: Send + 'static> Group<'env, E> {
         F::Output: TaskResult<E>,
     {
         let future = Box::pin(async { future.await.into_result().map(drop) });
-        self.shared.deferred.push(erase(future));
+        // Noted first: the group does not end without having looked for it.
+        self.shared.node.hold();
+        if !self.shared.deferred.push(erase(future)) {
+            self.shared.node.release();
+        }
     }
 
     /// Waits for a free place under the limit: spawning through permits keeps

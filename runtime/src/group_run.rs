@@ -16,6 +16,7 @@ use crate::cleanup::parked;
 use crate::context::{self, Frame};
 use crate::error::{Cause, GroupError};
 use crate::exit::Exit;
+use crate::node::pending::Left;
 use crate::reason::Reason;
 use crate::region::Region;
 use crate::report::{self, ReportKind};
@@ -56,8 +57,6 @@ impl Locals for LocalChildren {
 
 /// The cleanups that were deferred, run when all tasks are gone.
 struct Deferred<E> {
-    /// Held from the group's start, so that the group waits for them.
-    held: bool,
     running: Option<Erased<Result<(), E>>>,
     region: Region,
 }
@@ -68,12 +67,13 @@ struct Members<E: Send + 'static, L: Locals> {
     scoped: Children<Erased>,
     locals: L,
     deferred: Deferred<E>,
+    /// All are gone, and what they left behind was taken.
+    ended: bool,
 }
 
 impl<E: Send + 'static, L: Locals> Members<E, L> {
     fn new(shared: Arc<Shared<E>>, locals: L) -> Self {
         let deferred = Deferred {
-            held: false,
             running: None,
             region: Region::holding(Kind::Deferred),
         };
@@ -82,12 +82,7 @@ impl<E: Send + 'static, L: Locals> Members<E, L> {
             scoped: Children::new(),
             locals,
             deferred,
-        }
-    }
-
-    fn release(&mut self) {
-        if std::mem::take(&mut self.deferred.held) {
-            self.shared.node.gone(true);
+            ended: false,
         }
     }
 }
@@ -108,10 +103,13 @@ impl<E: Send + 'static, L: Locals> Drop for Members<E, L> {
             drop(cleanup);
             report_lost(&self.shared.node.name(), self.shared.node.location());
         }
+        if self.ended {
+            return;
+        }
         self.shared.desert();
         // Nobody else would tell them that the others are gone.
         self.shared.cancel_services(&Reason::Dropped);
-        self.release();
+        self.shared.node.release();
     }
 }
 
@@ -124,18 +122,23 @@ impl<E: Send + 'static, L: Locals> Members<E, L> {
     /// Goes on with what is to be done once the body is gone. True when the
     /// group may have come to its end.
     fn advance(&mut self, cx: &mut Context<'_>) -> bool {
-        let Some(background) = self.shared.node.only_background() else {
-            return false;
-        };
-        if background > usize::from(self.deferred.held) {
-            self.shared.cancel_services(&Reason::Requested);
-            return false;
+        match self.shared.node.left() {
+            Left::Tasks => false,
+            Left::Services => {
+                self.shared.cancel_services(&Reason::Requested);
+                false
+            }
+            Left::Deferred if !self.poll_deferred(cx) => false,
+            Left::Deferred => {
+                self.shared.node.release();
+                // One that came since the last look holds no more.
+                if !self.shared.deferred.is_empty() {
+                    self.shared.node.hold();
+                }
+                true
+            }
+            Left::Nothing => false,
         }
-        if !self.deferred.held || !self.poll_deferred(cx) {
-            return false;
-        }
-        self.release();
-        true
     }
 
     /// Runs the deferred cleanups, shielded, last in first out. True when none
@@ -238,7 +241,6 @@ where
         }
         let exit = this.place.enter(&shared.node, cx, |cx| {
             if let Some(body) = this.body.take() {
-                this.members.deferred.held = shared.node.hold();
                 #[cfg(feature = "tracing")]
                 shared.node.span().begin();
                 shared.runtime.get_or_init(Handle::current);
@@ -257,8 +259,10 @@ where
             }
             this.members.scoped.poll(&shared.scoped, cx);
             this.members.locals.poll(cx);
-            if boundary.is_body_gone() && this.members.advance(cx) {
-                return boundary.as_mut().poll_exit(cx);
+            while boundary.is_body_gone() && this.members.advance(cx) {
+                if let Poll::Ready(exit) = boundary.as_mut().poll_exit(cx) {
+                    return Poll::Ready(exit);
+                }
             }
             Poll::Pending
         });
@@ -273,6 +277,7 @@ where
                 None
             }
         };
+        this.members.ended = true;
         shared.outcome(value, this.place)
     }
 }

@@ -233,7 +233,7 @@ fn a_child_that_finishes_while_the_parent_is_cancelled_leaves_nothing_behind() {
             let parent = parent.clone();
             move || {
                 node.finish();
-                parent.gone(false);
+                parent.gone();
             }
         });
         parent.cancel(Reason::Requested);
@@ -327,7 +327,7 @@ fn what_is_pending_below_a_dropped_boundary_is_counted_by_its_parent() {
         assert!(group.expect(false));
         let task = thread::spawn({
             let group = group.clone();
-            move || group.gone(false)
+            move || group.gone()
         });
         group.orphan();
         task.join().unwrap();
@@ -345,7 +345,7 @@ fn orphans_of_orphans_run_empty_up_to_the_top() {
         assert!(inner.expect(false));
         let task = thread::spawn({
             let inner = inner.clone();
-            move || inner.gone(false)
+            move || inner.gone()
         });
         inner.orphan();
         outer.orphan();

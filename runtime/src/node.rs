@@ -29,7 +29,7 @@
 
 mod failures;
 mod leaves;
-mod pending;
+pub(crate) mod pending;
 mod places;
 mod timing;
 mod walk;
@@ -127,7 +127,7 @@ pub(crate) struct Inner {
     pending: usize,
     /// How many of those go only when the others are gone.
     background: usize,
-    /// One of them is no task.
+    /// One of them stands for the deferred cleanups.
     held: bool,
     orphaned: bool,
     /// Kept apart, and made when it is needed: a million tasks that do without

@@ -82,10 +82,17 @@ impl<C> Queue<C> {
         self.0.lock().futures.pop().map(ManuallyDrop::into_inner)
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.lock().futures.is_empty()
+    }
+
     /// Takes no more; what was not taken is given back.
     pub(crate) fn close(&self) -> Vec<C> {
-        self.0.lock().closed = true;
-        self.take()
+        let mut waiting = self.0.lock();
+        waiting.closed = true;
+        let futures = std::mem::take(&mut waiting.futures);
+        drop(waiting);
+        futures.into_iter().map(ManuallyDrop::into_inner).collect()
     }
 }
 

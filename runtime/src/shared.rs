@@ -38,11 +38,15 @@ pub(crate) enum Kind {
     Service,
 }
 
-/// What has failed so far.
-struct Failures<E> {
-    list: Vec<Failure<E>>,
-    /// The group's future was dropped: nobody will be given the list.
+/// What the end of the group has to look at.
+struct Book<E> {
+    /// What has failed so far.
+    failures: Vec<Failure<E>>,
+    /// To be resumed.
+    panic: Option<Panic>,
+    /// The group's future was dropped: nobody will be given these.
     deserted: bool,
+    services: Vec<Arc<Node>>,
 }
 
 /// What a group's future, its handles and its tasks share.
@@ -52,15 +56,13 @@ pub(crate) struct Shared<E> {
     pub(crate) limit: Option<Arc<Semaphore>>,
     /// Where tasks are spawned: the runtime that polls the group.
     pub(crate) runtime: OnceLock<Handle>,
-    failures: Mutex<Failures<E>>,
-    panic: Mutex<Option<Panic>>,
+    book: Mutex<Book<E>>,
     /// Whether a task was left by cancellation.
     cut: AtomicBool,
     /// Scoped tasks on their way to the group's future.
     pub(crate) scoped: Queue<Erased>,
     /// Deferred cleanups, the last one to run first.
     pub(crate) deferred: Queue<Erased<Result<(), E>>>,
-    services: Mutex<Vec<Arc<Node>>>,
 }
 
 impl<E> Shared<E> {
@@ -73,21 +75,22 @@ impl<E> Shared<E> {
             on_failure,
             limit: limit.map(|limit| Arc::new(Semaphore::new(limit))),
             runtime: OnceLock::new(),
-            failures: Mutex::new(Failures {
-                list: Vec::new(),
+            book: Mutex::new(Book {
+                failures: Vec::new(),
+                panic: None,
                 deserted: false,
+                services: Vec::new(),
             }),
-            panic: Mutex::new(None),
             cut: AtomicBool::new(false),
             scoped: Queue::new(),
             deferred: Queue::new(),
-            services: Mutex::new(Vec::new()),
         }
     }
 
     /// Body and other tasks are gone: the services have done their work.
     pub(crate) fn cancel_services(&self, reason: &Reason) {
-        for service in std::mem::take(&mut *self.services.lock()) {
+        let services = std::mem::take(&mut self.book.lock().services);
+        for service in services {
             service.cancel(reason.clone());
         }
     }
@@ -112,22 +115,22 @@ impl<E: Send + 'static> Shared<E> {
     }
 
     fn note(&self, failure: Failure<E>) {
-        let mut failures = self.failures.lock();
-        if !failures.deserted {
-            failures.list.push(failure);
+        let mut book = self.book.lock();
+        if !book.deserted {
+            book.failures.push(failure);
             return;
         }
-        drop(failures);
+        drop(book);
         self.hand_up(&[failure]);
     }
 
     /// The group's future is gone: what fails from now on, and what was not
     /// returned, is reported, and attached to the scope that adopts the tasks.
     pub(crate) fn desert(&self) {
-        let mut failures = self.failures.lock();
-        failures.deserted = true;
-        let unreturned = std::mem::take(&mut failures.list);
-        drop(failures);
+        let mut book = self.book.lock();
+        book.deserted = true;
+        let unreturned = std::mem::take(&mut book.failures);
+        drop(book);
         self.hand_up(&unreturned);
     }
 
@@ -159,7 +162,7 @@ impl<E: Send + 'static> Shared<E> {
         if !panic.is_named() {
             self.report(&[failure]);
         }
-        self.panic.lock().get_or_insert(panic.name());
+        self.note_panic(panic.name());
         self.node.cancel(Reason::SiblingFailed);
     }
 
@@ -199,7 +202,7 @@ impl<E: Send + 'static> Shared<E> {
     /// Errors of some types can be asked. For the others it is inferred: the
     /// code was told of a failure, and the group is being left for one.
     fn is_echo(&self, error: &E, node: &Node) -> bool {
-        if self.failures.lock().list.is_empty() {
+        if self.book.lock().failures.is_empty() {
             return false;
         }
         passes_on(error).unwrap_or_else(|| {
@@ -208,8 +211,19 @@ impl<E: Send + 'static> Shared<E> {
     }
 
     pub(crate) fn body_panicked(&self, panic: Panic) {
-        self.panic.lock().get_or_insert(panic);
+        self.note_panic(panic);
         self.node.cancel(Reason::SiblingFailed);
+    }
+
+    /// The first one stays.
+    fn note_panic(&self, panic: Panic) {
+        let mut book = self.book.lock();
+        let later = match book.panic {
+            Some(_) => Some(panic),
+            None => book.panic.replace(panic),
+        };
+        drop(book);
+        drop(later);
     }
 
     /// Expects a new task; gives its node, or one for its handle alone when the
@@ -227,7 +241,7 @@ impl<E: Send + 'static> Shared<E> {
         };
         let node = Node::task(&self.node, duties, name, location, payload)?;
         if kind == Kind::Service {
-            self.services.lock().push(node.clone());
+            self.book.lock().services.push(node.clone());
         }
         Ok(node)
     }
@@ -296,7 +310,7 @@ impl<E: Send + 'static> Shared<E> {
         if let Some(panic) = panic
             && self.on_failure == OnFailure::Cancel
         {
-            self.panic.lock().get_or_insert(panic);
+            self.note_panic(panic);
             return;
         }
         let failure = Failure {
@@ -315,8 +329,10 @@ impl<E: Send + 'static> Shared<E> {
         place: &mut Place,
     ) -> Poll<Result<T, GroupError<E>>> {
         let outer = place.close();
-        let failures = std::mem::take(&mut self.failures.lock().list);
-        if let Some(panic) = self.panic.lock().take() {
+        let mut book = self.book.lock();
+        let (failures, panic) = (std::mem::take(&mut book.failures), book.panic.take());
+        drop(book);
+        if let Some(panic) = panic {
             self.report(&failures);
             panic.resume();
         }

@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use taskscope::{
@@ -337,5 +337,46 @@ fn a_shielded_task_that_is_cut_is_reported() {
         let reports = reports_of(&cut);
         assert!(!reports.is_empty());
         assert!(reports.iter().all(|r| r.kind == ReportKind::Overrun));
+    });
+}
+
+/// Counts its end, whether it has run or was given up.
+struct Cleanup(Arc<AtomicUsize>);
+
+impl Drop for Cleanup {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// A group runs what was deferred while it looked, or does not take it: it neither
+/// hangs nor keeps it.
+#[test]
+fn cleanups_deferred_from_outside_while_the_group_ends() {
+    const ROUNDS: usize = 300;
+    const CLEANUPS: usize = 20;
+    watch_reports();
+    both(|| async {
+        for _ in 0..ROUNDS {
+            let gone = Arc::new(AtomicUsize::new(0));
+            let (hand, handed) = std::sync::mpsc::channel::<Group<'static>>();
+            let count = gone.clone();
+            let outside = std::thread::spawn(move || {
+                let g = handed.recv().unwrap();
+                for _ in 0..CLEANUPS {
+                    let cleanup = Cleanup(count.clone());
+                    g.defer(async move { drop(cleanup) });
+                }
+            });
+            let group = TaskGroup::<BoxError>::new().name("deferred-late");
+            let group = group.run(async |g| {
+                hand.send(g.clone()).unwrap();
+                yield_now().await;
+                Ok(())
+            });
+            group.await.unwrap();
+            outside.join().unwrap();
+            assert_eq!(gone.load(Ordering::Relaxed), CLEANUPS);
+        }
     });
 }

@@ -6,6 +6,17 @@ use super::{Inner, Node, Noted, flag};
 use crate::reason::Reason;
 use crate::sync::{MutexGuard, Ordering};
 
+/// What a group still waits for, in the order in which it goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Left {
+    /// Tasks, and perhaps the others.
+    Tasks,
+    Services,
+    /// Cleanups that were deferred to its end.
+    Deferred,
+    Nothing,
+}
+
 impl Node {
     /// One more thing must be gone before the boundary returns; false when the
     /// node takes no more (closed or cancelled).
@@ -25,16 +36,25 @@ impl Node {
         true
     }
 
-    /// Expects something in the background that is no task; false when the node
-    /// is closed.
-    pub(crate) fn hold(&self) -> bool {
+    /// Expects deferred cleanups, in the background: once for all of them.
+    pub(crate) fn hold(&self) {
         let mut inner = self.lock();
         self.use_locked();
-        let open = self.flags() & flag::CLOSED == 0;
-        inner.pending += usize::from(open);
-        inner.background += usize::from(open);
-        inner.held = open;
-        open
+        if inner.held || self.flags() & flag::CLOSED != 0 {
+            return;
+        }
+        inner.held = true;
+        inner.pending += 1;
+        inner.background += 1;
+    }
+
+    /// They have run, or will not.
+    pub(crate) fn release(self: &Arc<Self>) {
+        let mut inner = self.lock();
+        if std::mem::take(&mut inner.held) {
+            inner.background -= 1;
+            self.one_fewer(inner);
+        }
     }
 
     /// How many tasks are pending.
@@ -43,10 +63,17 @@ impl Node {
         inner.pending.saturating_sub(usize::from(inner.held))
     }
 
-    /// How much is pending in the background, if nothing else is.
-    pub(crate) fn only_background(&self) -> Option<usize> {
+    pub(crate) fn left(&self) -> Left {
         let inner = self.lock();
-        (inner.pending == inner.background).then_some(inner.background)
+        if inner.pending > inner.background {
+            Left::Tasks
+        } else if inner.background > usize::from(inner.held) {
+            Left::Services
+        } else if inner.held {
+            Left::Deferred
+        } else {
+            Left::Nothing
+        }
     }
 
     #[cfg(all(test, taskscope_loom))]
@@ -55,10 +82,8 @@ impl Node {
     }
 
     /// A child is gone (invariant 6). Walks up while orphans run empty.
-    pub(crate) fn gone(self: &Arc<Self>, background: bool) {
-        let mut inner = self.lock();
-        inner.background -= usize::from(background);
-        self.one_fewer(inner);
+    pub(crate) fn gone(self: &Arc<Self>) {
+        self.one_fewer(self.lock());
     }
 
     /// A task of this group is gone, and leaves the tree.
@@ -189,7 +214,7 @@ impl Node {
         }
         self.finish();
         if let Some(parent) = parent {
-            parent.gone(false);
+            parent.gone();
         }
     }
 }
