@@ -24,50 +24,64 @@ use crate::table::Verdict;
 
 const LEAVING: u32 = flag::CANCELLED | flag::ABORTED;
 
+/// What owns a node: the node alone, or together with what is to happen when its
+/// boundary is gone.
+pub(crate) trait HasNode {
+    fn node(&self) -> &Arc<Node>;
+}
+
+impl HasNode for Arc<Node> {
+    fn node(&self) -> &Arc<Node> {
+        self
+    }
+}
+
 /// Owns a node on behalf of its boundary: dropped early, it leaves what is
 /// pending to the parent.
 #[derive(Debug)]
-pub(crate) struct Owner {
-    node: Arc<Node>,
+pub(crate) struct Owner<N: HasNode = Arc<Node>> {
+    // Dropped last: what it does then finds the node left.
+    holder: N,
 }
 
-impl Owner {
-    pub(crate) fn new(node: Arc<Node>) -> Owner {
-        Owner { node }
+impl<N: HasNode> Owner<N> {
+    pub(crate) fn new(holder: N) -> Owner<N> {
+        Owner { holder }
     }
 
     pub(crate) fn node(&self) -> &Arc<Node> {
-        &self.node
-    }
-
-    /// Nobody else closes the node.
-    fn has_ended(&self) -> bool {
-        self.node.flags() & flag::CLOSED != 0
-    }
-
-    /// Ends the boundary if nothing is pending.
-    fn try_end(&mut self) -> bool {
-        if self.has_ended() {
-            return true;
-        }
-        let Some(noted) = self.node.try_close() else {
-            return false;
-        };
-        // A task leaves the tree when its group is told.
-        if self.node.flags() & flag::TASK == 0 {
-            self.node.detach();
-        }
-        noted.release();
-        true
+        self.holder.node()
     }
 }
 
-impl Drop for Owner {
+impl<N: HasNode> Drop for Owner<N> {
     fn drop(&mut self) {
-        if !self.has_ended() {
-            self.node.orphan();
+        let node = self.holder.node();
+        if !has_ended(node) {
+            node.orphan();
         }
     }
+}
+
+/// Nobody else closes the node.
+fn has_ended(node: &Node) -> bool {
+    node.flags() & flag::CLOSED != 0
+}
+
+/// Ends the boundary of the node if nothing is pending.
+fn try_end(node: &Node) -> bool {
+    if has_ended(node) {
+        return true;
+    }
+    let Some(noted) = node.try_close() else {
+        return false;
+    };
+    // A task leaves the tree when its group is told.
+    if node.flags() & flag::TASK == 0 {
+        node.detach();
+    }
+    noted.release();
+    true
 }
 
 pin_project! {
@@ -108,18 +122,21 @@ pin_project! {
     #[derive(Debug)]
     // `T` is the body's output. It is a parameter of its own, since a projection
     // in the type would hinder the compiler in proving that a future is `Send`.
-    pub(crate) struct Boundary<F, T> {
+    pub(crate) struct Boundary<F, T, N = Arc<Node>>
+    where
+        N: HasNode,
+    {
         // Dropped before the owner, so that what it leaves behind is adopted.
         #[pin]
         body: Option<F>,
         exit: Option<Exit<T>>,
         state: State,
+        owner: Owner<N>,
     }
 }
 
 #[derive(Debug)]
 struct State {
-    owner: Owner,
     timing: Option<Pin<Box<Timing>>>,
     /// The waker that is noted with the node, which keeps it.
     known: Known,
@@ -145,10 +162,9 @@ impl Known {
     }
 }
 
-impl<T, F: Future<Output = T>> Boundary<F, T> {
-    pub(crate) fn new(owner: Owner, body: F) -> Boundary<F, T> {
+impl<T, F: Future<Output = T>, N: HasNode> Boundary<F, T, N> {
+    pub(crate) fn new(owner: Owner<N>, body: F) -> Self {
         let state = State {
-            owner,
             timing: None,
             known: Known::default(),
             started: false,
@@ -159,11 +175,17 @@ impl<T, F: Future<Output = T>> Boundary<F, T> {
             body: Some(body),
             exit: None,
             state,
+            owner,
         }
     }
 
     pub(crate) fn node(&self) -> &Arc<Node> {
-        &self.state.owner.node
+        self.owner.node()
+    }
+
+    /// What owns the node.
+    pub(crate) fn holder(self: Pin<&mut Self>) -> &mut N {
+        &mut self.project().owner.holder
     }
 
     /// The body, until it is gone.
@@ -192,67 +214,68 @@ impl<T, F: Future<Output = T>> Boundary<F, T> {
     /// Polls until the body is gone and nothing is pending below the node.
     pub(crate) fn poll_exit(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Exit<T>> {
         let mut this = self.project();
-        let state = this.state;
-        state.start(cx);
+        let (state, node) = (this.state, this.owner.node());
+        state.start(node, cx);
         loop {
             if this.exit.is_none() {
-                let before = state.flags();
-                *this.exit = state.poll_body(this.body.as_mut(), cx);
+                let before = leaving(node);
+                *this.exit = state.poll_body(node, this.body.as_mut(), cx);
                 if this.exit.is_none() {
-                    state.note(cx);
-                    if state.flags() != before {
+                    state.note(node, cx);
+                    if leaving(node) != before {
                         continue;
                     }
                 }
             }
-            if let Some(exit) = this.exit.take_if(|_| state.try_end(cx)) {
+            if let Some(exit) = this.exit.take_if(|_| state.try_end(node, cx)) {
                 return Poll::Ready(exit);
             }
-            if !state.poll_timers(this.exit.is_none(), cx) {
+            if !state.poll_timers(node, this.exit.is_none(), cx) {
                 return Poll::Pending;
             }
         }
     }
 }
 
-impl State {
-    #[inline]
-    fn flags(&self) -> u32 {
-        self.owner.node.flags_acquire() & LEAVING
-    }
+/// The flags by which a boundary is left.
+#[inline]
+fn leaving(node: &Node) -> u32 {
+    node.flags_acquire() & LEAVING
+}
 
+impl State {
     /// What is being left may close a region elsewhere during the poll.
     #[inline]
-    fn start(&mut self, cx: &mut Context<'_>) {
+    fn start(&mut self, node: &Arc<Node>, cx: &mut Context<'_>) {
         self.started = true;
-        if self.flags() != 0 {
-            self.note(cx);
+        if leaving(node) != 0 {
+            self.note(node, cx);
         }
     }
 
     /// Ends the boundary if nothing is pending, or will be woken.
-    fn try_end(&mut self, cx: &mut Context<'_>) -> bool {
-        self.owner.try_end() || (self.note(cx) && self.owner.try_end())
+    fn try_end(&mut self, node: &Arc<Node>, cx: &mut Context<'_>) -> bool {
+        try_end(node) || (self.note(node, cx) && try_end(node))
     }
 
     /// Notes the waker with the node, before the last look at what a wake would
     /// tell (invariant 4 of the node). True if it was not noted before: a body
     /// that is ready at once needs none.
     #[inline]
-    fn note(&mut self, cx: &mut Context<'_>) -> bool {
+    fn note(&mut self, node: &Arc<Node>, cx: &mut Context<'_>) -> bool {
         let new = self.known != Known::of(cx.waker());
         if new {
-            self.register(cx.waker());
+            self.register(node, cx.waker());
         }
-        if self.owner.node.take_retimed() {
-            let deadline = self.owner.node.lock().deadline;
+        if node.take_retimed() {
+            let deadline = node.lock().deadline;
             self.set_deadline(deadline);
         }
         new
     }
 
-    fn register(&mut self, waker: &Waker) {
-        let deadline = self.owner.node.register(waker);
+    fn register(&mut self, node: &Arc<Node>, waker: &Waker) {
+        let deadline = node.register(waker);
         self.known = Known::of(waker);
         self.set_deadline(deadline);
     }
@@ -296,11 +319,11 @@ impl State {
 
     fn poll_body<F: Future>(
         &mut self,
+        node: &Arc<Node>,
         mut slot: Pin<&mut Option<F>>,
         cx: &mut Context<'_>,
     ) -> Option<Exit<F::Output>> {
-        let node = &self.owner.node;
-        let leaving = self.flags() != 0;
+        let leaving = leaving(node) != 0;
         if leaving {
             node.begin_pass();
         }
@@ -310,9 +333,9 @@ impl State {
         let mut exit = match polled {
             Ok(Poll::Ready(value)) => Exit::Value(value),
             Err(panic) => Exit::Panicked(panic),
-            Ok(Poll::Pending) if leaving && self.is_clear(cx) => Exit::Left,
+            Ok(Poll::Pending) if leaving && self.is_clear(node, cx) => Exit::Left,
             Ok(Poll::Pending) => {
-                context::pending(&self.owner.node);
+                context::pending(node);
                 return None;
             }
         };
@@ -323,9 +346,9 @@ impl State {
     }
 
     /// Ends a pass: whether the body may be dropped where it is.
-    fn is_clear(&mut self, cx: &mut Context<'_>) -> bool {
-        let aborting = self.flags() & flag::ABORTED != 0;
-        let verdict = self.owner.node.end_pass(aborting);
+    fn is_clear(&mut self, node: &Arc<Node>, cx: &mut Context<'_>) -> bool {
+        let aborting = leaving(node) & flag::ABORTED != 0;
+        let verdict = node.end_pass(aborting);
         match verdict {
             Verdict::Clear => !out_of_budget(&mut self.tries, cx),
             Verdict::Wait => false,
@@ -341,35 +364,35 @@ impl State {
 
     /// Looks at the clock; true if something changed by it.
     #[inline]
-    fn poll_timers(&mut self, running: bool, cx: &mut Context<'_>) -> bool {
-        let flags = self.flags();
+    fn poll_timers(&mut self, node: &Arc<Node>, running: bool, cx: &mut Context<'_>) -> bool {
+        let flags = leaving(node);
         if flags == 0 {
             if self.timing.is_some() && self.take_due(|timing| timing.project().deadline, cx) {
-                self.owner.node.expire(Instant::now());
+                node.expire(Instant::now());
                 return true;
             }
             if running {
                 return false;
             }
         }
-        self.poll_grace(flags, cx)
+        self.poll_grace(node, flags, cx)
     }
 
-    fn poll_grace(&mut self, flags: u32, cx: &mut Context<'_>) -> bool {
-        if flags & flag::ABORTED != 0 || (flags == 0 && !self.owner.node.has_orphans()) {
+    fn poll_grace(&mut self, node: &Arc<Node>, flags: u32, cx: &mut Context<'_>) -> bool {
+        if flags & flag::ABORTED != 0 || (flags == 0 && !node.has_orphans()) {
             return false;
         }
         if !std::mem::replace(&mut self.grace_begun, true)
-            && let Some(grace) = self.owner.node.grace_to_watch()
+            && let Some(grace) = node.grace_to_watch()
         {
-            self.owner.node.begin_grace();
+            node.begin_grace();
             *self.timing().project().grace = after(grace);
         }
         let due = self.take_due(|timing| timing.project().grace, cx);
         if due {
             match flags {
-                0 => self.owner.node.abort_orphans(),
-                _ => self.owner.node.abort(),
+                0 => node.abort_orphans(),
+                _ => node.abort(),
             }
         }
         due

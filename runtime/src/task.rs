@@ -4,17 +4,17 @@ use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::boundary::{Boundary, Owner};
+use crate::boundary::{Boundary, HasNode, Owner};
 use crate::caught::Panic;
 use crate::error::{Cause, Failure, TaskError};
 use crate::exit::Exit;
 use crate::handle::{Core, TaskHandle};
-use crate::node::flag;
+use crate::node::{Node, flag};
 use crate::output::{TaskOutput, TaskResult};
 use crate::shared::Shared;
 use crate::stats::{self, Count};
@@ -61,9 +61,45 @@ struct Ending<T, E: Send + 'static> {
     core: Core<T>,
     /// Until they are told.
     group: Option<Arc<Shared<E>>>,
+    admission: Admission,
+}
+
+impl<T, E: Send + 'static> HasNode for Ending<T, E> {
+    fn node(&self) -> &Arc<Node> {
+        &self.core.node
+    }
 }
 
 impl<T, E: Send + 'static> Ending<T, E> {
+    fn is_told(&self) -> bool {
+        self.group.is_none()
+    }
+
+    /// Waits for a place under the group's limit. False for a task that was
+    /// cancelled before.
+    fn poll_begin(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        let node = &self.core.node;
+        if let Admission::Limited(limited) = &mut self.admission
+            && let Limited::Waiting(place) = &mut **limited
+        {
+            // Noted before the flag is read (invariant 4 of the node).
+            node.register(cx.waker());
+            if node.flags_acquire() & flag::CANCELLED == 0 {
+                let permit = ready!(place.as_mut().poll(cx));
+                **limited = Limited::Holding { _permit: permit };
+                node.set(flag::PLACED);
+            }
+        }
+        Poll::Ready(node.set(flag::STARTED) & flag::CANCELLED == 0)
+    }
+
+    /// The task runs again: it does not wait for one that is queued behind it.
+    fn unstall(&self) {
+        if let Some(group) = &self.group {
+            self.core.node.unstall(group.node());
+        }
+    }
+
     fn failure(&self, cause: Cause<E>) -> Failure<E> {
         let node = &self.core.node;
         Failure {
@@ -85,7 +121,7 @@ impl<T, E: Send + 'static> Ending<T, E> {
         });
     }
 
-    fn tell(&mut self, exit: Exit<Result<T, E>>, admission: &mut Admission) {
+    fn tell(&mut self, exit: Exit<Result<T, E>>) {
         let Some(group) = self.group.take() else {
             return;
         };
@@ -115,7 +151,7 @@ impl<T, E: Send + 'static> Ending<T, E> {
         // The place is free for the next task after a failure has cancelled the
         // group, and before anyone can learn that this task is gone.
         node.free_place(group.node());
-        *admission = Admission::Open;
+        self.admission = Admission::Open;
         Self::count(&outcome);
         self.core.complete(outcome);
         group.node().task_gone(node, self.is_background());
@@ -149,6 +185,7 @@ impl<T, E: Send + 'static> Drop for Ending<T, E> {
     fn drop(&mut self) {
         if let Some(group) = self.group.take() {
             self.core.node.free_place(group.node());
+            self.admission = Admission::Open;
             stats::count(Count::Aborted);
             self.core.complete(Err(TaskError::Aborted));
             group
@@ -185,11 +222,9 @@ pin_project! {
         E: Send,
         E: 'static,
     {
-        // Dropped first: whoever waits for the outcome finds it gone.
+        // Whoever waits for the outcome finds the body gone: it is dropped first.
         #[pin]
-        boundary: Boundary<Converted<F, E>, Result<T, E>>,
-        admission: Admission,
-        ending: Ending<T, E>,
+        boundary: Boundary<Converted<F, E>, Result<T, E>, Ending<T, E>>,
         span: TaskSpan,
     }
 }
@@ -211,28 +246,18 @@ where
         if place != 0 {
             node.set(place);
         }
-        let owner = Owner::new(node.clone());
         let span = TaskSpan::new(node, group.node());
         let ending = Ending {
             core: core.clone(),
             group: Some(group.clone()),
+            admission,
         };
-        let boundary = Boundary::new(
-            owner,
-            Converted {
-                future,
-                error: PhantomData,
-            },
-        );
-        (
-            Task {
-                boundary,
-                admission,
-                ending,
-                span,
-            },
-            TaskHandle::new(core),
-        )
+        let body = Converted {
+            future,
+            error: PhantomData,
+        };
+        let boundary = Boundary::new(Owner::new(ending), body);
+        (Task { boundary, span }, TaskHandle::new(core))
     }
 }
 
@@ -244,34 +269,23 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let mut this = self.project();
-        let Some(group) = &this.ending.group else {
+        if this.boundary.as_mut().holder().is_told() {
             return Poll::Ready(());
-        };
+        }
         let _entered = this.span.enter();
         if !this.boundary.is_started() {
-            let node = &this.ending.core.node;
-            if let Admission::Limited(limited) = this.admission
-                && let Limited::Waiting(place) = &mut **limited
-            {
-                // Noted before the flag is read (invariant 4 of the node).
-                node.register(cx.waker());
-                if node.flags_acquire() & flag::CANCELLED == 0 {
-                    let Poll::Ready(permit) = place.as_mut().poll(cx) else {
-                        return Poll::Pending;
-                    };
-                    **limited = Limited::Holding { _permit: permit };
-                    node.set(flag::PLACED);
-                }
-            }
-            if node.set(flag::STARTED) & flag::CANCELLED != 0 {
+            let Poll::Ready(begins) = this.boundary.as_mut().holder().poll_begin(cx) else {
+                return Poll::Pending;
+            };
+            if !begins {
                 this.boundary.as_mut().discard();
             }
         }
-        this.boundary.node().unstall(group.node());
-        let Poll::Ready(exit) = this.boundary.poll_exit(cx) else {
+        this.boundary.as_mut().holder().unstall();
+        let Poll::Ready(exit) = this.boundary.as_mut().poll_exit(cx) else {
             return Poll::Pending;
         };
-        this.ending.tell(exit, this.admission);
+        this.boundary.holder().tell(exit);
         Poll::Ready(())
     }
 }
