@@ -9,23 +9,26 @@ use std::time::Duration;
 /// A moment on a clock that never goes back; real time, also where tokio's clock
 /// is paused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Moment(Duration);
+pub(crate) struct Moment {
+    /// Every task keeps one: half as big as a `Duration`.
+    nanoseconds: u64,
+}
 
 impl Moment {
     #[inline]
     pub(crate) fn now() -> Moment {
-        Moment(now())
+        Moment { nanoseconds: now() }
     }
 
     /// How long `earlier` was ago; zero if it is later.
     pub(crate) fn since(self, earlier: Moment) -> Duration {
-        self.0.saturating_sub(earlier.0)
+        Duration::from_nanos(self.nanoseconds.saturating_sub(earlier.nanoseconds))
     }
 }
 
 #[cfg(target_os = "linux")]
 #[inline]
-fn now() -> Duration {
+fn now() -> u64 {
     let mut time = std::mem::MaybeUninit::<libc::timespec>::uninit();
     // SAFETY: the call writes the whole structure. It cannot fail: the pointer is
     // valid and the clock is there since Linux 2.6.32.
@@ -33,16 +36,17 @@ fn now() -> Duration {
         libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, time.as_mut_ptr());
         time.assume_init()
     };
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+    // Since the machine was started: enough for centuries.
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
 #[cfg(not(target_os = "linux"))]
-fn now() -> Duration {
+fn now() -> u64 {
     use std::sync::OnceLock;
     use std::time::Instant;
 
     static START: OnceLock<Instant> = OnceLock::new();
-    START.get_or_init(Instant::now).elapsed()
+    START.get_or_init(Instant::now).elapsed().as_nanos() as u64
 }
 
 #[cfg(all(test, not(taskscope_loom)))]

@@ -125,6 +125,10 @@ pub enum TaskState {
 
 type Callback = Box<dyn FnOnce(Outcome) + Send>;
 
+/// Those of one task, in order of registration. Apart: most tasks have none.
+#[derive(Default)]
+struct Callbacks(Vec<(DoneId, Callback)>);
+
 /// Identifies a callback of [`TaskHandle::on_done`].
 ///
 /// ```
@@ -169,7 +173,7 @@ struct State<T> {
     waker: Option<Waker>,
     /// It was polled before the task was gone.
     awaited: bool,
-    callbacks: Vec<(DoneId, Callback)>,
+    callbacks: Option<Box<Callbacks>>,
 }
 
 impl<T> Slot<T> {
@@ -181,7 +185,7 @@ impl<T> Slot<T> {
                 outcome: None,
                 waker: None,
                 awaited: false,
-                callbacks: Vec::new(),
+                callbacks: None,
             }),
         }
     }
@@ -237,9 +241,9 @@ impl<T> Core<T> {
         let mut slot = self.lock();
         slot.result = Some(result);
         slot.outcome = Some(outcome);
-        let (waker, callbacks) = (slot.waker.take(), std::mem::take(&mut slot.callbacks));
+        let (waker, callbacks) = (slot.waker.take(), slot.callbacks.take());
         drop(slot);
-        for (_, callback) in callbacks {
+        for (_, callback) in callbacks.into_iter().flat_map(|all| all.0) {
             self.call(callback, outcome);
         }
         if let Some(waker) = waker {
@@ -452,7 +456,8 @@ impl<T> TaskHandle<T> {
         let id = DoneId(NEXT.fetch_add(1, Ordering::Relaxed));
         let mut slot = self.core.lock();
         let Some(outcome) = slot.outcome else {
-            slot.callbacks.push((id, Box::new(callback)));
+            let callbacks = slot.callbacks.get_or_insert_default();
+            callbacks.0.push((id, Box::new(callback)));
             return id;
         };
         drop(slot);
@@ -477,8 +482,10 @@ impl<T> TaskHandle<T> {
     /// ```
     pub fn remove_on_done(&self, id: DoneId) -> bool {
         let mut slot = self.core.lock();
-        let at = slot.callbacks.iter().position(|(other, _)| *other == id);
-        let removed = at.map(|at| slot.callbacks.remove(at));
+        let removed = slot.callbacks.as_mut().and_then(|callbacks| {
+            let at = callbacks.0.iter().position(|(other, _)| *other == id)?;
+            Some(callbacks.0.remove(at))
+        });
         drop(slot);
         removed.is_some()
     }
