@@ -45,20 +45,28 @@ impl Crate {
         path
     }
 
-    /// Whether `path` is this crate's `name!`, written bare or with the crate.
+    /// Whether `path` is this crate's `name!`, written bare or with the crate. That may be
+    /// imported from elsewhere, so that its last name tells.
     pub(crate) fn names(&self, path: &Path, name: &str) -> bool {
-        let mut crates: Vec<_> = path.segments.iter().map(|segment| &segment.ident).collect();
-        if crates.pop().is_none_or(|last| last != name) {
+        let mut names = path.segments.iter().map(|segment| &segment.ident).rev();
+        if names.next().is_none_or(|last| last != name) {
             return false;
         }
-        match crates[..] {
-            [] => path.leading_colon.is_none(),
-            [only] if only == "taskscope" => true,
-            _ => self
-                .0
-                .as_ref()
-                .is_some_and(|own| own.segments.iter().map(|s| &s.ident).eq(crates)),
+        match (names.next(), &self.0) {
+            (None, _) => path.leading_colon.is_none(),
+            (Some(krate), _) if krate == "taskscope" => true,
+            (Some(krate), Some(own)) => own.segments.last().is_some_and(|own| own.ident == *krate),
+            (Some(_), None) => false,
         }
+    }
+
+    /// Whether `path` begins with the same word or colons as the crate's own path.
+    pub(crate) fn begins_like(&self, path: &Path) -> bool {
+        let first = |path: &Path| match path.leading_colon {
+            Some(_) => None,
+            None => path.segments.first().map(|first| first.ident.clone()),
+        };
+        first(path) == self.0.as_ref().and_then(first)
     }
 }
 

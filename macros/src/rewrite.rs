@@ -260,8 +260,7 @@ impl<'a> Rewriter<'a> {
         }
         let gate = self.gate(expr.await_token.span);
         unwrap_operand(&mut expr.base);
-        // The user's own span first and last: an error about the value shows it whole.
-        let (start, end) = ends_of(&expr.base);
+        let (start, end) = self.ends_of_call(&expr.base);
         let mut arguments = gate;
         Token![,](Span::call_site()).to_tokens(&mut arguments);
         expr.base.to_tokens(&mut arguments);
@@ -270,6 +269,18 @@ impl<'a> Rewriter<'a> {
         let mut call = self.krate.private_fn("after", start);
         call.append(arguments);
         *expr.base = Expr::Verbatim(call);
+    }
+
+    // The user's own span first and last: an error about the value shows it whole. Not so
+    // where the user's code begins as our call does: clippy, which tells them apart by that,
+    // would speak of the `()` in the call.
+    fn ends_of_call(&self, awaited: &Expr) -> (Span, Span) {
+        let (start, end) = ends_of(awaited);
+        if first_path(awaited).is_some_and(|path| self.krate.begins_like(path)) {
+            (mixed(start), mixed(end))
+        } else {
+            (start, end)
+        }
     }
 
     fn visit_jump(&mut self, expr: &mut Expr) {
@@ -724,17 +735,23 @@ fn ends_of(expr: &Expr) -> (Span, Span) {
 }
 
 fn first_span(expr: &Expr) -> Option<Span> {
+    let path = first_path(expr)?;
+    match &path.leading_colon {
+        Some(colons) => colons.spans.first().copied(),
+        None => path.segments.first().map(|first| first.ident.span()),
+    }
+}
+
+// The path that an expression begins with.
+fn first_path(expr: &Expr) -> Option<&Path> {
     match expr {
-        Expr::MethodCall(expr) if expr.attrs.is_empty() => first_span(&expr.receiver),
-        Expr::Call(expr) if expr.attrs.is_empty() => first_span(&expr.func),
-        Expr::Field(expr) if expr.attrs.is_empty() => first_span(&expr.base),
-        Expr::Path(expr) if expr.attrs.is_empty() && expr.qself.is_none() => {
-            let path = &expr.path;
-            match &path.leading_colon {
-                Some(colons) => colons.spans.first().copied(),
-                None => path.segments.first().map(|first| first.ident.span()),
-            }
-        }
+        Expr::MethodCall(expr) if expr.attrs.is_empty() => first_path(&expr.receiver),
+        Expr::Call(expr) if expr.attrs.is_empty() => first_path(&expr.func),
+        Expr::Field(expr) if expr.attrs.is_empty() => first_path(&expr.base),
+        Expr::Index(expr) if expr.attrs.is_empty() => first_path(&expr.expr),
+        Expr::Try(expr) if expr.attrs.is_empty() => first_path(&expr.expr),
+        Expr::Macro(expr) if expr.attrs.is_empty() => Some(&expr.mac.path),
+        Expr::Path(expr) if expr.attrs.is_empty() && expr.qself.is_none() => Some(&expr.path),
         _ => None,
     }
 }

@@ -237,6 +237,30 @@ impl Named for Owner {
     }
 }
 
+/// Awaits that begin with the words with which the calls of an expansion begin.
+mod begins_alike {
+    use taskscope as renamed;
+
+    #[taskscope::cancellable]
+    pub(crate) async fn colons() -> u32 {
+        defer! { ::std::future::ready(()).await; }
+        ::taskscope::checkpoint().await;
+        ::std::vec![::std::future::ready(1)].remove(0).await
+    }
+
+    #[renamed::cancellable(crate = renamed)]
+    pub(crate) async fn other_name() -> Result<u32, renamed::BoxError> {
+        defer! { renamed::checkpoint().await; }
+        renamed::checkpoint().await;
+        let one = renamed::task_group!(|g| {
+            renamed::checkpoint().await;
+            let parsed = g.spawn(async { Ok("1".parse::<u32>()?) });
+            Ok(parsed.await?)
+        });
+        Ok(one.await?)
+    }
+}
+
 #[taskscope::main(flavor = "current_thread", grace = Duration::from_secs(1))]
 async fn entry() -> Result<(), BoxError> {
     defer! { step(1).await; }
@@ -267,6 +291,8 @@ async fn all_of_them_run() -> Result<(), BoxError> {
     assert_eq!(owner.twice().await, "oo");
     assert_eq!(owner.by_value((1, 2), 3, 4).await?, "ox8");
     timeout(Duration::ZERO, never()).await.unwrap_err();
+    assert_eq!(begins_alike::colons().await, 1);
+    assert_eq!(begins_alike::other_name().await?, 1);
     assert_eq!(log.count("cancelled"), 0);
     Ok(())
 }
