@@ -6,7 +6,7 @@ use quote::quote;
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream, Parser};
 use syn::token::Paren;
-use syn::{Path, Token, parenthesized};
+use syn::{Lit, LitStr, Path, Token, parenthesized};
 
 /// The options of `#[cancellable(…)]`.
 #[derive(Default)]
@@ -64,13 +64,10 @@ impl Seen {
 
 fn unknown(name: &Ident, known: &[&str]) -> syn::Error {
     let what = format!("unknown option `{name}`");
-    let list = known
-        .iter()
-        .map(|known| format!("`{known}`"))
-        .collect::<Vec<_>>()
-        .join(", ");
-    let why = format!("the options here are {list}");
+    let why = format!("the options here are {}", listed(known));
+    let is_check = known.contains(&"allow") && CHECKS.iter().any(|check| name == check);
     let help = match nearest(&name.to_string(), known) {
+        _ if is_check => format!("write `allow({name})`"),
         Some(near) => format!("write `{near}`"),
         None => format!("remove `{name}`"),
     };
@@ -82,20 +79,26 @@ fn unknown(name: &Ident, known: &[&str]) -> syn::Error {
     .at(name.span())
 }
 
+fn listed(known: &[&str]) -> String {
+    let quoted: Vec<_> = known.iter().map(|known| format!("`{known}`")).collect();
+    quoted.join(", ")
+}
+
 /// Reports a value behind an option that takes none.
 pub(crate) fn check_flag(name: &Ident, input: ParseStream, diag: &mut Diag) -> syn::Result<()> {
-    if input.peek(Token![=]) {
-        let what = format!("option `{name}` takes no value");
-        let help = format!("write `{name}` alone, or leave it out");
-        diag.mistake(
-            name.span(),
-            &Mistake {
-                what: &what,
-                why: "it is on where it is written",
-                help: &help,
-            },
-        );
+    if !(input.peek(Token![=]) || input.peek(Paren)) {
+        return Ok(());
     }
+    let what = format!("option `{name}` takes no value");
+    let help = format!("write `{name}` alone, or leave it out");
+    diag.mistake(
+        name.span(),
+        &Mistake {
+            what: &what,
+            why: "it is on where it is written",
+            help: &help,
+        },
+    );
     skip_value(input)
 }
 
@@ -149,7 +152,7 @@ impl Options {
             *flag = true;
             check_flag(name, input, diag)?;
         } else if name == "crate" {
-            self.krate = Some(parse_crate(input)?);
+            self.krate = Some(parse_crate(name, input)?);
         } else {
             self.allow.parse(name, input, diag)?;
         }
@@ -211,6 +214,9 @@ impl Allow {
         }
         let checks;
         parenthesized!(checks in input);
+        if checks.is_empty() {
+            diag.push(without_checks(name));
+        }
         list(&checks, diag, CHECKS, |name, _, _| {
             self.set(name);
             Ok(())
@@ -234,17 +240,68 @@ impl Allow {
     }
 }
 
+/// The name of an option, one of `known`.
+pub(crate) fn parse_name(input: ParseStream, known: &[&str]) -> syn::Result<Ident> {
+    if input.peek(Ident::peek_any) {
+        return input.call(Ident::parse_any);
+    }
+    let quoted = input.fork().parse::<LitStr>().map(|text| text.value());
+    let help = match quoted {
+        Ok(text) if known.contains(&&*text) => format!("write `{text}`, without quotes"),
+        Ok(text) if known.contains(&"name") => format!("write `name = {text:?}`"),
+        _ => format!("the options here are {}", listed(known)),
+    };
+    Err(Mistake {
+        what: "expected the name of an option",
+        why: "an option begins with its name",
+        help: &help,
+    }
+    .at(input.span()))
+}
+
+/// The `,` behind an option, unless it is the last one.
+pub(crate) fn parse_comma(input: ParseStream) -> syn::Result<()> {
+    if input.is_empty() || input.parse::<Option<Token![,]>>()?.is_some() {
+        return Ok(());
+    }
+    Err(NO_COMMA.at(input.span()))
+}
+
+const NO_COMMA: Mistake = Mistake {
+    what: "expected `,` behind an option",
+    why: "options are separated by commas",
+    help: "write `,` here, or remove what stands here",
+};
+
 /// `= path`, after `crate`.
-pub(crate) fn parse_crate(input: ParseStream) -> syn::Result<Path> {
-    input.parse::<Token![=]>()?;
-    input.call(Path::parse_mod_style)
+pub(crate) fn parse_crate(name: &Ident, input: ParseStream) -> syn::Result<Path> {
+    parse_equals(name, input)?;
+    let quoted = input.fork().parse::<LitStr>().map(|text| text.value());
+    let help = match quoted {
+        Err(_) if !input.peek(Lit) => return input.call(Path::parse_mod_style),
+        Ok(text) if syn::parse_str::<Path>(&text).is_ok() => {
+            format!("write `crate = {text}`, without quotes")
+        }
+        _ => "write `crate = path`, as in `crate = my_name_for_it`".to_owned(),
+    };
+    Err(Mistake {
+        what: "option `crate` takes a path, not a literal",
+        why: "it is what the code calls this crate",
+        help: &help,
+    }
+    .at(input.span()))
 }
 
 /// `= value`, after an option that takes one.
 pub(crate) fn parse_value<T: Parse>(name: &Ident, input: ParseStream) -> syn::Result<T> {
-    if input.peek(Token![=]) {
-        input.parse::<Token![=]>()?;
-        return input.parse();
+    parse_equals(name, input)?;
+    input.parse()
+}
+
+/// The `=` after an option that takes a value.
+pub(crate) fn parse_equals(name: &Ident, input: ParseStream) -> syn::Result<()> {
+    if input.parse::<Option<Token![=]>>()?.is_some() {
+        return Ok(());
     }
     Err(Mistake {
         what: &format!("option `{name}` without a value"),
@@ -263,15 +320,13 @@ pub(crate) fn list(
 ) -> syn::Result<()> {
     let mut seen = Seen::default();
     while !input.is_empty() {
-        let name = input.call(Ident::parse_any)?;
+        let name = parse_name(input, known)?;
         if seen.admit(&name, known, diag) {
             option(&name, input, diag)?;
         } else {
             skip_value(input)?;
         }
-        if !input.is_empty() {
-            input.parse::<Token![,]>()?;
-        }
+        parse_comma(input)?;
     }
     Ok(())
 }

@@ -11,6 +11,7 @@ use crate::item::{Function, Target, has_marker};
 use crate::path::Crate;
 use crate::rewrite::{Kind, Rewriter, Scope, output};
 use crate::send::{check_send, refuse_boxed, send};
+use crate::unread::unread;
 use proc_macro2::{Span, TokenStream};
 use quote::ToTokens;
 use syn::visit::Visit;
@@ -59,7 +60,7 @@ impl Cancellable {
                 check_other(&keyword, &mut self.diag);
                 tokens
             }
-            Target::Broken => tokens,
+            Target::Broken => unread(tokens),
         }
     }
 

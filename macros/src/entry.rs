@@ -7,6 +7,7 @@ use crate::diag::{Diag, Mistake};
 use crate::item::{Body, Head, Target, is_marker};
 use crate::path::{Crate, mixed};
 use crate::rewrite::{self, Rewriter, Scope, output};
+use crate::unread::unread_body;
 use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote_spanned};
 use syn::parse::{ParseStream, Parser};
@@ -116,7 +117,7 @@ impl Options {
 
     fn option(&mut self, name: &Ident, input: ParseStream, diag: &mut Diag) -> syn::Result<()> {
         if name == "crate" {
-            self.krate = Some(parse_crate(input)?);
+            self.krate = Some(parse_crate(name, input)?);
             return Ok(());
         }
         let value: Expr = parse_value(name, input)?;
@@ -268,7 +269,7 @@ impl Entry {
             return body.into_token_stream();
         }
         let Some(mut read) = Body::parse(braces) else {
-            return body.into_token_stream();
+            return unread_body(braces).into_token_stream();
         };
         let options = args::Options::default();
         Checker::new(&self.krate, &mut self.diag, &options, Site::Attribute).body(&read.block);

@@ -1,13 +1,17 @@
 //! `task_group!`: a builder chain around an async closure.
 
-use crate::args::{Options, Seen, check_flag, parse_crate, parse_value, skip_value};
+use crate::args::{
+    Options, Seen, check_flag, parse_comma, parse_crate, parse_equals, parse_name, parse_value,
+    skip_value,
+};
 use crate::check::{Checker, Own, Site};
 use crate::diag::{Diag, Mistake};
 use crate::hint::{Hints, Outer};
 use crate::path::{Crate, mixed};
 use crate::rewrite::{Kind, Rewriter, Scope, output};
+use crate::unread::unread_body;
 use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
-use quote::{ToTokens, quote_spanned};
+use quote::{ToTokens, quote, quote_spanned};
 use std::mem;
 use syn::ext::IdentExt;
 use syn::parse::discouraged::Speculative;
@@ -15,7 +19,7 @@ use syn::parse::{ParseStream, Parser};
 use syn::spanned::Spanned;
 use syn::token::Brace;
 use syn::visit_mut::VisitMut;
-use syn::{Block, Expr, ExprClosure, ReturnType, Stmt, Token, Type};
+use syn::{Block, Expr, ExprClosure, Pat, PatWild, ReturnType, Stmt, Token, Type};
 
 /// The expression that builds and runs the group, beside the errors found in it.
 pub(crate) fn task_group(tokens: TokenStream) -> TokenStream {
@@ -78,15 +82,16 @@ impl Group {
             if input.is_empty() {
                 return Err(self.missing(input.span()));
             }
-            let name = input.call(Ident::parse_any)?;
+            if input.peek(Brace) || is_sole_name(input) {
+                return Err(no_body(input.span()));
+            }
+            let name = parse_name(input, OPTIONS)?;
             if seen.admit(&name, OPTIONS, diag) {
                 self.option(name, input, diag)?;
             } else {
                 skip_value(input)?;
             }
-            if !input.is_empty() {
-                input.parse::<Token![,]>()?;
-            }
+            parse_comma(input)?;
         }
         self.body = Some(Body::parse(input)?);
         Ok(())
@@ -98,14 +103,17 @@ impl Group {
             return check_flag(&name, input, diag);
         }
         if name == "crate" {
-            self.options.krate = Some(parse_crate(input)?);
+            self.options.krate = Some(parse_crate(&name, input)?);
             return Ok(());
         }
         if name == "allow" {
             return self.options.allow.parse(&name, input, diag);
         }
         if name == "error" {
-            self.error = Some(parse_value(&name, input)?);
+            parse_equals(&name, input)?;
+            let ty = input.fork().parse::<Type>();
+            ty.map_err(|_| NO_TYPE.at(input.span()))?;
+            self.error = Some(input.parse()?);
         } else {
             let value = parse_value(&name, input)?;
             self.settings.push((name, value));
@@ -189,12 +197,13 @@ impl Body {
             }
             Err(error) => {
                 let tokens: TokenStream = input.parse()?;
-                let last = tokens.clone().into_iter().last();
-                let braces = matches!(last, Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Brace);
-                if braces {
-                    Ok(Self::Raw(tokens))
-                } else {
-                    Err(error)
+                let mut trees: Vec<TokenTree> = tokens.into_iter().collect();
+                match trees.pop() {
+                    Some(TokenTree::Group(braces)) if braces.delimiter() == Delimiter::Brace => {
+                        trees.push(unread_body(&braces).into());
+                        Ok(Self::Raw(trees.into_iter().collect()))
+                    }
+                    _ => Err(error),
                 }
             }
         }
@@ -228,6 +237,9 @@ impl Closure<'_> {
         if let Some(asyncness) = closure.asyncness.take() {
             self.diag.mistake(asyncness.span, &ALREADY_ASYNC);
         }
+        if closure.inputs.len() != 1 {
+            self.take_one_argument(&mut closure);
+        }
         if let Expr::Async(body) = &*closure.body {
             closure.capture = closure.capture.or(body.capture);
         }
@@ -241,6 +253,19 @@ impl Closure<'_> {
         *closure.body = Expr::Verbatim(block.into_token_stream());
         closure.asyncness = Some(Token![async](span));
         closure.into_token_stream()
+    }
+
+    // So that rustc does not count them once more.
+    fn take_one_argument(&mut self, closure: &mut ExprClosure) {
+        let (begin, inputs, end) = (&closure.inputs_begin, &closure.inputs, &closure.inputs_end);
+        self.diag
+            .mistake_over(quote!(#begin #inputs #end), &ONE_ARGUMENT);
+        let first = mem::take(&mut closure.inputs).into_iter().next();
+        let none = Pat::Wild(PatWild {
+            attrs: Vec::new(),
+            underscore_token: Token![_](closure.inputs_begin.span()),
+        });
+        closure.inputs.push(first.unwrap_or(none));
     }
 
     // The type of the body: as written, else a result of the group's error type.
@@ -292,6 +317,18 @@ const NO_COMMA: Mistake = Mistake {
     help: "write `,` in front of the `|`",
 };
 
+const NO_TYPE: Mistake = Mistake {
+    what: "option `error` takes a type",
+    why: "it is what the tasks of the group fail with",
+    help: "write `error = io::Error`, say, or `error = _` to infer it",
+};
+
+const ONE_ARGUMENT: Mistake = Mistake {
+    what: "the body of a `task_group!` takes one argument",
+    why: "it is given the group, and nothing else",
+    help: "write `|g| { … }`, or `|_| { … }` where the group is not needed",
+};
+
 const ALREADY_ASYNC: Mistake = Mistake {
     what: "`async` in front of the body of a `task_group!`",
     why: "the body is async as it is",
@@ -311,6 +348,16 @@ fn is_closure(input: ParseStream) -> bool {
         || input.peek(Token![move])
         || input.peek(Token![async])
         || input.peek(Token![#])
+}
+
+// A word that is no option, with nothing behind it that belongs to the group: it stands
+// where the body should, as in `task_group!(body)` and `task_group!(g => { … })`.
+fn is_sole_name(input: ParseStream) -> bool {
+    let fork = input.fork();
+    let known = |name: Ident| OPTIONS.iter().any(|option| name == option);
+    let is_option = fork.call(Ident::parse_any).map_or(true, known);
+    let assigned = fork.peek(Token![=]) && !fork.peek(Token![=>]);
+    !is_option && !assigned && skip_value(&fork).is_ok() && fork.is_empty()
 }
 
 fn no_body(span: Span) -> syn::Error {

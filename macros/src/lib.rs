@@ -22,6 +22,7 @@ mod send;
 #[cfg(test)]
 mod tests;
 mod text;
+mod unread;
 
 use proc_macro::TokenStream;
 
@@ -227,7 +228,8 @@ use proc_macro::TokenStream;
 /// `EXPR.await` becomes `after(gate().await, EXPR).await`, one expression, so that
 /// temporaries live as long as before. The future is handed through, not wrapped, so
 /// neither its type nor the function's size grows. Known: a local that is not `Send` and
-/// moves into the call in `EXPR` now lives across the gate.
+/// moves into the call in `EXPR`, as `rc` in `f(rc).await`, now lives across the gate. In two
+/// lines it does not: `let call = f(rc);`, and then `call.await`.
 ///
 /// A `task_group!` and a `shield(…)` are entered without a checkpoint.
 ///

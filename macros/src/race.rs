@@ -7,6 +7,7 @@ use crate::path::{Crate, mixed};
 use crate::rewrite::{Rewriter, ends, unwrap_operand};
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
+use syn::ext::IdentExt;
 use syn::parse::discouraged::Speculative;
 use syn::parse::{Parse, ParseStream};
 use syn::token::Brace;
@@ -146,8 +147,8 @@ fn parse_header(input: ParseStream) -> syn::Result<Option<Path>> {
     if !(input.peek(Token![crate]) && input.peek2(Token![=])) {
         return Ok(None);
     }
-    input.parse::<Token![crate]>()?;
-    let path = parse_crate(input)?;
+    let name = input.call(Ident::parse_any)?;
+    let path = parse_crate(&name, input)?;
     input.parse::<Token![;]>()?;
     Ok(Some(path))
 }

@@ -20,7 +20,17 @@ fn options() {
     assert_one("quiet", item, "help: remove `quiet`");
     assert_one("loops, loops", item, "option `loops` is given twice");
     assert_one("loops = true", item, "option `loops` takes no value");
+    assert_one("loops(all)", item, "option `loops` takes no value");
+    assert_one("loops blocking", item, "expected `,` behind an option");
+    assert_one("loops; send", item, "expected `,` behind an option");
     assert_one("allow", item, "`allow` without the checks");
+    assert_one("allow()", item, "`allow` without the checks");
+    assert_one("hard_drop", item, "help: write `allow(hard_drop)`");
+    assert_one("\"loops\"", item, "help: write `loops`, without quotes");
+    assert_one("3", item, "help: the options here are `loops`");
+    assert_one("crate = \"a::b\"", item, "help: write `crate = a::b`");
+    assert_one("crate = 3", item, "help: write `crate = path`");
+    assert_one("crate", item, "option `crate` without a value");
     assert_one("allow(hard_drops)", item, "help: write `hard_drop`");
     assert_eq!(mistakes(&attribute("lops, quiet(a, b), loops", item)), 2);
     assert_eq!(
@@ -96,6 +106,15 @@ fn group_options() {
         ("timeout = limit |g| {}", "write `,` in front of the `|`"),
         ("limit = a | b", "without a body"),
         ("|g| {}, limit = 3", "options stand in front of it"),
+        ("{ Ok(()) }", "without a body"),
+        ("g => { Ok(()) }", "without a body"),
+        ("limit = 1, body", "without a body"),
+        ("|| { Ok(()) }", "takes one argument"),
+        ("|g, h| { Ok(()) }", "takes one argument"),
+        ("\"shop\", |g| {}", "help: write `name = \\\"shop\\\"`"),
+        ("error = 3, |g| {}", "option `error` takes a type"),
+        ("limit = 3; |g| {}", "expected `,` behind an option"),
+        ("crate = \"a\", |g| {}", "help: write `crate = a`"),
     ] {
         let expansion = group(input);
         assert!(expansion.contains(what), "{expansion}");

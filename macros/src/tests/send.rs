@@ -1,6 +1,6 @@
 //! `#[cancellable(send)]`: the future in the signature.
 
-use super::{assert_same, attribute, printed};
+use super::{assert_same, attribute, printed, without_refusal};
 
 const FUTURE: &str = "impl ::core::future::Future<Output = u8> + ::core::marker::Send";
 
@@ -126,7 +126,8 @@ fn half_typed_functions_stay_as_they_are() {
         "impl T for S { async fn f(&self) { self. } }",
     ] {
         if let Ok(tokens) = item.parse::<proc_macro2::TokenStream>() {
-            assert_eq!(attribute("send", item), tokens.to_string(), "{item}");
+            let kept = without_refusal(&attribute("send", item));
+            assert_eq!(kept, tokens.to_string(), "{item}");
             assert_eq!(printed(item), tokens.to_string());
         }
     }

@@ -21,6 +21,21 @@ async fn without_list() {}
 #[cancellable(crate = "text")]
 async fn crate_is_text() {}
 
+#[cancellable(crate)]
+async fn crate_is_missing() {}
+
+#[cancellable("loops")]
+async fn quoted() {}
+
+#[cancellable(loops send)]
+async fn no_comma() {}
+
+#[cancellable(loops(all), allow())]
+async fn lists() {}
+
+#[cancellable(hard_drop)]
+async fn a_check() {}
+
 #[cancellable]
 #[cancellable]
 async fn attribute_twice() {}

@@ -9,6 +9,13 @@ async fn already_async() {
     let _ = task_group!(async |_g| Ok(())).await;
 }
 
+async fn other_forms() {
+    let _ = task_group!({ Ok(()) }).await;
+    let _ = task_group!(g => { Ok(()) }).await;
+    let _ = task_group!(|| { Ok(()) }).await;
+    let _ = task_group!(|g, h| { Ok(()) }).await;
+}
+
 async fn half_typed() {
     let _ = task_group!(|g| {
         g.
@@ -25,5 +32,5 @@ async fn leaves_cleanup() {
 }
 
 fn main() {
-    drop((missing(), already_async(), half_typed(), leaves_cleanup()));
+    drop((missing(), already_async(), other_forms(), half_typed(), leaves_cleanup()));
 }
