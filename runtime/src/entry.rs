@@ -12,7 +12,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::caught::catch;
 use crate::node::Node;
-use crate::report::{ReportKind, Sink};
+use crate::report::{ReportKind, Sink, print};
 use crate::scope::Scope;
 #[cfg(feature = "shutdown")]
 use crate::shutdown::Shutdown;
@@ -53,7 +53,9 @@ fn built(built: io::Result<Runtime>) -> Runtime {
     match built {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("taskscope: cannot start tokio's runtime: {error}");
+            print(format_args!(
+                "taskscope: cannot start tokio's runtime: {error}\n"
+            ));
             std::process::exit(1)
         }
     }

@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
+// They panic where standard error is closed; see `report::print`.
+#![warn(clippy::print_stderr, clippy::print_stdout)]
 #![doc(test(attr(deny(warnings), allow(dead_code, unused_assignments, unused_variables))))]
 
 #[doc(hidden)]

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::fmt;
+use std::io::Write;
 use std::panic::Location;
 use std::sync::{Arc, RwLock};
 
@@ -262,6 +263,12 @@ fn publish(report: &Report) {
         Some(hook) => drop(std::panic::catch_unwind(std::panic::AssertUnwindSafe(
             || hook(report),
         ))),
-        None => eprintln!("taskscope: {report}"),
+        None => print(format_args!("taskscope: {report}\n")),
     }
+}
+
+/// Writes to standard error, if it can be written to: a terminal that was closed is no
+/// reason to panic, as `eprintln!` does, in the middle of a task's end or of a shutdown.
+pub(crate) fn print(text: fmt::Arguments<'_>) {
+    let _ = std::io::stderr().write_all(text.to_string().as_bytes());
 }

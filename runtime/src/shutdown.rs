@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 use crate::node::Node;
 use crate::observe::{Watchdog, tree};
 use crate::reason::{Cancelled, Reason};
-use crate::report::{self, ReportKind};
+use crate::report::{self, ReportKind, print};
 use crate::scope::Scope;
 use crate::signal::{Signal, Signals};
 
@@ -217,7 +217,7 @@ impl Shutdown {
                 runtime.shutdown_background();
                 let code = signal.map_or_else(
                     || {
-                        eprintln!("taskscope: {cancelled}");
+                        print(format_args!("taskscope: {cancelled}\n"));
                         1
                     },
                     Signal::exit_code,
@@ -363,7 +363,7 @@ impl Events {
                 return Poll::Ready(Event::Ended);
             }
             while self.signals.poll_show(cx).is_ready() {
-                eprint!("{}", tree());
+                print(format_args!("{}", tree()));
             }
             if let Poll::Ready(signal) = self.signals.poll_next(cx) {
                 return Poll::Ready(Event::Signal(signal));

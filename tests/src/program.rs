@@ -28,10 +28,11 @@ pub struct Ended {
     pub errors: String,
 }
 
-fn read(errors: ChildStderr, told: mpsc::Sender<String>) -> JoinHandle<String> {
+fn read(errors: Option<ChildStderr>, told: mpsc::Sender<String>) -> JoinHandle<String> {
     std::thread::spawn(move || {
         let mut text = String::new();
-        for line in BufReader::new(errors).lines().map(Result::unwrap) {
+        let lines = errors.into_iter().flat_map(|e| BufReader::new(e).lines());
+        for line in lines.map(Result::unwrap) {
             text.push_str(&line);
             text.push('\n');
             // Few tests look at the lines as they come.
@@ -44,15 +45,21 @@ fn read(errors: ChildStderr, told: mpsc::Sender<String>) -> JoinHandle<String> {
 impl Program {
     /// Starts it.
     pub fn start(path: &str, arguments: impl IntoIterator<Item: AsRef<OsStr>>) -> Program {
-        let mut child = Command::new(path)
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        Program::spawn(Command::new(path).args(arguments).stderr(Stdio::piped()))
+    }
+
+    /// Starts it with a standard error that nobody reads: what is written there fails.
+    pub fn start_unheard(path: &str, arguments: impl IntoIterator<Item: AsRef<OsStr>>) -> Program {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        Program::spawn(Command::new(path).args(arguments).stderr(writer))
+    }
+
+    fn spawn(command: &mut Command) -> Program {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let (told, error_lines) = mpsc::channel();
-        let errors = read(child.stderr.take().unwrap(), told);
+        let errors = read(child.stderr.take(), told);
         Program {
             child,
             lines,

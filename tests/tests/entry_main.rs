@@ -49,6 +49,23 @@ fn a_panic_exits_with_101() {
     });
 }
 
+/// As with a terminal that was closed: the reports go nowhere, and all else goes on.
+#[test]
+fn nobody_has_to_hear_what_it_says() {
+    watched(|| {
+        let ended = Program::start_unheard(EXE, ["task_panics"]).end();
+        assert_eq!(ended.code, Some(101));
+        assert_eq!(ended.lines, ["cleanup"]);
+
+        let mut program = Program::start_unheard(EXE, ["waits"]);
+        assert_eq!(program.line(), "ready");
+        program.send(Signal::USR1); // prints the tree
+        program.send(Signal::TERM);
+        let ended = program.end();
+        assert_eq!((ended.code, ended.lines.len()), (Some(143), 3));
+    });
+}
+
 #[test]
 fn the_runtime_is_the_one_asked_for() {
     watched(|| {

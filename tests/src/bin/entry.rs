@@ -21,6 +21,7 @@ fn main() -> Result<ExitCode, BoxError> {
         "error" => error()?,
         "code" => return Ok(code()),
         "panics" => panics(),
+        "task_panics" => task_panics(),
         "flavors" => {
             say(&format!("{:?}", current_thread()));
             say(&format!("{:?}", multi_thread()));
@@ -63,6 +64,17 @@ async fn panics() {
     defer! { say("cleanup"); }
     sleep(Duration::from_millis(1)).await;
     panic!("on purpose");
+}
+
+/// The panic is reported where it happens, before it is resumed here.
+#[taskscope::main]
+async fn task_panics() {
+    defer! { say("cleanup"); }
+    let group = task_group!(|g| {
+        g.spawn(async { panic!("on purpose") });
+        pending().await
+    });
+    group.await.unwrap()
 }
 
 #[taskscope::main(flavor = "current_thread")]
