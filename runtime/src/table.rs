@@ -18,6 +18,10 @@
 //!    nobody polls it. Passes follow each other within microseconds, while a
 //!    wake may be under way in a thread that is not running just now: a
 //!    combinator that has marked its child as woken, and not yet queued it.
+//! 5. A *round* of wakes ends when every region that counts was polled in it.
+//!    None begins within `QUIET` after that: `FuturesUnordered` wakes itself once
+//!    it has polled all its children, and that pass, which polls none of them,
+//!    would begin the next round, for as long as a cleanup takes.
 
 use std::panic::Location;
 use std::task::Waker;
@@ -33,6 +37,10 @@ const MAX_MISSES: u8 = 3;
 
 /// How long a wake that is under way may take, in real time.
 const PATIENCE: Duration = Duration::from_millis(50);
+
+/// How soon after a round a pass shows nothing new. On tokio's clock: where it is
+/// paused, whatever wakes later does so at another time.
+const QUIET: Duration = Duration::from_millis(1);
 
 /// The name of an open region.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,7 +144,10 @@ pub(crate) struct Table {
     generation: u32,
     live: u32,
     pass: u32,
-    probing: bool,
+    /// The pass in which the round that is under way began.
+    round: Option<u32>,
+    /// When the last round ended.
+    answered: Option<tokio::time::Instant>,
 }
 
 impl Table {
@@ -271,17 +282,17 @@ impl Table {
         if self.live == 0 {
             return Verdict::Clear;
         }
-        let missed = self.missed(aborting);
+        let missed = self.missed(self.round.unwrap_or(self.pass), aborting);
         if missed.is_empty() {
-            self.probing = false;
+            if self.round.take().is_some() {
+                self.answered = Some(tokio::time::Instant::now());
+            }
             return Verdict::Wait;
         }
-        // Looking for dormant regions costs a wake for each that merely waits,
-        // so while others make progress it is done ever more rarely.
-        if !self.probing && self.progressed() && !self.pass.is_power_of_two() {
+        if self.round.is_none() && !self.begins_round() {
             return Verdict::Wait;
         }
-        self.probing = true;
+        self.round.get_or_insert(self.pass);
         let wakers = self.probe(missed);
         if self.live == 0 {
             Verdict::Clear
@@ -290,12 +301,21 @@ impl Table {
         }
     }
 
-    fn missed(&self, aborting: bool) -> Vec<u32> {
-        let polled = |at: u32| at == ROOT || self.regions[at as usize].pass == self.pass;
+    /// Whether to look for dormant regions. It costs a wake for each that merely
+    /// waits, so while others make progress it is done ever more rarely.
+    fn begins_round(&self) -> bool {
+        let due = !self.progressed() || self.pass.is_power_of_two();
+        due && self.answered.is_none_or(|answered| answered.elapsed() >= QUIET)
+    }
+
+    /// The regions that were not polled since a pass, although their parents were.
+    fn missed(&self, since: u32, aborting: bool) -> Vec<u32> {
+        let polled = |region: &Region| region.pass.wrapping_sub(since) <= i32::MAX as u32;
+        let reached = |at: u32| at == ROOT || polled(&self.regions[at as usize]);
         self.regions
             .iter()
-            .filter(|(_, region)| region.counts() && region.pass != self.pass)
-            .filter(|(_, region)| (aborting || !region.shielded) && polled(region.parent))
+            .filter(|(_, region)| region.counts() && !polled(region))
+            .filter(|(_, region)| (aborting || !region.shielded) && reached(region.parent))
             .map(|(index, _)| index as u32)
             .collect()
     }
@@ -320,6 +340,8 @@ impl Table {
                 region.dormant = true;
                 let parent = region.parent;
                 self.uncount(parent);
+                // Those that answered before may lie in the same place.
+                self.round = Some(self.pass.wrapping_add(1));
             }
         }
         wakers

@@ -388,6 +388,44 @@ fn through_futures_unordered_all_armed() {
     });
 }
 
+/// `FuturesUnordered` wakes itself when it has polled all its children. A cleanup
+/// that waits in one of them is not asked again and again for that.
+#[test]
+fn through_futures_unordered_at_rest() {
+    #[cancellable]
+    async fn slow(log: Log, polls: &AtomicU64) {
+        defer! {
+            let mut minute = std::pin::pin!(sleep(Duration::from_secs(60)));
+            std::future::poll_fn(|cx| {
+                polls.fetch_add(1, Ordering::Relaxed);
+                minute.as_mut().poll(cx)
+            })
+            .await;
+            log.add("clean");
+        }
+        pending::<()>().await;
+    }
+
+    for count in [1, 3, 40, 300] {
+        paused(move || async move {
+            let (log, polls) = (Log::new(), AtomicU64::new(0));
+            let cancelled = taskscope::timeout(Duration::from_secs(1), async {
+                // One in another, which passes on a pass of its own.
+                let one = || slow(log.clone(), &polls);
+                let all: FuturesUnordered<_> = (0..count).map(|_| one()).collect();
+                let mut outer: FuturesUnordered<_> = [all.count()].into_iter().collect();
+                outer.next().await
+            });
+            let begun = Instant::now();
+            assert!(cancelled.await.is_err());
+            assert_eq!(begun.elapsed(), Duration::from_secs(61));
+            assert_eq!(log.entries().len(), count);
+            let polls = polls.into_inner();
+            assert!(polls <= 8 * count as u64, "{polls} polls of {count}");
+        });
+    }
+}
+
 #[test]
 fn through_a_boxed_future() {
     #[cancellable]
