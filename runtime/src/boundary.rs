@@ -215,6 +215,7 @@ impl<T, F: Future<Output = T>, N: HasNode> Boundary<F, T, N> {
     pub(crate) fn poll_exit(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Exit<T>> {
         let mut this = self.project();
         let (state, node) = (this.state, this.owner.node());
+        let first = !state.started;
         state.start(node, cx);
         loop {
             if this.exit.is_none() {
@@ -232,6 +233,11 @@ impl<T, F: Future<Output = T>, N: HasNode> Boundary<F, T, N> {
             }
             if !state.poll_timers(node, this.exit.is_none(), cx) {
                 return Poll::Pending;
+            }
+            // The deadline was over before: what has just begun is not polled again.
+            if first && this.exit.is_none() && state.holds_nothing(node, cx) {
+                let dropped = context::drop_outside(this.body.as_mut());
+                *this.exit = Some(dropped.map_or_else(Exit::Panicked, |()| Exit::Left));
             }
         }
     }
@@ -251,6 +257,11 @@ impl State {
         if leaving(node) != 0 {
             self.note(node, cx);
         }
+    }
+
+    /// Whether a body that was pending just now may be dropped as it is.
+    fn holds_nothing(&mut self, node: &Node, cx: &mut Context<'_>) -> bool {
+        node.flags_acquire() & flag::REGIONS == 0 && !out_of_budget(&mut self.tries, cx)
     }
 
     /// Ends the boundary if nothing is pending, or will be woken.

@@ -102,7 +102,8 @@ pub enum Cause<E> {
     Error(E),
     /// It panicked, with this message.
     Panic(String),
-    /// It overran its grace period and was dropped where it was.
+    /// It overran its grace period and was dropped where it was, or its runtime
+    /// was shut down.
     Aborted,
 }
 
@@ -111,7 +112,7 @@ impl<E: fmt::Display> fmt::Display for Cause<E> {
         match self {
             Cause::Error(error) => error.fmt(f),
             Cause::Panic(message) => write!(f, "panicked: {message}"),
-            Cause::Aborted => f.write_str("aborted: overran the grace period"),
+            Cause::Aborted => f.write_str("aborted"),
         }
     }
 }

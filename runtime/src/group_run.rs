@@ -89,6 +89,10 @@ impl<E: Send + 'static, L: Locals> Members<E, L> {
 
 impl<E: Send + 'static, L: Locals> Drop for Members<E, L> {
     fn drop(&mut self) {
+        // First: what is dropped below has not failed.
+        if !self.ended {
+            self.shared.desert();
+        }
         drop(self.shared.scoped.close());
         self.scoped.clear();
         self.locals.close();
@@ -106,7 +110,6 @@ impl<E: Send + 'static, L: Locals> Drop for Members<E, L> {
         if self.ended {
             return;
         }
-        self.shared.desert();
         // Nobody else would tell them that the others are gone.
         self.shared.cancel_services(&Reason::Dropped);
         self.shared.node.release();

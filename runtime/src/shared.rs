@@ -114,6 +114,15 @@ impl<E: Send + 'static> Shared<E> {
         self.cancel_rest();
     }
 
+    /// A task was dropped by its runtime. Where the group's future is gone, too,
+    /// it goes with it.
+    pub(crate) fn lost(&self, failure: impl FnOnce() -> Failure<E>) {
+        let deserted = self.book.lock().deserted;
+        if !deserted {
+            self.fail(failure());
+        }
+    }
+
     fn note(&self, failure: Failure<E>) {
         let mut book = self.book.lock();
         if !book.deserted {

@@ -305,7 +305,9 @@ impl Table {
     /// waits, so while others make progress it is done ever more rarely.
     fn begins_round(&self) -> bool {
         let due = !self.progressed() || self.pass.is_power_of_two();
-        due && self.answered.is_none_or(|answered| answered.elapsed() >= QUIET)
+        due && self
+            .answered
+            .is_none_or(|answered| answered.elapsed() >= QUIET)
     }
 
     /// The regions that were not polled since a pass, although their parents were.

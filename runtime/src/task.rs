@@ -184,6 +184,10 @@ impl<T, E: Send + 'static> Drop for Ending<T, E> {
     /// The runtime was shut down, or the task never ran.
     fn drop(&mut self) {
         if let Some(group) = self.group.take() {
+            // Nobody asked it to end, so nobody else knows.
+            if self.core.node.flags_acquire() & flag::CANCELLED == 0 {
+                group.lost(|| self.failure(Cause::Aborted));
+            }
             self.core.node.free_place(group.node());
             self.admission = Admission::Open;
             stats::count(Count::Aborted);

@@ -123,6 +123,42 @@ fn g05_past_deadline_is_like_zero() {
     });
 }
 
+/// As with `tokio::time::timeout`.
+#[test]
+fn g05_zero_polls_once() {
+    paused(|| async {
+        let mut polls = 0;
+        let body = std::future::poll_fn(|_| {
+            polls += 1;
+            std::task::Poll::<()>::Pending
+        });
+        expired(timeout(Duration::ZERO, body).await);
+        assert_eq!(polls, 1);
+        expired(timeout(Duration::ZERO, tokio::task::yield_now()).await);
+        // Control: a moment is enough.
+        timeout(SECOND, tokio::task::yield_now()).await.unwrap();
+    });
+}
+
+/// What must be left in order is, whatever the time.
+#[test]
+fn g05_zero_waits_for_the_cleanup() {
+    #[cancellable]
+    async fn body(log: Log) {
+        defer! {
+            sleep(SECOND).await;
+            log.add("clean");
+        }
+        sleep(SECOND).await;
+    }
+
+    paused(|| async {
+        let log = Log::new();
+        expired(timeout(Duration::ZERO, body(log.clone())).await);
+        log.is(&["clean"]);
+    });
+}
+
 #[test]
 fn g06_absurdly_large_durations_mean_never() {
     paused(|| async {

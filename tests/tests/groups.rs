@@ -1,5 +1,6 @@
 //! What groups tell of tasks that cannot go on, of failures below them and of panics that pass through.
 
+use std::future::pending;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -9,7 +10,8 @@ use taskscope::{
     BoxError, Group, OnFailure, Reason, ReportKind, Scope, TaskError, TaskGroup, TaskSet, Value,
     cancellable, shield, timeout,
 };
-use taskscope_tests::{Driven, both, caught, paused, reports_of, text_of, watch_reports};
+use taskscope_tests::{Driven, both, caught, paused, reports_of, text_of, watch_reports, watched};
+use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 use tokio::task::yield_now;
 use tokio::time::sleep;
@@ -377,6 +379,29 @@ fn cleanups_deferred_from_outside_while_the_group_ends() {
             group.await.unwrap();
             outside.join().unwrap();
             assert_eq!(gone.load(Ordering::Relaxed), CLEANUPS);
+        }
+    });
+}
+
+/// A group whose future is on another runtime than its tasks.
+#[test]
+fn a_task_that_goes_with_its_runtime_is_a_failure() {
+    watched(|| {
+        let here = Builder::new_current_thread().build().unwrap();
+        for mut flavor in [Builder::new_current_thread(), Builder::new_multi_thread()] {
+            let elsewhere = flavor.build().unwrap();
+            let mut group = Driven::new(TaskGroup::<BoxError>::new().run(async |g| {
+                g.spawn_named("lost", pending::<()>());
+                Ok(())
+            }));
+            elsewhere.block_on(async { group.pending() });
+            elsewhere.shutdown_background();
+            let error = here.block_on(group.into_future()).unwrap_err();
+            let [failure] = error.failures() else {
+                panic!("{error}")
+            };
+            assert_eq!(failure.name(), "lost");
+            assert!(failure.to_string().ends_with("): aborted"), "{failure}");
         }
     });
 }
