@@ -30,6 +30,14 @@ pub(crate) fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Panic> {
     })
 }
 
+/// The same in a `drop`, where another panic may be on its way, which keeps its name.
+pub(crate) fn catch_in_drop(f: impl FnOnce()) -> Option<Panic> {
+    let named = NAMED.get();
+    let caught = catch(f).err();
+    NAMED.set(named);
+    caught
+}
+
 fn address(payload: &(dyn Any + Send)) -> usize {
     ptr::from_ref(payload).cast::<()>().addr()
 }

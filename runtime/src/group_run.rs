@@ -11,7 +11,7 @@ use pin_project_lite::pin_project;
 use tokio::runtime::Handle;
 
 use crate::boundary::{Boundary, Owner};
-use crate::caught::catch;
+use crate::caught::{catch, catch_in_drop};
 use crate::cleanup::parked;
 use crate::context::{self, Frame};
 use crate::error::{Cause, GroupError};
@@ -89,30 +89,38 @@ impl<E: Send + 'static, L: Locals> Members<E, L> {
 
 impl<E: Send + 'static, L: Locals> Drop for Members<E, L> {
     fn drop(&mut self) {
+        let Members {
+            shared,
+            scoped,
+            locals,
+            deferred,
+            ended,
+        } = self;
         // First: what is dropped below has not failed.
-        if !self.ended {
-            self.shared.desert();
+        if !*ended {
+            shared.desert();
         }
-        drop(self.shared.scoped.close());
-        self.scoped.clear();
-        self.locals.close();
-        self.deferred.region.close();
-        let lost = self
-            .deferred
-            .running
-            .take()
-            .into_iter()
-            .chain(self.shared.deferred.close());
-        for cleanup in lost {
-            drop(cleanup);
-            report_lost(&self.shared.node.name(), self.shared.node.location());
+        // Whoever waits for the group is told of its end, whatever panics here.
+        let mut panics = Vec::new();
+        panics.extend(catch_in_drop(|| drop(shared.scoped.close())));
+        panics.extend(catch_in_drop(|| scoped.clear()));
+        panics.extend(catch_in_drop(|| locals.close()));
+        deferred.region.close();
+        let running = deferred.running.take().into_iter();
+        for cleanup in running.chain(shared.deferred.close()) {
+            panics.extend(catch_in_drop(|| drop(cleanup)));
+            report_lost(&shared.node.name(), shared.node.location());
         }
-        if self.ended {
-            return;
+        if !*ended {
+            // Nobody else would tell them that the others are gone.
+            shared.cancel_services(&Reason::Dropped);
+            shared.node.release();
         }
-        // Nobody else would tell them that the others are gone.
-        self.shared.cancel_services(&Reason::Dropped);
-        self.shared.node.release();
+        if let Some(first) = panics.into_iter().next()
+            && !std::thread::panicking()
+        {
+            first.resume();
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use pin_project_lite::pin_project;
 use tokio::time::Instant;
 
 use crate::boundary::{Boundary, Owner, after};
+use crate::caught::{Panic, catch};
 use crate::cleanup::parked;
 use crate::context::{self, Frame};
 use crate::exit::Exit;
@@ -174,7 +175,8 @@ impl<'a> Scope<'a> {
     ///
     /// The future is polled in the same task, outside of the scope; it is
     /// dropped when the scope returns. Given several times, the first to
-    /// complete counts.
+    /// complete counts. Its panic cancels the scope as well, and is resumed once
+    /// the scope has been left.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
@@ -254,7 +256,7 @@ impl<'a> Scope<'a> {
             .map(|(parent, shielded)| Home::of(&parent, shielded));
         ScopeRun {
             boundary: Boundary::new(self.owner, future.into_future()),
-            when: self.when,
+            when: self.when.map(|future| Box::new(Watched::Pending(future))),
             place: Place {
                 region: Region::boundary(),
                 home,
@@ -460,7 +462,7 @@ pin_project! {
     pub struct ScopeRun<'a, F: Future> {
         #[pin]
         boundary: Boundary<F, F::Output>,
-        when: Option<When<'a>>,
+        when: Option<Box<Watched<'a>>>,
         place: Place,
     }
 }
@@ -495,8 +497,11 @@ impl<F: Future> Future for ScopeRun<'_, F> {
         let Poll::Ready(exit) = exit else {
             return Poll::Pending;
         };
-        *this.when = None;
+        let when = this.when.take();
         let outer = this.place.close();
+        if let Some(Watched::Panicked(panic)) = when.map(|when| *when) {
+            panic.resume();
+        }
         let node = this.boundary.node();
         match exit {
             Exit::Value(value) => {
@@ -524,14 +529,24 @@ fn hand_up(node: &Node, outer: Option<&Arc<Node>>) {
     }
 }
 
+/// What `cancel_when` was given.
+enum Watched<'a> {
+    Pending(When<'a>),
+    /// To be resumed once the scope has been left.
+    Panicked(Panic),
+}
+
 /// Whether `cancel_when` has just cancelled the scope.
 #[inline]
-fn poll_when(when: &mut Option<When<'_>>, node: &Arc<Node>, cx: &mut Context<'_>) -> bool {
-    let Some(future) = when else { return false };
-    if future.as_mut().poll(cx).is_pending() {
+fn poll_when(when: &mut Option<Box<Watched<'_>>>, node: &Arc<Node>, cx: &mut Context<'_>) -> bool {
+    let Some(Watched::Pending(future)) = when.as_deref_mut() else {
         return false;
+    };
+    match catch(|| future.as_mut().poll(cx)) {
+        Ok(Poll::Pending) => return false,
+        Ok(Poll::Ready(())) => *when = None,
+        Err(panic) => *when = Some(Box::new(Watched::Panicked(panic))),
     }
-    *when = None;
     node.cancel(Reason::Requested)
 }
 

@@ -405,3 +405,56 @@ fn a_task_that_goes_with_its_runtime_is_a_failure() {
         }
     });
 }
+
+/// The scope around it waits for what the group leaves behind, and for no more.
+#[test]
+fn a_panic_while_a_group_is_dropped_holds_nobody_up() {
+    struct Bomb;
+
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("a panic in a drop");
+        }
+    }
+
+    #[cancellable]
+    async fn slow(cleaned: Arc<AtomicBool>) {
+        defer! {
+            yield_now().await;
+            cleaned.store(true, Ordering::Relaxed);
+        }
+        pending::<()>().await;
+    }
+
+    both(|| async {
+        watch_reports();
+        let name = "group with a bomb";
+        let before = reports_of(name).len();
+        let cleaned = Arc::new(AtomicBool::new(false));
+        let scope = Scope::new().run(async {
+            let (here, reached) = oneshot::channel::<()>();
+            let mut group = Driven::new(TaskGroup::<BoxError>::new().name(name).run(async |g| {
+                let (bomb, slow) = (Bomb, slow(cleaned.clone()));
+                g.spawn(async {
+                    let told = async { here.send(()).unwrap() };
+                    futures::join!(slow, told);
+                });
+                g.defer(async {});
+                g.spawn_scoped(async {
+                    let _bomb = bomb;
+                    pending::<()>().await;
+                });
+                Ok(())
+            }));
+            group.pending();
+            reached.await.unwrap();
+            let dropped = std::panic::AssertUnwindSafe(|| drop(group));
+            std::panic::catch_unwind(dropped).unwrap_err();
+        });
+        scope.await.unwrap();
+        assert!(cleaned.load(Ordering::Relaxed));
+        let reports = reports_of(name).split_off(before);
+        let lost = |seen: &&taskscope_tests::Seen| seen.kind == ReportKind::LostCleanup;
+        assert_eq!(reports.iter().filter(lost).count(), 1, "{reports:?}");
+    });
+}

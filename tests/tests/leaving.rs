@@ -1205,3 +1205,33 @@ fn boundary_waits_for_the_cleanup_in_time() {
         assert_eq!(start.elapsed(), Duration::from_secs(6));
     });
 }
+
+/// A panic in what decides about the cancellation hurries nobody.
+#[test]
+fn a_panic_in_cancel_when_is_resumed_once_the_scope_is_left() {
+    #[cancellable]
+    async fn body(log: &Log) {
+        defer! {
+            sleep(Duration::from_secs(1)).await;
+            log.add("clean");
+        }
+        pending::<()>().await;
+    }
+
+    paused(|| async {
+        let log = Log::new();
+        let scope = Scope::new().cancel_when(async {
+            sleep(Duration::from_secs(1)).await;
+            panic!("no more");
+        });
+        let panic = caught(scope.run(body(&log))).await.unwrap_err();
+        assert_eq!(text_of(&*panic), "no more");
+        log.is(&["clean"]);
+        // Control: without a panic it returns.
+        let scope = Scope::new()
+            .cancel_when(pending::<()>())
+            .cancel_when(sleep(Duration::from_secs(1)));
+        let cancelled = scope.run(body(&log)).await.unwrap_err();
+        assert!(matches!(cancelled.reason(), Reason::Requested));
+    });
+}

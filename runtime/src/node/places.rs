@@ -63,9 +63,14 @@ impl Node {
         drop(inner);
         let message = format!(
             "stalled: task `{}` waits for {}, which waits for a place under the limit \
-             of the group; all {limit} places are held by tasks that wait like this",
+             of the group; {} held by tasks that wait like this",
             holder.name(),
             waits_for(),
+            if limit == 1 {
+                "the only place is".to_owned()
+            } else {
+                format!("all {limit} places are")
+            },
         );
         report::report(
             ReportKind::Stalled,
