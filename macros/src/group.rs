@@ -159,7 +159,11 @@ impl Group {
             Some(Body::Raw(tokens)) => quote_spanned!(span=> async #tokens),
             None => missing_body(&error),
         };
-        quote_spanned!(span=> #path::TaskGroup::<#error>::new() #settings.#run(#body))
+        let describe = self
+            .error
+            .as_ref()
+            .and_then(|error| describe(&krate, error));
+        quote_spanned!(span=> #path::TaskGroup::<#error>::new() #describe #settings.#run(#body))
     }
 
     fn check(&mut self, krate: &Crate, diag: &mut Diag) {
@@ -185,6 +189,21 @@ impl Group {
         }
         tokens
     }
+}
+
+/// Reports name an error by its `Display`, if it has one: for a type that is written out.
+fn describe(krate: &Crate, error: &Type) -> Option<TokenStream> {
+    let span = mixed_site();
+    let private = krate.private(span);
+    let text = quote_spanned!(span=> .describe(#private::Described::<#error>::new().text()));
+    (!is_inferred(error.to_token_stream())).then_some(text)
+}
+
+fn is_inferred(tokens: TokenStream) -> bool {
+    tokens.into_iter().any(|token| match token {
+        TokenTree::Group(group) => is_inferred(group.stream()),
+        token => token.to_string() == "_",
+    })
 }
 
 impl Body {

@@ -395,7 +395,7 @@ pub fn on_cancel(_: TokenStream) -> TokenStream {
 ///
 /// Before the body, as `name = value`: `name`, `limit`, `timeout`, `deadline`, `grace` and
 /// `on_failure` are those of the builder `TaskGroup`; `error = E` is the error type of
-/// the group (`BoxError` if left out, `_` to infer it); `local` stands alone and allows
+/// the group (`BoxError` if left out, `_` to infer it), and reports use its `Display`; `local` stands alone and allows
 /// tasks that are not `Send`; `crate = path` says where the runtime crate is.
 ///
 /// The body is read by the [structure checks](macro@cancellable#structure-checks), also

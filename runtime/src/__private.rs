@@ -3,6 +3,7 @@
 
 pub use crate::cleanup::{Body, Cleanup, Frame, Leave, LeaveBlock};
 pub use crate::context::{Done, Gate, closed, done, gate};
+pub use crate::describe::Described;
 #[cfg(feature = "shutdown")]
 pub use crate::entry::Main;
 pub use crate::entry::{PausedClock, Test};

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use crate::blocking::blocking;
 use crate::boundary::after;
 use crate::context;
+use crate::describe::{Describe, by_type};
 use crate::error::{BoxError, GroupError};
 use crate::group_run::{GroupRun, LocalChildren};
 use crate::handle::{Core, TaskHandle};
@@ -87,7 +88,7 @@ pub struct TaskGroup<E = BoxError> {
     limit: Option<usize>,
     timeout: Option<Duration>,
     on_failure: OnFailure,
-    error: PhantomData<fn() -> E>,
+    describe: Describe<E>,
 }
 
 impl<E> fmt::Debug for TaskGroup<E> {
@@ -123,7 +124,7 @@ impl<E: Send + 'static> TaskGroup<E> {
             limit: None,
             timeout: None,
             on_failure: OnFailure::Cancel,
-            error: PhantomData,
+            describe: by_type::<E>,
         }
     }
 
@@ -263,6 +264,32 @@ impl<E: Send + 'static> TaskGroup<E> {
         self
     }
 
+    /// What reports say of an error that nobody gets, since the group does not
+    /// return: it panics, is dropped, or an enclosing scope is cancelled. The default
+    /// is the text of a `BoxError`, and the name of any other type. `task_group!` says
+    /// `error = E` and uses the `Display` of `E`, if there is one.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use taskscope::{TaskGroup, shield, timeout};
+    /// # use std::time::Duration;
+    /// # taskscope::set_report_hook(|_| ());
+    /// let group = TaskGroup::<std::fmt::Error>::new()
+    ///     .describe(ToString::to_string)
+    ///     .run(async |g| {
+    ///         g.spawn_named("report", shield(async { Err::<(), _>(std::fmt::Error) }));
+    ///         Ok(std::future::pending::<()>().await)
+    ///     });
+    /// let late = timeout(Duration::ZERO, group).await.unwrap_err();
+    /// assert!(late.failures()[0].contains("failed: an error occurred when formatting"));
+    /// # }
+    /// ```
+    pub fn describe(mut self, text: fn(&E) -> String) -> Self {
+        self.describe = text;
+        self
+    }
+
     /// Runs `body` in the current task, and waits until every task of the group
     /// is gone.
     ///
@@ -363,7 +390,12 @@ impl<E: Send + 'static> TaskGroup<E> {
             let mut inner = self.node.lock();
             inner.deadline = Some(inner.deadline.map_or(at, |deadline| deadline.min(at)));
         }
-        Arc::new(Shared::new(self.node, self.on_failure, self.limit))
+        Arc::new(Shared::new(
+            self.node,
+            self.on_failure,
+            self.limit,
+            self.describe,
+        ))
     }
 }
 

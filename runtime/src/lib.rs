@@ -14,6 +14,7 @@ mod caught;
 mod cleanup;
 mod clock;
 mod context;
+mod describe;
 mod entry;
 mod error;
 mod exit;

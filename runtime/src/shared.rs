@@ -15,6 +15,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use crate::caught::Panic;
+use crate::describe::Describe;
 use crate::error::{BoxError, Cause, Failure, GroupError, TaskError};
 use crate::group::OnFailure;
 use crate::handle::{Core, Slot, TaskHandle, TaskId};
@@ -53,6 +54,7 @@ struct Book<E> {
 pub(crate) struct Shared<E> {
     pub(crate) node: Arc<Node>,
     pub(crate) on_failure: OnFailure,
+    describe: Describe<E>,
     pub(crate) limit: Option<Arc<Semaphore>>,
     /// Where tasks are spawned: the runtime that polls the group.
     pub(crate) runtime: OnceLock<Handle>,
@@ -66,13 +68,19 @@ pub(crate) struct Shared<E> {
 }
 
 impl<E> Shared<E> {
-    pub(crate) fn new(node: Arc<Node>, on_failure: OnFailure, limit: Option<usize>) -> Shared<E> {
+    pub(crate) fn new(
+        node: Arc<Node>,
+        on_failure: OnFailure,
+        limit: Option<usize>,
+        describe: Describe<E>,
+    ) -> Shared<E> {
         if let Some(limit) = limit {
             node.set_limit(limit);
         }
         Shared {
             node,
             on_failure,
+            describe,
             limit: limit.map(|limit| Arc::new(Semaphore::new(limit))),
             runtime: OnceLock::new(),
             book: Mutex::new(Book {
@@ -384,7 +392,7 @@ impl<E: Send + 'static> Shared<E> {
         let group = self.node.name();
         let text = |failure: &Failure<E>| {
             let how = match &failure.cause {
-                Cause::Error(error) => error_text(error),
+                Cause::Error(error) => format!("failed: {}", (self.describe)(error)),
                 Cause::Panic(message) => format!("panicked: {message}"),
                 Cause::Aborted => "was aborted".to_owned(),
             };
@@ -434,13 +442,4 @@ fn chain_passes_on(error: &(dyn Error + 'static)) -> bool {
 
 fn tells_of_failure(error: &TaskError) -> bool {
     !matches!(error, TaskError::Cancelled(_))
-}
-
-/// The text of an error of any type, as far as one can know it.
-fn error_text<E: 'static>(error: &E) -> String {
-    let any: &dyn Any = error;
-    match any.downcast_ref::<BoxError>() {
-        Some(error) => format!("failed: {error}"),
-        None => format!("failed with a `{}`", std::any::type_name::<E>()),
-    }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use taskscope::{
     BoxError, Group, OnFailure, Reason, ReportKind, Scope, TaskError, TaskGroup, TaskSet, Value,
-    cancellable, shield, timeout,
+    cancellable, shield, task_group, timeout,
 };
 use taskscope_tests::{Driven, both, caught, paused, reports_of, text_of, watch_reports, watched};
 use tokio::runtime::Builder;
@@ -456,5 +456,77 @@ fn a_panic_while_a_group_is_dropped_holds_nobody_up() {
         let reports = reports_of(name).split_off(before);
         let lost = |seen: &&taskscope_tests::Seen| seen.kind == ReportKind::LostCleanup;
         assert_eq!(reports.iter().filter(lost).count(), 1, "{reports:?}");
+    });
+}
+
+/// An error that nobody gets is not lost: its text is in what the scope outside returns.
+#[test]
+fn errors_of_own_types_are_named_by_their_text() {
+    #[derive(Debug)]
+    struct Shown;
+
+    impl std::fmt::Display for Shown {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("the disk is full")
+        }
+    }
+
+    impl std::error::Error for Shown {}
+
+    #[derive(Debug)]
+    struct Hidden;
+
+    /// Under a scope that is cancelled while the task is in its shield.
+    async fn fails<E: Send + 'static>(error: E) -> Result<(), E> {
+        shield(sleep(2 * LONG)).await;
+        Err(error)
+    }
+
+    async fn failures<T>(group: impl Future<Output = T>) -> String {
+        timeout(LONG, group)
+            .await
+            .err()
+            .unwrap()
+            .failures()
+            .join("\n")
+    }
+
+    #[cancellable]
+    async fn generic<E: std::fmt::Display + Send + 'static>(error: E) {
+        let _ = task_group!(error = E, |g| {
+            g.spawn(fails(error));
+            Ok(())
+        })
+        .await;
+    }
+
+    paused(|| async {
+        let shown = task_group!(error = Shown, |g| {
+            g.spawn(fails(Shown));
+            Ok(())
+        });
+        assert!(failures(shown).await.contains("failed: the disk is full"));
+        assert!(
+            failures(generic(Shown))
+                .await
+                .contains("failed: the disk is full")
+        );
+        let any = task_group!(error = anyhow::Error, |g| {
+            g.spawn(fails(Shown));
+            Ok(())
+        });
+        assert!(failures(any).await.contains("failed: the disk is full"));
+        let hidden = task_group!(error = Hidden, |g| {
+            g.spawn(fails(Hidden));
+            Ok(())
+        });
+        assert!(failures(hidden).await.contains("Hidden`"));
+        let told = TaskGroup::<Hidden>::new()
+            .describe(|Hidden| "something hidden".to_owned())
+            .run(async |g| {
+                g.spawn(fails(Hidden));
+                Ok(())
+            });
+        assert!(failures(told).await.contains("failed: something hidden"));
     });
 }
