@@ -109,6 +109,10 @@ impl<T> TaskSet<T> {
     /// Waits for the next task to end, and takes it out; `None` when the set is
     /// empty.
     ///
+    /// # Errors
+    ///
+    /// What the task's handle gives, see [`TaskError`].
+    ///
     /// # Cancel safety
     ///
     /// Cancel safe: dropped, it has taken nothing out.

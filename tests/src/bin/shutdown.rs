@@ -43,7 +43,7 @@ fn main() {
         "afterwards" => {
             Shutdown::new().block_on(self::runtime("current_thread"), async {});
             say("ready");
-            runtime.block_on(sleep(LONG));
+            runtime.block_on(async { sleep(LONG).await });
         }
         other => panic!("no such program: {other}"),
     }
