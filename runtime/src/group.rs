@@ -272,13 +272,13 @@ impl<E: Send + 'static> TaskGroup<E> {
     /// ```
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
     /// # async fn main() {
-    /// # use taskscope::{TaskGroup, shield, timeout};
+    /// # use taskscope::{TaskGroup, timeout};
     /// # use std::time::Duration;
     /// # taskscope::set_report_hook(|_| ());
     /// let group = TaskGroup::<std::fmt::Error>::new()
     ///     .describe(ToString::to_string)
     ///     .run(async |g| {
-    ///         g.spawn_named("report", shield(async { Err::<(), _>(std::fmt::Error) }));
+    ///         g.spawn_shielded(async { Err::<(), _>(std::fmt::Error) });
     ///         Ok(std::future::pending::<()>().await)
     ///     });
     /// let late = timeout(Duration::ZERO, group).await.unwrap_err();
