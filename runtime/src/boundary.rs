@@ -5,6 +5,7 @@
 //! order, then drops the body where it is suspended. It returns when the body is
 //! gone and nothing is pending below the node.
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::pin::Pin;
 use std::ptr;
@@ -162,6 +163,8 @@ impl Known {
     }
 }
 
+// Also what only reads takes a pinned reference, and looks at its field: a shared
+// one to the whole would cover a body that has references into itself.
 impl<T, F: Future<Output = T>, N: HasNode> Boundary<F, T, N> {
     pub(crate) fn new(owner: Owner<N>, body: F) -> Self {
         let state = State {
@@ -179,13 +182,18 @@ impl<T, F: Future<Output = T>, N: HasNode> Boundary<F, T, N> {
         }
     }
 
-    pub(crate) fn node(&self) -> &Arc<Node> {
-        self.owner.node()
+    pub(crate) fn node(self: Pin<&mut Self>) -> &Arc<Node> {
+        self.project().owner.node()
     }
 
     /// What owns the node.
     pub(crate) fn holder(self: Pin<&mut Self>) -> &mut N {
         &mut self.project().owner.holder
+    }
+
+    /// The node's name, for who has no pinned reference.
+    pub(crate) fn name(&self) -> Cow<'static, str> {
+        self.owner.node().name()
     }
 
     /// The body, until it is gone.
@@ -203,12 +211,12 @@ impl<T, F: Future<Output = T>, N: HasNode> Boundary<F, T, N> {
     }
 
     /// Whether only what is pending below the node is waited for.
-    pub(crate) fn is_body_gone(&self) -> bool {
-        self.exit.is_some()
+    pub(crate) fn is_body_gone(self: Pin<&mut Self>) -> bool {
+        self.project().exit.is_some()
     }
 
-    pub(crate) fn is_started(&self) -> bool {
-        self.state.started
+    pub(crate) fn is_started(self: Pin<&mut Self>) -> bool {
+        self.project().state.started
     }
 
     /// Polls until the body is gone and nothing is pending below the node.

@@ -270,7 +270,7 @@ where
             }
             this.members.scoped.poll(&shared.scoped, cx);
             this.members.locals.poll(cx);
-            while boundary.is_body_gone() && this.members.advance(cx) {
+            while boundary.as_mut().is_body_gone() && this.members.advance(cx) {
                 if let Poll::Ready(exit) = boundary.as_mut().poll_exit(cx) {
                     return Poll::Ready(exit);
                 }

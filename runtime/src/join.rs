@@ -62,8 +62,21 @@ impl<T, F: Future<Output = T>> Branch<F, T> {
         }
     }
 
-    fn take_exit(self: Pin<&mut Self>) -> Option<Exit<T>> {
-        self.project().exit.take()
+    /// How it has ended. A shared reference to the whole branch would cover a
+    /// future that has references into itself.
+    fn exit(self: Pin<&mut Self>) -> &mut Option<Exit<T>> {
+        self.project().exit
+    }
+
+    fn ended(self: Pin<&mut Self>) -> Ended {
+        let this = self.project();
+        match this.exit {
+            None if this.future.as_pin_mut().is_some() => Ended::NotYet,
+            // Without an exit: its error or its panic was taken.
+            None | Some(Exit::Value(_)) => Ended::Value,
+            Some(Exit::Left | Exit::Ended) => Ended::Left,
+            Some(Exit::Panicked(_)) => Ended::Panicked,
+        }
     }
 }
 
@@ -139,7 +152,7 @@ pub trait Branches {
     fn advance(&mut self, cx: &mut Context<'_>, index: usize, pick: &dyn Fn(usize) -> bool);
 
     /// How the branches have ended, in order.
-    fn visit(&self, visitor: &mut dyn FnMut(Ended));
+    fn visit(&mut self, visitor: &mut dyn FnMut(Ended));
 
     /// The first panic.
     fn take_panic(&mut self) -> Option<Panic>;
@@ -178,7 +191,7 @@ impl Branches for () {
 
     fn advance(&mut self, _: &mut Context<'_>, _: usize, _: &dyn Fn(usize) -> bool) {}
 
-    fn visit(&self, _: &mut dyn FnMut(Ended)) {}
+    fn visit(&mut self, _: &mut dyn FnMut(Ended)) {}
 
     fn take_panic(&mut self) -> Option<Panic> {
         None
@@ -199,29 +212,21 @@ impl<T, F: Future<Output = T>, Rest: Branches> Branches for Cons<'_, F, T, Rest>
         self.rest.advance(cx, index + 1, pick);
     }
 
-    fn visit(&self, visitor: &mut dyn FnMut(Ended)) {
-        visitor(match self.head.exit {
-            None if self.head.future.is_some() => Ended::NotYet,
-            // Without an exit: its error or its panic was taken.
-            None | Some(Exit::Value(_)) => Ended::Value,
-            Some(Exit::Left | Exit::Ended) => Ended::Left,
-            Some(Exit::Panicked(_)) => Ended::Panicked,
-        });
+    fn visit(&mut self, visitor: &mut dyn FnMut(Ended)) {
+        visitor(self.head.as_mut().ended());
         self.rest.visit(visitor);
     }
 
     fn take_panic(&mut self) -> Option<Panic> {
-        match self.head.exit {
-            Some(Exit::Panicked(_)) => match self.head.as_mut().take_exit() {
-                Some(Exit::Panicked(panic)) => Some(panic),
-                _ => None,
-            },
+        let exit = self.head.as_mut().exit();
+        match exit.take_if(|exit| matches!(exit, Exit::Panicked(_))) {
+            Some(Exit::Panicked(panic)) => Some(panic),
             _ => self.rest.take_panic(),
         }
     }
 
     fn take_values(&mut self) -> Option<Self::Values> {
-        let head = match self.head.as_mut().take_exit() {
+        let head = match self.head.as_mut().exit().take() {
             Some(Exit::Value(value)) => value,
             _ => return None,
         };
@@ -267,17 +272,15 @@ where
     type Oks = (T, Rest::Oks);
 
     fn take_error(&mut self) -> Option<E> {
-        match self.head.exit {
-            Some(Exit::Value(Err(_))) => match self.head.as_mut().take_exit() {
-                Some(Exit::Value(Err(error))) => Some(error),
-                _ => None,
-            },
+        let exit = self.head.as_mut().exit();
+        match exit.take_if(|exit| matches!(exit, Exit::Value(Err(_)))) {
+            Some(Exit::Value(Err(error))) => Some(error),
             _ => self.rest.take_error(),
         }
     }
 
     fn take_oks(&mut self) -> Option<Self::Oks> {
-        let head = match self.head.as_mut().take_exit() {
+        let head = match self.head.as_mut().exit().take() {
             Some(Exit::Value(Ok(value))) => value,
             _ => return None,
         };
@@ -298,7 +301,7 @@ struct Round<L> {
 }
 
 impl<L: Branches> Round<L> {
-    fn new(list: L, node: Arc<Node>) -> Round<L> {
+    fn new(mut list: L, node: Arc<Node>) -> Round<L> {
         let mut len = 0;
         list.visit(&mut |_| len += 1);
         Round {
@@ -437,7 +440,7 @@ impl<T, B: Future<Output = T>> Future for Concurrent<B, T> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
         let mut this = self.project();
-        let node = this.boundary.node().clone();
+        let node = this.boundary.as_mut().node().clone();
         if this.place.is_left() {
             return parked(&format!("`{}`", node.name()), node.location());
         }

@@ -69,7 +69,8 @@ pub fn racer<F: IntoFuture>(
     }
 }
 
-/// What the race does with a branch, whatever its type.
+/// What the race does with a branch, whatever its type. A shared reference to the
+/// whole branch would cover a future that has references into itself: hence `&mut`.
 trait Runner {
     /// Polls the branch, while nobody has won.
     fn run(&mut self, outer: &Outer, cx: &mut Context<'_>);
@@ -81,10 +82,10 @@ trait Runner {
     /// Polls a branch that is being left.
     fn leave(&mut self, cx: &mut Context<'_>);
 
-    fn is_running(&self) -> bool;
+    fn is_running(&mut self) -> bool;
     fn is_lent(&self) -> bool;
-    fn is_left(&self) -> bool;
-    fn decides(&self) -> bool;
+    fn is_left(&mut self) -> bool;
+    fn decides(&mut self) -> bool;
     fn take_panic(&mut self) -> Option<Panic>;
 }
 
@@ -110,10 +111,12 @@ impl<T, F: Future<Output = T>> Runner for Pin<&mut Racer<F, T>> {
     }
 
     fn give_up(&mut self) {
-        if !self.is_running() || (self.started && !self.is_lent() && !self.region.is_clear()) {
+        let lent = self.is_lent();
+        let this = self.as_mut().project();
+        let running = matches!(this.state, State::Running);
+        if !running || (*this.started && !lent && !this.region.is_clear()) {
             return;
         }
-        let this = self.as_mut().project();
         *this.state =
             context::drop_outside(this.future).map_or_else(State::Panicked, |()| State::Out);
         this.region.close();
@@ -136,8 +139,8 @@ impl<T, F: Future<Output = T>> Runner for Pin<&mut Racer<F, T>> {
         };
     }
 
-    fn is_running(&self) -> bool {
-        matches!(self.state, State::Running)
+    fn is_running(&mut self) -> bool {
+        matches!(self.as_mut().project().state, State::Running)
     }
 
     /// Without anything to drop, the future owns nothing that could have to be
@@ -148,12 +151,15 @@ impl<T, F: Future<Output = T>> Runner for Pin<&mut Racer<F, T>> {
         !std::mem::needs_drop::<F>()
     }
 
-    fn is_left(&self) -> bool {
-        matches!(self.state, State::Left)
+    fn is_left(&mut self) -> bool {
+        matches!(self.as_mut().project().state, State::Left)
     }
 
-    fn decides(&self) -> bool {
-        matches!(self.state, State::Won(_) | State::Panicked(_))
+    fn decides(&mut self) -> bool {
+        matches!(
+            self.as_mut().project().state,
+            State::Won(_) | State::Panicked(_)
+        )
     }
 
     fn take_panic(&mut self) -> Option<Panic> {
@@ -332,7 +338,7 @@ impl<L: Racers> RaceBody<L> {
         });
     }
 
-    fn any(&mut self, test: impl Fn(&dyn Runner) -> bool) -> bool {
+    fn any(&mut self, test: impl Fn(&mut dyn Runner) -> bool) -> bool {
         let mut any = false;
         self.list.each(&mut |branch| any |= test(branch));
         any

@@ -469,9 +469,8 @@ pin_project! {
 
 impl<F: Future> fmt::Debug for ScopeRun<'_, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = self.boundary.node().name();
         f.debug_struct("ScopeRun")
-            .field("name", &name)
+            .field("name", &self.boundary.name())
             .finish_non_exhaustive()
     }
 }
@@ -485,10 +484,10 @@ impl<F: Future> Future for ScopeRun<'_, F> {
             return parked("a scope", this.boundary.node().location());
         }
         let exit = context::current(|frame| {
-            this.place.settle(this.boundary.node(), frame);
+            this.place.settle(this.boundary.as_mut().node(), frame);
             this.place.enter_in(frame, cx, |cx| {
                 let polled = this.boundary.as_mut().poll_exit(cx);
-                if polled.is_ready() || !poll_when(this.when, this.boundary.node(), cx) {
+                if polled.is_ready() || !poll_when(this.when, this.boundary.as_mut().node(), cx) {
                     return polled;
                 }
                 this.boundary.as_mut().poll_exit(cx)

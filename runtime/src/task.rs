@@ -277,7 +277,7 @@ where
             return Poll::Ready(());
         }
         let _entered = this.span.enter();
-        if !this.boundary.is_started() {
+        if !this.boundary.as_mut().is_started() {
             let Poll::Ready(begins) = this.boundary.as_mut().holder().poll_begin(cx) else {
                 return Poll::Pending;
             };
