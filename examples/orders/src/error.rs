@@ -10,6 +10,8 @@ pub(crate) enum Error {
     /// The client's mistake.
     Invalid(&'static str),
     Unknown,
+    /// The id of another order.
+    Taken,
     Database(sqlx::Error),
 }
 
@@ -18,6 +20,7 @@ impl fmt::Display for Error {
         match self {
             Error::Invalid(why) => f.write_str(why),
             Error::Unknown => f.write_str("no such order"),
+            Error::Taken => f.write_str("another order has this id"),
             Error::Database(error) => write!(f, "database: {error}"),
         }
     }
@@ -36,6 +39,7 @@ impl IntoResponse for Error {
         let status = match &self {
             Error::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Error::Unknown => StatusCode::NOT_FOUND,
+            Error::Taken => StatusCode::CONFLICT,
             Error::Database(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
         (status, self.to_string()).into_response()

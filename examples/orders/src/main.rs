@@ -44,12 +44,15 @@ use crate::store::Store;
 #[taskscope::main(drain = Duration::from_secs(5), grace = Duration::from_secs(5))]
 async fn main() -> Result<(), BoxError> {
     let options = Options::parse();
-    let store = Store::open(&options.database).await?;
+    let path = &options.database;
+    let store = Store::open(path).await;
+    let store = store.map_err(|error| format!("{}: {error}", path.display()))?;
     defer! {
         store.close().await;
         eprintln!("orders: {}, {} tasks left", store.counts(), tasks());
     }
-    let listener = TcpListener::bind(options.listen).await?;
+    let listener = TcpListener::bind(options.listen).await;
+    let listener = listener.map_err(|error| format!("{}: {error}", options.listen))?;
     println!("listening on http://{}", listener.local_addr()?);
     orders(listener, &store, &options).await
 }

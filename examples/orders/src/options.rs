@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -18,8 +19,8 @@ pub(crate) struct Options {
     pub(crate) database: PathBuf,
 
     /// How many deliveries run at the same time.
-    #[arg(long, default_value_t = 8)]
-    workers: usize,
+    #[arg(long, default_value = "8")]
+    workers: NonZeroUsize,
 
     /// The pause in milliseconds before a failed delivery is tried again; doubled each time.
     #[arg(long, default_value_t = 200)]
@@ -51,7 +52,7 @@ pub(crate) struct Carts {
 impl Options {
     pub(crate) fn retries(&self) -> Retries {
         Retries {
-            workers: self.workers,
+            workers: self.workers.get(),
             pause: Duration::from_millis(self.retry_ms),
         }
     }

@@ -31,15 +31,17 @@ impl Order {
         if self.lines.is_empty() {
             return Err(Error::Invalid("an order has at least one line"));
         }
-        Ok(())
+        self.total().map(drop)
     }
 
-    pub(crate) fn total(&self) -> i64 {
-        let amounts = self
-            .lines
-            .iter()
-            .map(|line| i64::from(line.quantity) * i64::from(line.price));
-        amounts.sum()
+    /// In cents.
+    pub(crate) fn total(&self) -> Result<i64, Error> {
+        let mut lines = self.lines.iter();
+        let total = lines.try_fold(0_i64, |total, line| {
+            let amount = i64::from(line.quantity).checked_mul(i64::from(line.price))?;
+            total.checked_add(amount)
+        });
+        total.ok_or(Error::Invalid("an order's total is too large"))
     }
 }
 

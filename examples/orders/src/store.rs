@@ -115,11 +115,12 @@ impl Store {
                 sqlx::query("INSERT INTO orders VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING")
                     .bind(&order.id)
                     .bind(&order.customer)
-                    .bind(order.total())
+                    .bind(order.total()?)
                     .bind(now()),
             )
             .await?;
         if stored.rows_affected() == 0 {
+            self.check_sent_again(order).await?;
             return Ok(false);
         }
         for line in &order.lines {
@@ -145,6 +146,21 @@ impl Store {
             .await?;
         unit.commit().await?;
         Ok(true)
+    }
+
+    /// What is sent once more under an id is what was stored under it.
+    #[cancellable]
+    async fn check_sent_again(&self, order: &Order) -> Result<(), Error> {
+        let stored: (String, i64) =
+            sqlx::query_as("SELECT customer, total FROM orders WHERE id = ?")
+                .bind(&order.id)
+                .fetch_one(&self.read)
+                .await?;
+        if stored == (order.customer.clone(), order.total()?) {
+            Ok(())
+        } else {
+            Err(Error::Taken)
+        }
     }
 
     #[cancellable]

@@ -35,6 +35,12 @@ fn an_order_is_stored_once_and_everything_is_done_for_it() {
         assert_eq!(get(address, "/orders/b").await.0, 404);
         let empty = request("POST", "/orders", "", &order("c", "ann@shop.example", 0));
         assert_eq!(ask(address, &empty).await.unwrap().0, 422);
+        let other = request("POST", "/orders", "", &order("a", "bob@shop.example", 1));
+        assert_eq!(ask(address, &other).await.unwrap().0, 409);
+        let most = json!({"item": "all", "quantity": u32::MAX, "price": u32::MAX});
+        let dear = json!({"id": "d", "customer": "bob", "lines": [most]}).to_string();
+        let dear = request("POST", "/orders", "", &dear);
+        assert_eq!(ask(address, &dear).await.unwrap().0, 422);
         service.stop().await;
         database::check(&path).await;
     });

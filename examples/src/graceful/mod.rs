@@ -51,7 +51,8 @@ pub async fn serve(args: &Args) -> Result<(), BoxError> {
     let log = Arc::new(Log::create(&args.log).await?);
     // Declared first, so it runs last: the connections below are gone by then.
     defer! { log.close().await; }
-    let listener = TcpListener::bind(&args.listen).await?;
+    let listener = TcpListener::bind(&args.listen).await;
+    let listener = listener.map_err(|error| format!("{}: {error}", args.listen))?;
     println!("listening on {}", listener.local_addr()?);
     task_group!(name = "connections", limit = args.limit, |g| {
         while let Some((permit, socket)) = admit(&g, &listener).await? {
