@@ -8,7 +8,7 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::token::Brace;
 use syn::visit_mut::VisitMut;
-use syn::{Attribute, Block, Expr, Macro, Stmt};
+use syn::{Attribute, Block, Expr, Macro, Stmt, Token};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum When {
@@ -40,6 +40,31 @@ impl When {
             Self::Cancelled => "on_cancel",
         }
     }
+}
+
+// From `close().await` at the end into `close().await;`: nobody gets what a cleanup gives,
+// and whether it may be left unused is said by the lint for that.
+fn end_with_a_statement(cleanup: &mut [Stmt]) {
+    if let Some(Stmt::Expr(value, semi @ None)) = cleanup.last_mut()
+        && !is_block_like(value)
+    {
+        *semi = Some(Token![;](Span::mixed_site()));
+    }
+}
+
+// Where a `;` would be one too many.
+fn is_block_like(expr: &Expr) -> bool {
+    matches!(
+        expr,
+        Expr::Block(_)
+            | Expr::ForLoop(_)
+            | Expr::If(_)
+            | Expr::Loop(_)
+            | Expr::Match(_)
+            | Expr::Unsafe(_)
+            | Expr::Verbatim(_)
+            | Expr::While(_)
+    )
 }
 
 impl Rewriter<'_> {
@@ -161,6 +186,7 @@ impl Rewriter<'_> {
     fn cleanup(&mut self, when: When, mac: &Macro) -> Vec<Stmt> {
         match mac.parse_body_with(Block::parse_within) {
             Ok(mut stmts) => {
+                end_with_a_statement(&mut stmts);
                 let scope = Scope::new(Kind::Cleanup(when.name()), None);
                 self.within(scope, |this| this.visit_stmts(&mut stmts, Place::Top));
                 stmts

@@ -187,7 +187,8 @@ use proc_macro::TokenStream;
 /// # Futures that say that they are `Send`
 ///
 /// Whether the future of an `async fn` is `Send` is found out from its body. That does not work
-/// where the body needs to know it already, as in a function that spawns itself, and not for
+/// where the body needs to know it already, as in a function that spawns itself (rustc says "type
+/// annotations needed: cannot satisfy `impl Future<Output = ()>: Send`"), and not for
 /// the methods of a trait, whose bodies are elsewhere. `#[cancellable(send)]` writes it into the
 /// signature: `async fn f(x: A) -> T` becomes `fn f(x: A) -> impl Future<Output = T> + Send`. It
 /// stands on functions, methods, an `impl`, and a `trait`, on methods without a body too.
@@ -322,7 +323,8 @@ pub fn no_checkpoint(_: TokenStream, item: TokenStream) -> TokenStream {
 /// It may await, nothing cancels it, and it sees the block's locals as they are then.
 /// Several in one block run last declared first.
 ///
-/// `return`, `?` and jumps cannot leave the cleanup itself.
+/// `return`, `?` and jumps cannot leave the cleanup itself. Nobody gets the value that it ends with: of a
+/// `Result` there, rustc says that it is unused.
 ///
 /// The rest of the block becomes an async block, and the locals above the `defer!` have their
 /// values by then: rustc rejects a `let answer;` above it that is assigned below, saying that

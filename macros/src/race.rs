@@ -124,7 +124,7 @@ impl Parse for Branch {
         Ok(Self {
             pattern: pattern?,
             eq: input.parse()?,
-            future: input.parse()?,
+            future: parse_future(input)?,
             guard: parse_guard(input)?,
             arrow: parse_arrow(input)?,
             handler: parse_handler(input)?,
@@ -178,6 +178,15 @@ fn parse_guard(input: ParseStream) -> syn::Result<Option<(Token![if], Expr)>> {
     }
     input.parse::<Token![,]>()?;
     Ok(Some((input.parse()?, input.parse()?)))
+}
+
+// With nothing at all behind it, it is the future that lacks a handler.
+fn parse_future(input: ParseStream) -> syn::Result<Expr> {
+    let future: Expr = input.parse()?;
+    if input.is_empty() {
+        return Err(syn::Error::new_spanned(future, NO_HANDLER.text()));
+    }
+    Ok(future)
 }
 
 fn parse_arrow(input: ParseStream) -> syn::Result<Token![=>]> {

@@ -12,6 +12,7 @@ async fn flush() -> std::io::Result<()> {
 async fn forgets() {
     defer! { close(); }
     defer! { flush().await; }
+    defer! { flush().await }
     close().await;
 }
 

@@ -28,6 +28,21 @@ async fn in_blocks(n: u32) -> u32 {
     }
 }
 
+async fn closes(n: u32) -> u32 {
+    n
+}
+
+#[cancellable]
+async fn ends_with_a_value(n: u32) -> u32 {
+    defer! { closes(n).await }
+    on_cancel! {
+        defer! { closes(1).await }
+        closes(n).await
+    }
+    defer! { if n > 0 { close(n).await } }
+    closes(n).await
+}
+
 fn unsafe_block(n: u32) -> u32 {
     n
 }
@@ -85,6 +100,7 @@ async fn in_groups(text: String) -> Result<u32, taskscope::BoxError> {
 fn main() {
     fn is_send<F: Send>(_: F) {}
     is_send(in_blocks(1));
+    is_send(ends_with_a_value(1));
     is_send(in_branches(1));
     is_send(in_closures("1"));
     is_send(in_groups(String::new()));

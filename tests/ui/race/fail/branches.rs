@@ -13,6 +13,10 @@ async fn no_handler() {
     race! { _ = ready(()), _ = ready(()) => {} }
 }
 
+async fn no_last_handler() {
+    race! { _ = ready(()) => {}, _ = ready(()) }
+}
+
 async fn no_comma() {
     race! { _ = ready(()) => drop(1) _ = ready(()) => {} }
 }
