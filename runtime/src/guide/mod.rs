@@ -1,7 +1,7 @@
 //! The guide: each page is short, and its code is run as a test.
 //!
-//! Begin with the [`tour`]. Who comes from Python, trio or Go begins with
-//! [`from_asyncio`], who has a program on tokio with [`migrating`].
+//! Begin with the [`tour`]; with [`from_asyncio`] if you come from Python, trio or Go; or with
+//! [`migrating`] if you have a program on tokio.
 //!
 //! | page | what it is about |
 //! | --- | --- |
