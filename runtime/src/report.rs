@@ -268,7 +268,14 @@ fn publish(report: &Report) {
 }
 
 /// Writes to standard error, if it can be written to: a terminal that was closed is no
-/// reason to panic, as `eprintln!` does, in the middle of a task's end or of a shutdown.
+/// reason to panic, as `eprint!` does, in the middle of a task's end or of a shutdown.
+#[allow(clippy::print_stderr, reason = "a test harness captures nothing else")]
 pub(crate) fn print(text: fmt::Arguments<'_>) {
-    let _ = std::io::stderr().write_all(text.to_string().as_bytes());
+    if cfg!(panic = "unwind") {
+        drop(std::panic::catch_unwind(std::panic::AssertUnwindSafe(
+            || eprint!("{text}"),
+        )));
+    } else {
+        let _ = std::io::stderr().write_all(text.to_string().as_bytes());
+    }
 }
