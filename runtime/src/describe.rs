@@ -22,7 +22,7 @@ pub(crate) fn by_type<E: 'static>(error: &E) -> String {
 }
 
 /// Chooses for the error type that `task_group!` was given: its `Display` where it has
-/// one, else the methods are those of [`Opaque`]. A bound on the builder would ask every
+/// one, else the methods are those of `Opaque`. A bound on the builder would ask every
 /// error type for one.
 #[derive(Debug)]
 pub struct Described<E>(Opaque<E>);
