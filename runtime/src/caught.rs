@@ -30,12 +30,14 @@ pub(crate) fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Panic> {
     })
 }
 
-/// The same in a `drop`, where another panic may be on its way, which keeps its name.
-pub(crate) fn catch_in_drop(f: impl FnOnce()) -> Option<Panic> {
-    let named = NAMED.get();
-    let caught = catch(f).err();
-    NAMED.set(named);
-    caught
+/// Drops them one by one, in a `drop`: two panics at once would abort the process, and
+/// one that is on its way already keeps its name.
+pub(crate) fn drop_each<T>(all: impl IntoIterator<Item = T>, panics: &mut Vec<Panic>) {
+    for one in all {
+        let named = NAMED.get();
+        panics.extend(catch(|| drop(one)).err());
+        NAMED.set(named);
+    }
 }
 
 fn address(payload: &(dyn Any + Send)) -> usize {

@@ -11,7 +11,7 @@ use pin_project_lite::pin_project;
 use tokio::runtime::Handle;
 
 use crate::boundary::{Boundary, Owner};
-use crate::caught::{catch, catch_in_drop};
+use crate::caught::{Panic, catch, drop_each};
 use crate::cleanup::parked;
 use crate::context::{self, Frame};
 use crate::error::{Cause, GroupError};
@@ -28,14 +28,14 @@ use crate::table::Kind;
 /// Children that are not `Send`, in a group that has them.
 pub(crate) trait Locals {
     fn poll(&mut self, cx: &mut Context<'_>);
-    fn close(&mut self);
+    fn close(&mut self, panics: &mut Vec<Panic>);
 }
 
 /// A group that may move between threads has none.
 impl Locals for () {
     fn poll(&mut self, _: &mut Context<'_>) {}
 
-    fn close(&mut self) {}
+    fn close(&mut self, _: &mut Vec<Panic>) {}
 }
 
 /// Those of a local group.
@@ -49,9 +49,9 @@ impl Locals for LocalChildren {
         self.children.poll(&self.queue, cx);
     }
 
-    fn close(&mut self) {
-        drop(self.queue.close());
-        self.children.clear();
+    fn close(&mut self, panics: &mut Vec<Panic>) {
+        drop_each(self.queue.close(), panics);
+        drop_each(self.children.take(), panics);
     }
 }
 
@@ -102,13 +102,13 @@ impl<E: Send + 'static, L: Locals> Drop for Members<E, L> {
         }
         // Whoever waits for the group is told of its end, whatever panics here.
         let mut panics = Vec::new();
-        panics.extend(catch_in_drop(|| drop(shared.scoped.close())));
-        panics.extend(catch_in_drop(|| scoped.clear()));
-        panics.extend(catch_in_drop(|| locals.close()));
+        drop_each(shared.scoped.close(), &mut panics);
+        drop_each(scoped.take(), &mut panics);
+        locals.close(&mut panics);
         deferred.region.close();
         let running = deferred.running.take().into_iter();
         for cleanup in running.chain(shared.deferred.close()) {
-            panics.extend(catch_in_drop(|| drop(cleanup)));
+            drop_each([cleanup], &mut panics);
             report_lost(&shared.node.name(), shared.node.location());
         }
         if !*ended {

@@ -138,7 +138,9 @@ impl<C: Future<Output = ()> + Unpin> Children<C> {
         }
     }
 
-    pub(crate) fn clear(&mut self) {
-        drop(std::mem::take(&mut self.slots));
+    /// Gives up those that it has.
+    pub(crate) fn take(&mut self) -> impl Iterator<Item = C> + use<C> {
+        let slots = std::mem::take(&mut self.slots);
+        slots.into_iter().map(|(_, (child, _))| child)
     }
 }

@@ -440,10 +440,12 @@ fn a_panic_while_a_group_is_dropped_holds_nobody_up() {
                     futures::join!(slow, told);
                 });
                 g.defer(async {});
-                g.spawn_scoped(async {
-                    let _bomb = bomb;
-                    pending::<()>().await;
-                });
+                for bomb in [bomb, Bomb] {
+                    g.spawn_scoped(async {
+                        let _bomb = bomb;
+                        pending::<()>().await;
+                    });
+                }
                 Ok(())
             }));
             group.pending();
