@@ -89,18 +89,30 @@ pub fn deadline() -> Option<Instant> {
     }
 }
 
-/// Whether the current scope was asked to stop.
+/// Whether the current scope was asked to stop, or is cancelled.
+///
+/// In a shield or a cleanup a request to stop is seen, a cancellation is not.
 ///
 /// ```
 /// assert!(!taskscope::is_stopping());
 /// ```
 pub fn is_stopping() -> bool {
-    const BITS: u32 = flag::STOPPING | flag::CANCELLED;
-    context::ambient().is_some_and(|(node, shielded)| !shielded && node.flags_acquire() & BITS != 0)
+    context::ambient().is_some_and(|(node, shielded)| node.flags_acquire() & asks(shielded) != 0)
 }
 
-/// Waits until the current scope is asked to stop (or is cancelled): the polite
+/// What asks code to finish.
+fn asks(shielded: bool) -> u32 {
+    if shielded {
+        flag::STOPPING
+    } else {
+        flag::STOPPING | flag::CANCELLED
+    }
+}
+
+/// Waits until the current scope is asked to stop, or is cancelled: the polite
 /// request to finish, which interrupts nothing.
+///
+/// In a shield or a cleanup a request to stop is seen, a cancellation is not.
 ///
 /// # Cancel safety
 ///
@@ -115,6 +127,8 @@ pub fn is_stopping() -> bool {
 /// # }
 /// ```
 pub async fn stopping() {
-    let node = context::ambient().and_then(|(node, shielded)| (!shielded).then_some(node));
-    Watch::new(node, flag::STOPPING | flag::CANCELLED).await;
+    let (node, bits) = context::ambient()
+        .map(|(node, shielded)| (node, asks(shielded)))
+        .unzip();
+    Watch::new(node, bits.unwrap_or_default()).await;
 }

@@ -783,7 +783,8 @@ impl<'env, E: Send + 'static> Group<'env, E> {
         self.handle().cancel_with(reason)
     }
 
-    /// Asks body and tasks to finish, without interrupting them.
+    /// Asks body and tasks to finish, without interrupting them; the shielded ones and
+    /// the services too.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]

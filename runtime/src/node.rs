@@ -360,7 +360,7 @@ impl Node {
         drop(above);
         node.key.store(key, Ordering::Relaxed);
         // Read under the lock; a later walk finds the node (invariant 3).
-        if inherited & flag::STOPPING != 0 && !shielded {
+        if inherited & flag::STOPPING != 0 {
             node.stop();
         }
         Ok(node)
@@ -404,7 +404,7 @@ impl Node {
         drop(link);
         // The flags were read under the parent's lock; a walk that starts after
         // it finds this node among the children.
-        if inherited & flag::STOPPING != 0 && !shielded {
+        if inherited & flag::STOPPING != 0 {
             self.stop();
         }
         let Some(origin) = origin else { return };

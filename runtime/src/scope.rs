@@ -608,7 +608,7 @@ impl CancelHandle {
     }
 
     /// Asks politely: nothing is interrupted, but [`is_stopping`](crate::is_stopping)
-    /// turns true here and in all scopes below.
+    /// turns true here and in all scopes below, the shielded ones too.
     ///
     /// ```
     /// let scope = taskscope::Scope::new();

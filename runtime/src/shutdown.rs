@@ -36,8 +36,8 @@ const MOST_NAMED: usize = 20;
 /// [`#[taskscope::main]`](macro@crate::main) is the short form. The steps, each
 /// after its own time:
 ///
-/// 1. *stop*: [`is_stopping`](crate::is_stopping) turns true everywhere below,
-///    and nothing is interrupted;
+/// 1. *stop*: [`is_stopping`](crate::is_stopping) turns true everywhere below, in what
+///    is shielded too, and nothing is interrupted;
 /// 2. after [`drain`](Self::drain), *cancel* with [`Reason::Shutdown`]: all is
 ///    left in order, and what is shielded is waited for;
 /// 3. after [`grace`](Self::grace), *abort*: what is still there is dropped where

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use taskscope::{
     BoxError, Group, OnFailure, Reason, ReportKind, Scope, TaskError, TaskGroup, TaskSet, Value,
-    cancellable, shield, task_group, timeout,
+    cancellable, is_stopping, shield, stopping, task_group, timeout,
 };
 use taskscope_tests::{Driven, both, caught, paused, reports_of, text_of, watch_reports, watched};
 use tokio::runtime::Builder;
@@ -530,5 +530,41 @@ fn errors_of_own_types_are_named_by_their_text() {
                 Ok(())
             });
         assert!(failures(told).await.contains("failed: something hidden"));
+    });
+}
+
+/// It interrupts nothing, so that a shield does not keep it out: a shielded task that
+/// works until it is asked to stop would else be waited for until it is aborted.
+#[test]
+fn stop_reaches_what_is_shielded() {
+    both(|| async {
+        let group = TaskGroup::<BoxError>::new().run(async |g| {
+            let tasks = [g.spawn_shielded(stopping()), g.service(stopping())];
+            let inside = shield(async {
+                Scope::new().run(stopping()).await?;
+                stopping().await;
+                Ok::<_, BoxError>(is_stopping())
+            });
+            let (stopped, ()) = futures::join!(inside, async { g.stop() });
+            assert!(stopped?);
+            for task in tasks {
+                task.await?;
+            }
+            // What comes later is told, too.
+            g.spawn_shielded(stopping()).await?;
+            shield(Scope::new().run(stopping())).await?;
+            Ok(())
+        });
+        group.await.unwrap();
+
+        // Control: a cancellation is kept out.
+        let scope = Scope::new();
+        let handle = scope.handle();
+        let seen = scope.run(async {
+            handle.cancel();
+            shield(async { is_stopping() }).await
+        });
+        assert!(!seen.await.unwrap());
+        assert!(handle.is_stopping());
     });
 }

@@ -113,6 +113,6 @@ impl Walk {
     }
 
     fn passes_shields(&self) -> bool {
-        matches!(self, Walk::Abort(_))
+        !matches!(self, Walk::Cancel(_))
     }
 }
