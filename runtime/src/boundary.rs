@@ -378,6 +378,10 @@ impl State {
                 std::thread::yield_now();
                 false
             }
+            Verdict::Later(after) => {
+                wake_after(after, cx.waker().clone());
+                false
+            }
         }
     }
 
@@ -415,6 +419,20 @@ impl State {
             }
         }
         due
+    }
+}
+
+/// Wakes a task after a real time. Not by tokio's timers, which not every runtime has:
+/// this is rare, and never exact.
+fn wake_after(duration: Duration, waker: Waker) {
+    let thread = std::thread::Builder::new().name("taskscope-wake".to_owned());
+    let waiting = waker.clone();
+    let spawned = thread.spawn(move || {
+        std::thread::sleep(duration);
+        waiting.wake();
+    });
+    if spawned.is_err() {
+        waker.wake();
     }
 }
 

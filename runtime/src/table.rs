@@ -19,9 +19,11 @@
 //!    wake may be under way in a thread that is not running just now: a
 //!    combinator that has marked its child as woken, and not yet queued it.
 //! 5. A *round* of wakes ends when every region that counts was polled in it.
-//!    None begins within `QUIET` after that: `FuturesUnordered` wakes itself once
-//!    it has polled all its children, and that pass, which polls none of them,
-//!    would begin the next round, for as long as a cleanup takes.
+//!    None begins soon after that: `FuturesUnordered` wakes itself once it has
+//!    polled all its children, and that pass, which polls none of them, would
+//!    begin the next round, for as long as a cleanup takes. But what was polled
+//!    in the round may have been deserted since: the look is put off, ever
+//!    longer, and never given up.
 
 use std::panic::Location;
 use std::task::Waker;
@@ -38,9 +40,10 @@ const MAX_MISSES: u8 = 3;
 /// How long a wake that is under way may take, in real time.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-/// How soon after a round a pass shows nothing new. On tokio's clock: where it is
-/// paused, whatever wakes later does so at another time.
+/// How soon after the first round the next one may begin, in real time; after each
+/// twice as late, up to a second.
 const QUIET: Duration = Duration::from_millis(1);
+const MOST_QUIET: Duration = Duration::from_secs(1);
 
 /// The name of an open region.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,6 +139,8 @@ pub(crate) enum Verdict {
     Wait,
     /// Some were missed: wake these, and poll again.
     Again(Vec<Waker>),
+    /// Some were missed, which may mean nothing: poll again after this time.
+    Later(Duration),
 }
 
 #[derive(Debug, Default)]
@@ -146,8 +151,30 @@ pub(crate) struct Table {
     pass: u32,
     /// The pass in which the round that is under way began.
     round: Option<u32>,
-    /// When the last round ended.
-    answered: Option<tokio::time::Instant>,
+    quiet: Quiet,
+}
+
+/// The time after a round (invariant 5).
+#[derive(Debug, Default)]
+struct Quiet {
+    length: Duration,
+    end: Option<Instant>,
+    /// A poll at its end was asked for.
+    asked: bool,
+}
+
+impl Quiet {
+    fn begin(&mut self) {
+        self.length = (self.length * 2).clamp(QUIET, MOST_QUIET);
+        self.end = Some(Instant::now() + self.length);
+        self.asked = false;
+    }
+
+    fn left(&self) -> Duration {
+        self.end.map_or(Duration::ZERO, |end| {
+            end.saturating_duration_since(Instant::now())
+        })
+    }
 }
 
 impl Table {
@@ -285,12 +312,26 @@ impl Table {
         let missed = self.missed(self.round.unwrap_or(self.pass), aborting);
         if missed.is_empty() {
             if self.round.take().is_some() {
-                self.answered = Some(tokio::time::Instant::now());
+                self.quiet.begin();
             }
             return Verdict::Wait;
         }
-        if self.round.is_none() && !self.begins_round() {
-            return Verdict::Wait;
+        if self.round.is_none() {
+            let progressed = self.progressed();
+            // To look for dormant regions costs a wake for each that merely waits,
+            // so while others make progress it is done ever more rarely.
+            if progressed && !self.pass.is_power_of_two() {
+                return Verdict::Wait;
+            }
+            let left = self.quiet.left();
+            if !left.is_zero() {
+                let asks = !progressed && !std::mem::replace(&mut self.quiet.asked, true);
+                return if asks {
+                    Verdict::Later(left)
+                } else {
+                    Verdict::Wait
+                };
+            }
         }
         self.round.get_or_insert(self.pass);
         let wakers = self.probe(missed);
@@ -299,15 +340,6 @@ impl Table {
         } else {
             Verdict::Again(wakers)
         }
-    }
-
-    /// Whether to look for dormant regions. It costs a wake for each that merely
-    /// waits, so while others make progress it is done ever more rarely.
-    fn begins_round(&self) -> bool {
-        let due = !self.progressed() || self.pass.is_power_of_two();
-        due && self
-            .answered
-            .is_none_or(|answered| answered.elapsed() >= QUIET)
     }
 
     /// The regions that were not polled since a pass, although their parents were.

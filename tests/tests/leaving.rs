@@ -9,8 +9,13 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use taskscope::{BoxError, CancelHandle, Reason, Scope, TaskGroup, cancellable, shield};
-use taskscope_tests::{Driven, Log, both, cancel_at, caught, counted, one_worker, paused, text_of};
+use taskscope::{
+    BoxError, CancelHandle, Reason, ReportKind, Scope, TaskGroup, cancellable, shield,
+};
+use taskscope_tests::{
+    Driven, Log, both, cancel_at, caught, counted, one_worker, paused, reports_of, text_of,
+    watch_reports,
+};
 use tokio::sync::{Barrier, mpsc, oneshot};
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep};
@@ -424,6 +429,47 @@ fn through_futures_unordered_at_rest() {
             assert!(polls <= 8 * count as u64, "{polls} polls of {count}");
         });
     }
+}
+
+/// The look for cleanups that nobody polls has just found all of them well when the
+/// code goes on without one.
+#[test]
+fn a_cleanup_that_is_deserted_soon_after_it_was_polled() {
+    #[cancellable]
+    async fn stays() {
+        defer! { pending::<()>().await; }
+        pending::<()>().await;
+    }
+
+    watch_reports();
+    paused(|| async {
+        const CANCELLED: Duration = Duration::from_secs(1);
+        const SOON: Duration = Duration::from_micros(200);
+        let scope = Scope::new().name("deserted-soon").timeout(CANCELLED);
+        let deserts = async {
+            let mut deserted = std::pin::pin!(stays());
+            tokio::select! {
+                () = &mut deserted => unreachable!(),
+                () = sleep(CANCELLED + SOON) => {}
+            }
+            // Asked once more in between, it answers.
+            yield_now().await;
+            tokio::select! {
+                () = &mut deserted => unreachable!(),
+                () = sleep(SOON) => {}
+            }
+            pending::<()>().await;
+        };
+        let before = lost("deserted-soon");
+        assert!(scope.run(deserts).await.is_err());
+        assert_eq!(lost("deserted-soon"), before + 1);
+    });
+}
+
+fn lost(name: &str) -> usize {
+    let seen = reports_of(name).into_iter();
+    seen.filter(|seen| seen.kind == ReportKind::LostCleanup)
+        .count()
 }
 
 #[test]
