@@ -449,14 +449,16 @@ fn a_cleanup_that_is_deserted_soon_after_it_was_polled() {
         let deserts = async {
             let mut deserted = std::pin::pin!(stays());
             tokio::select! {
-                () = &mut deserted => unreachable!(),
+                biased;
                 () = sleep(CANCELLED + SOON) => {}
+                () = &mut deserted => unreachable!(),
             }
             // Asked once more in between, it answers.
             yield_now().await;
             tokio::select! {
+                biased;
+                () = yield_now() => {}
                 () = &mut deserted => unreachable!(),
-                () = sleep(SOON) => {}
             }
             pending::<()>().await;
         };
