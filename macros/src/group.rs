@@ -6,6 +6,7 @@ use crate::args::{
 };
 use crate::check::{Checker, Own, Site};
 use crate::diag::{Diag, Mistake};
+use crate::ending::without_value;
 use crate::hint::{Hints, Outer};
 use crate::path::{Crate, mixed};
 use crate::rewrite::{Kind, Rewriter, Scope, output};
@@ -264,6 +265,9 @@ impl Closure<'_> {
         }
         let scope = Scope::new(Kind::Async, self.output(&closure.output));
         let mut block = into_block(mem::replace(&mut *closure.body, Expr::PLACEHOLDER));
+        if matches!(closure.output, ReturnType::Default) {
+            self.end_with_value(&mut block, closure.inputs.first());
+        }
         let (outer, group) = (mem::take(&mut self.outer), closure.inputs.first());
         Hints::in_group(outer, group, self.krate, self.error).visit_block_mut(&mut block);
         Rewriter::new(self.krate, self.diag, self.options.loops, scope)
@@ -272,6 +276,19 @@ impl Closure<'_> {
         *closure.body = Expr::Verbatim(block.into_token_stream());
         closure.asyncness = Some(Token![async](span));
         closure.into_token_stream()
+    }
+
+    // So that rustc does not miss it once more.
+    fn end_with_value(&mut self, block: &mut Block, group: Option<&Pat>) {
+        let Some((span, mistake)) = without_value(block, group) else {
+            return;
+        };
+        self.diag.mistake(span, mistake);
+        if let Some(Stmt::Expr(_, semi @ None)) = block.stmts.last_mut() {
+            *semi = Some(Token![;](mixed_site()));
+        }
+        let value = quote_spanned!(mixed_site()=> ::core::result::Result::Ok(()));
+        block.stmts.push(Stmt::Expr(Expr::Verbatim(value), None));
     }
 
     // So that rustc does not count them once more.

@@ -11,6 +11,7 @@ mod cancellable;
 mod check;
 mod cleanup;
 mod diag;
+mod ending;
 mod entry;
 mod group;
 mod hint;

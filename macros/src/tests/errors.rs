@@ -91,30 +91,86 @@ fn jumps_within_a_cleanup_are_fine() {
 }
 
 #[test]
+fn group_bodies_without_a_value() {
+    for body in [
+        "|g| {}",
+        "|g| { let a; }",
+        "|g| { let a = g.spawn(f()); }",
+        "|g| { g.spawn(f()); }",
+        "|g| { g.spawn(f()).await?; }",
+        "|g| { g.defer(f()) }",
+        "|g| { for a in b { return Ok(()); } }",
+        "|g| { while a() {} }",
+        "|g| { if a { return Ok(()); } }",
+        "|g| { a()?; println!(); }",
+        "|g| { let (a, b) = f(); g.spawn(a); }",
+    ] {
+        let expansion = group(body);
+        assert_eq!(mistakes(&expansion), 1, "{expansion}");
+        assert!(expansion.contains("ends without a value"), "{expansion}");
+    }
+    for body in [
+        "|g| g.spawn(f())",
+        "|g: &Group<'_>| { a(); g.service(f()) }",
+    ] {
+        let expansion = group(body);
+        assert_eq!(mistakes(&expansion), 1, "{expansion}");
+        assert!(expansion.contains("handle of a task"), "{expansion}");
+    }
+    // What may have a value, or never gets there.
+    for body in [
+        "|g| { f() }",
+        "|g| { f(); }",
+        "|g| { f().await?; }",
+        "|g| { let a = f(); }",
+        "|g| { let g = f(); g.h(); }",
+        "|g| { let (a, g) = f(); g.h(); }",
+        "|g| { loop { f().await } }",
+        "|g| { return Ok(()); }",
+        "|g| { bail!(1); }",
+        "|g| { if a { f() } else { f() } }",
+        "|g| { g.map(f) }",
+        "|g| -> Out { g.spawn(f()); }",
+    ] {
+        let expansion = group(body);
+        assert_eq!(mistakes(&expansion), 0, "{expansion}");
+    }
+}
+
+#[test]
 fn group_options() {
     for (input, what) in [
-        ("nam = 1, |g| {}", "help: write `name`"),
-        ("size = f(a, b), |g| {}", "help: remove `size`"),
-        ("local = true, |g| {}", "option `local` takes no value"),
+        ("nam = 1, |g| { Ok(()) }", "help: write `name`"),
+        ("size = f(a, b), |g| { Ok(()) }", "help: remove `size`"),
         (
-            "limit = 1, limit = 2, |g| {}",
+            "local = true, |g| { Ok(()) }",
+            "option `local` takes no value",
+        ),
+        (
+            "limit = 1, limit = 2, |g| { Ok(()) }",
             "option `limit` is given twice",
         ),
         ("limit = 1", "without a body"),
-        ("async |g| {}", "the body is async as it is"),
-        ("limit 3, |g| {}", "option `limit` without a value"),
-        ("timeout = limit |g| {}", "write `,` in front of the `|`"),
+        ("async |g| { Ok(()) }", "the body is async as it is"),
+        ("limit 3, |g| { Ok(()) }", "option `limit` without a value"),
+        (
+            "timeout = limit |g| { Ok(()) }",
+            "write `,` in front of the `|`",
+        ),
         ("limit = a | b", "without a body"),
-        ("|g| {}, limit = 3", "options stand in front of it"),
+        ("|g| { Ok(()) }, limit = 3", "options stand in front of it"),
         ("{ Ok(()) }", "without a body"),
         ("g => { Ok(()) }", "without a body"),
         ("limit = 1, body", "without a body"),
         ("|| { Ok(()) }", "takes one argument"),
         ("|g, h| { Ok(()) }", "takes one argument"),
-        ("\"shop\", |g| {}", "help: write `name = \\\"shop\\\"`"),
-        ("error = 3, |g| {}", "option `error` takes a type"),
-        ("limit = 3; |g| {}", "expected `,` behind an option"),
-        ("crate = \"a\", |g| {}", "help: write `crate = a`"),
+        (
+            "\"shop\", |g| { Ok(()) }",
+            "help: write `name = \\\"shop\\\"`",
+        ),
+        ("error = 3, |g| { Ok(()) }", "option `error` takes a type"),
+        ("limit = 3; |g| { Ok(()) }", "expected `,` behind an option"),
+        ("crate = \"a\", |g| { Ok(()) }", "help: write `crate = a`"),
     ] {
         let expansion = group(input);
         assert!(expansion.contains(what), "{expansion}");
