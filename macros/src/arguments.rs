@@ -62,6 +62,20 @@ const QUIET: &[&str] = &[
     "error",
 ];
 
+/// Those of them that have no value, and go on behind it.
+const STATEMENTS: &[&str] = &[
+    "println",
+    "print",
+    "eprintln",
+    "eprint",
+    "assert",
+    "assert_eq",
+    "assert_ne",
+    "debug_assert",
+    "debug_assert_eq",
+    "debug_assert_ne",
+];
+
 /// Expressions with what separates them, and what is left unread.
 pub(crate) type Arguments = (Vec<(Expr, Option<TokenTree>)>, TokenStream);
 
@@ -73,6 +87,11 @@ pub(crate) fn is_transparent(path: &Path) -> bool {
 /// Whether the macro does nothing else, either.
 pub(crate) fn is_quiet(path: &Path) -> bool {
     ends_with_one_of(path, QUIET)
+}
+
+/// Whether the macro has no value, and what is behind it runs.
+pub(crate) fn is_statement(path: &Path) -> bool {
+    ends_with_one_of(path, STATEMENTS)
 }
 
 fn ends_with_one_of(path: &Path, names: &[&str]) -> bool {

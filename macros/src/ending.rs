@@ -1,37 +1,13 @@
 //! What the body of a group ends with. Where it cannot be the `Result` that it has to be,
 //! rustc speaks of two async blocks of different types, and not of the line that lacks.
 
-use crate::arguments::mentions;
+use crate::arguments::{is_statement, mentions};
 use crate::diag::Mistake;
+use crate::hint::{name_of, spawns};
 use proc_macro2::{Ident, Span};
 use quote::ToTokens;
 use syn::spanned::Spanned;
-use syn::{Block, Expr, ExprMethodCall, Local, Macro, Pat, Stmt};
-
-/// The methods of a group that give a task's handle.
-const HANDLES: &[&str] = &[
-    "spawn",
-    "spawn_named",
-    "spawn_scoped",
-    "spawn_local",
-    "spawn_shielded",
-    "spawn_blocking",
-    "service",
-];
-
-/// Macros that are statements, and go on behind them.
-const STATEMENTS: &[&str] = &[
-    "assert",
-    "assert_eq",
-    "assert_ne",
-    "debug_assert",
-    "debug_assert_eq",
-    "debug_assert_ne",
-    "eprint",
-    "eprintln",
-    "print",
-    "println",
-];
+use syn::{Block, Expr, ExprMethodCall, Local, Pat, Stmt};
 
 /// Where the body of a group, known by its name, ends without a value; and what to say.
 pub(crate) fn without_value(
@@ -87,12 +63,13 @@ impl Group<'_> {
             }
             Stmt::Expr(_, None) | Stmt::Item(_) => false,
             Stmt::Expr(expr, Some(_)) => self.is_of(expr),
-            Stmt::Macro(stmt) => is_statement(&stmt.mac),
+            Stmt::Macro(stmt) => is_statement(&stmt.mac.path),
         }
     }
 
     fn gives_handle(&self, call: &ExprMethodCall) -> bool {
-        self.is(&call.receiver) && HANDLES.iter().any(|method| call.method == method)
+        let handle = spawns(&call.method) || call.method == "spawn_blocking";
+        handle && self.is(&call.receiver)
     }
 
     fn is(&self, expr: &Expr) -> bool {
@@ -117,18 +94,5 @@ impl Group<'_> {
             (Stmt::Local(local), Some(name)) => mentions(&local.pat.to_token_stream(), name),
             _ => false,
         }
-    }
-}
-
-fn is_statement(mac: &Macro) -> bool {
-    let name = mac.path.segments.last();
-    name.is_some_and(|name| STATEMENTS.iter().any(|known| name.ident == known))
-}
-
-fn name_of(pat: &Pat) -> Option<&Ident> {
-    match pat {
-        Pat::Ident(pat) => Some(&pat.ident),
-        Pat::Type(pat) => name_of(&pat.pat),
-        _ => None,
     }
 }

@@ -4,6 +4,7 @@ use crate::args::{
     Options, Seen, check_flag, parse_comma, parse_crate, parse_equals, parse_name, parse_value,
     skip_value,
 };
+use crate::arguments::mentions;
 use crate::check::{Checker, Own, Site};
 use crate::diag::{Diag, Mistake};
 use crate::ending::without_value;
@@ -112,9 +113,8 @@ impl Group {
         }
         if name == "error" {
             parse_equals(&name, input)?;
-            let ty = input.fork().parse::<Type>();
-            ty.map_err(|_| NO_TYPE.at(input.span()))?;
-            self.error = Some(input.parse()?);
+            let span = input.span();
+            self.error = Some(input.parse().map_err(|_| NO_TYPE.at(span))?);
         } else {
             let value = parse_value(&name, input)?;
             self.settings.push((name, value));
@@ -197,14 +197,8 @@ fn describe(krate: &Crate, error: &Type) -> Option<TokenStream> {
     let span = mixed_site();
     let private = krate.private(span);
     let text = quote_spanned!(span=> .describe(#private::Described::<#error>::new().text()));
-    (!is_inferred(error.to_token_stream())).then_some(text)
-}
-
-fn is_inferred(tokens: TokenStream) -> bool {
-    tokens.into_iter().any(|token| match token {
-        TokenTree::Group(group) => is_inferred(group.stream()),
-        token => token.to_string() == "_",
-    })
+    let inferred = mentions(&error.to_token_stream(), &Ident::new("_", span));
+    (!inferred).then_some(text)
 }
 
 impl Body {

@@ -21,7 +21,8 @@ use self::open::{is_open, is_open_work, tail};
 use crate::arguments::mentions;
 use crate::path::{Crate, mixed};
 
-/// The methods of a group and of its permits whose last argument is a future.
+/// The methods of a group and of its permits that make a task of their last argument, a
+/// future, and give its handle.
 const SPAWNS: &[&str] = &[
     "spawn",
     "spawn_named",
@@ -29,8 +30,12 @@ const SPAWNS: &[&str] = &[
     "spawn_local",
     "spawn_shielded",
     "service",
-    "defer",
 ];
+
+/// Whether a method of a group makes a task of a future, and gives its handle.
+pub(crate) fn spawns(method: &Ident) -> bool {
+    SPAWNS.iter().any(|name| method == name)
+}
 
 /// What a parameter is declared as where it is a group or a permit.
 const GROUPS: &[&str] = &["Group", "LocalGroup", "Permit"];
@@ -124,7 +129,7 @@ impl<'a> Hints<'a> {
         let argument = call.args.last()?;
         let (free, method) = match tail(argument) {
             Expr::Async(future)
-                if SPAWNS.iter().any(|name| call.method == name) && is_open(&future.block) =>
+                if (spawns(&call.method) || call.method == "defer") && is_open(&future.block) =>
             {
                 ("hint", "task")
             }
@@ -304,7 +309,7 @@ fn group_type(ty: &Type) -> Option<&Type> {
     }
 }
 
-fn name_of(pat: &Pat) -> Option<&Ident> {
+pub(crate) fn name_of(pat: &Pat) -> Option<&Ident> {
     match pat {
         Pat::Ident(pat) if pat.subpat.is_none() => Some(&pat.ident),
         Pat::Type(pat) => name_of(&pat.pat),

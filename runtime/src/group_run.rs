@@ -134,7 +134,7 @@ impl<E: Send + 'static, L: Locals> Members<E, L> {
     /// group may have come to its end.
     fn advance(&mut self, cx: &mut Context<'_>) -> bool {
         match self.shared.node.left() {
-            Left::Tasks => false,
+            Left::Tasks | Left::Nothing => false,
             Left::Services => {
                 self.shared.cancel_services(&Reason::Requested);
                 false
@@ -148,7 +148,6 @@ impl<E: Send + 'static, L: Locals> Members<E, L> {
                 }
                 true
             }
-            Left::Nothing => false,
         }
     }
 

@@ -73,7 +73,10 @@ impl<C> Queue<C> {
     }
 
     pub(crate) fn take(&self) -> Vec<C> {
-        let futures = std::mem::take(&mut self.0.lock().futures);
+        Self::owned(std::mem::take(&mut self.0.lock().futures))
+    }
+
+    fn owned(futures: Vec<ManuallyDrop<C>>) -> Vec<C> {
         futures.into_iter().map(ManuallyDrop::into_inner).collect()
     }
 
@@ -92,7 +95,7 @@ impl<C> Queue<C> {
         waiting.closed = true;
         let futures = std::mem::take(&mut waiting.futures);
         drop(waiting);
-        futures.into_iter().map(ManuallyDrop::into_inner).collect()
+        Self::owned(futures)
     }
 }
 

@@ -30,5 +30,5 @@ pub use drive::{Counted, Counts, Driven, counted};
 pub use log::{DropMark, Log};
 #[cfg(unix)]
 pub use program::{Ended, Program};
-pub use reports::{Seen, reports_of, watch_reports};
+pub use reports::{Seen, lost_cleanups, reports_of, watch_reports};
 pub use run::{both, cancel_at, caught, one_worker, paused, paused_once, text_of, watched};

@@ -28,6 +28,13 @@ pub fn watch_reports() {
     });
 }
 
+/// The lost cleanups among the reports so far that name `name`.
+pub fn lost_cleanups(name: &str) -> Vec<Seen> {
+    let mut reports = reports_of(name);
+    reports.retain(|seen| seen.kind == ReportKind::LostCleanup);
+    reports
+}
+
 /// The reports so far that name `name`.
 pub fn reports_of(name: &str) -> Vec<Seen> {
     let seen = SEEN.lock().unwrap();

@@ -9,11 +9,9 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use taskscope::{
-    BoxError, CancelHandle, Reason, ReportKind, Scope, TaskGroup, cancellable, shield,
-};
+use taskscope::{BoxError, CancelHandle, Reason, Scope, TaskGroup, cancellable, shield};
 use taskscope_tests::{
-    Driven, Log, both, cancel_at, caught, counted, one_worker, paused, reports_of, text_of,
+    Driven, Log, both, cancel_at, caught, counted, lost_cleanups, one_worker, paused, text_of,
     watch_reports,
 };
 use tokio::sync::{Barrier, mpsc, oneshot};
@@ -462,16 +460,10 @@ fn a_cleanup_that_is_deserted_soon_after_it_was_polled() {
             }
             pending::<()>().await;
         };
-        let before = lost("deserted-soon");
+        let before = lost_cleanups("deserted-soon").len();
         assert!(scope.run(deserts).await.is_err());
-        assert_eq!(lost("deserted-soon"), before + 1);
+        assert_eq!(lost_cleanups("deserted-soon").len(), before + 1);
     });
-}
-
-fn lost(name: &str) -> usize {
-    let seen = reports_of(name).into_iter();
-    seen.filter(|seen| seen.kind == ReportKind::LostCleanup)
-        .count()
 }
 
 #[test]

@@ -14,7 +14,7 @@ use taskscope::{
     BoxError, CancelHandle, Reason, ReportKind, Scope, TaskGroup, cancellable, shield,
 };
 use taskscope_tests::{
-    Driven, Log, Seen, both, cancel_at, caught, paused, paused_once, reports_of, text_of,
+    Driven, Log, both, cancel_at, caught, lost_cleanups, paused, paused_once, reports_of, text_of,
     watch_reports, watched,
 };
 use tokio::sync::{Mutex, oneshot};
@@ -30,12 +30,6 @@ async fn armed(log: Log, name: String) {
         log.add(format!("clean {name}"));
     }
     pending::<()>().await;
-}
-
-fn lost(name: &str) -> Vec<Seen> {
-    let mut reports = reports_of(name);
-    reports.retain(|r| r.kind == ReportKind::LostCleanup);
-    reports
 }
 
 /// The stream's futures are armed, and nobody polls them while the consumer is
@@ -66,7 +60,7 @@ fn dormant_in_a_stream_whose_consumer_is_busy() {
 
     both(|| async {
         watch_reports();
-        let before = lost("in `dormant stream`").len();
+        let before = lost_cleanups("in `dormant stream`").len();
         let log = Log::new();
         let scope = Scope::new().name("dormant stream");
         let left = cancel_at(scope, |here| consumer(log.clone(), here)).await;
@@ -77,7 +71,7 @@ fn dormant_in_a_stream_whose_consumer_is_busy() {
             !log.has("clean a") && !log.has("clean b"),
             "nobody can poll them"
         );
-        assert_eq!(lost("in `dormant stream`").len() - before, 2);
+        assert_eq!(lost_cleanups("in `dormant stream`").len() - before, 2);
         // Everybody else left in order.
         assert!(log.at("busy") < log.at("consumer"));
         assert_eq!(log.entries().last().unwrap(), "consumer");
@@ -104,12 +98,12 @@ fn dormant_behind_a_mut_that_nobody_polls() {
 
     both(|| async {
         watch_reports();
-        let before = lost("in `dormant local`").len();
+        let before = lost_cleanups("in `dormant local`").len();
         let log = Log::new();
         let scope = Scope::new().name("dormant local");
         let left = cancel_at(scope, |here| owner(log.clone(), here)).await;
         assert!(left.is_err());
-        assert_eq!(lost("in `dormant local`").len() - before, 1);
+        assert_eq!(lost_cleanups("in `dormant local`").len() - before, 1);
         log.is(&["inside", "drop forgotten", "owner"]);
     });
 }
@@ -1218,7 +1212,8 @@ fn pinned_future_under_two_scopes_in_turn() {
 fn hard_drop_is_reported() {
     both(|| async {
         watch_reports();
-        let before = ["a", "b", "c"].map(|name| lost(&format!("in `hard drop {name}`")).len());
+        let before =
+            ["a", "b", "c"].map(|name| lost_cleanups(&format!("in `hard drop {name}`")).len());
         let log = Log::new();
 
         // The losing branch of a `select!`.
@@ -1232,7 +1227,7 @@ fn hard_drop_is_reported() {
             _ = armed_in("hard drop a") => panic!("it stays"),
             () = yield_now() => {}
         }
-        assert_eq!(lost("in `hard drop a`").len(), before[0] + 1);
+        assert_eq!(lost_cleanups("in `hard drop a`").len(), before[0] + 1);
 
         // A task of tokio's that is aborted.
         let (here, reached) = oneshot::channel();
@@ -1247,7 +1242,7 @@ fn hard_drop_is_reported() {
         reached.await.unwrap();
         task.abort();
         assert!(task.await.unwrap_err().is_cancelled());
-        assert_eq!(lost("in `hard drop b`").len(), before[1] + 1);
+        assert_eq!(lost_cleanups("in `hard drop b`").len(), before[1] + 1);
 
         // A runtime that is shut down.
         let scope = Scope::new().name("hard drop c");
@@ -1267,7 +1262,7 @@ fn hard_drop_is_reported() {
             runtime.block_on(reached).unwrap();
         });
         thread.join().unwrap();
-        assert_eq!(lost("in `hard drop c`").len(), before[2] + 1);
+        assert_eq!(lost_cleanups("in `hard drop c`").len(), before[2] + 1);
 
         log.entries()
             .iter()
@@ -1302,7 +1297,7 @@ fn scope_dropped_inside_a_cancelled_one() {
                 .is_err()
         );
         log.is(&["drop inner", "body"]);
-        assert!(!lost("in `dropped scope`").is_empty());
+        assert!(!lost_cleanups("in `dropped scope`").is_empty());
     });
 }
 

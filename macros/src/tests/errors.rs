@@ -92,30 +92,27 @@ fn jumps_within_a_cleanup_are_fine() {
 
 #[test]
 fn group_bodies_without_a_value() {
-    for body in [
-        "|g| {}",
-        "|g| { let a; }",
-        "|g| { let a = g.spawn(f()); }",
-        "|g| { g.spawn(f()); }",
-        "|g| { g.spawn(f()).await?; }",
-        "|g| { g.defer(f()) }",
-        "|g| { for a in b { return Ok(()); } }",
-        "|g| { while a() {} }",
-        "|g| { if a { return Ok(()); } }",
-        "|g| { a()?; println!(); }",
-        "|g| { let (a, b) = f(); g.spawn(a); }",
+    let no_value = "ends without a value";
+    let handle = "handle of a task";
+    for (body, what) in [
+        ("|g| {}", no_value),
+        ("|g| { let a; }", no_value),
+        ("|g| { let a = g.spawn(f()); }", no_value),
+        ("|g| { g.spawn(f()); }", no_value),
+        ("|g| { g.spawn(f()).await?; }", no_value),
+        ("|g| { g.defer(f()) }", no_value),
+        ("|g| { for a in b { return Ok(()); } }", no_value),
+        ("|g| { while a() {} }", no_value),
+        ("|g| { if a { return Ok(()); } }", no_value),
+        ("|g| { a()?; println!(); }", no_value),
+        ("|g| { let (a, b) = f(); g.spawn(a); }", no_value),
+        ("|g| g.spawn(f())", handle),
+        ("|g| g.spawn_blocking(f)", handle),
+        ("|g: &Group<'_>| { a(); g.service(f()) }", handle),
     ] {
         let expansion = group(body);
         assert_eq!(mistakes(&expansion), 1, "{expansion}");
-        assert!(expansion.contains("ends without a value"), "{expansion}");
-    }
-    for body in [
-        "|g| g.spawn(f())",
-        "|g: &Group<'_>| { a(); g.service(f()) }",
-    ] {
-        let expansion = group(body);
-        assert_eq!(mistakes(&expansion), 1, "{expansion}");
-        assert!(expansion.contains("handle of a task"), "{expansion}");
+        assert!(expansion.contains(what), "{expansion}");
     }
     // What may have a value, or never gets there.
     for body in [
