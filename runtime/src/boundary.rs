@@ -29,6 +29,10 @@ const LEAVING: u32 = flag::CANCELLED | flag::ABORTED;
 /// boundary is gone.
 pub(crate) trait HasNode {
     fn node(&self) -> &Arc<Node>;
+
+    /// The boundary is being dropped before it has ended. Called while the node is
+    /// as it was: it is cancelled next if something below it is pending.
+    fn dropped_early(&self) {}
 }
 
 impl HasNode for Arc<Node> {
@@ -57,9 +61,9 @@ impl<N: HasNode> Owner<N> {
 
 impl<N: HasNode> Drop for Owner<N> {
     fn drop(&mut self) {
-        let node = self.holder.node();
-        if !has_ended(node) {
-            node.orphan();
+        if !has_ended(self.node()) {
+            self.holder.dropped_early();
+            self.node().orphan();
         }
     }
 }

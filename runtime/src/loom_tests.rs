@@ -356,6 +356,26 @@ fn orphans_of_orphans_run_empty_up_to_the_top() {
 }
 
 #[test]
+fn a_task_that_is_dropped_with_something_pending_is_counted_until_that_has_ended() {
+    loom::model(|| {
+        let group = root();
+        let task = task(&group).unwrap();
+        let scope = child(&task);
+        assert!(scope.expect(false));
+        scope.orphan();
+        let below = thread::spawn({
+            let scope = scope.clone();
+            move || scope.gone()
+        });
+        task.orphan();
+        group.task_gone(&task, false);
+        below.join().unwrap();
+        assert_eq!(group.pending(), 0);
+        assert_eq!(group.child_count(), 0);
+    });
+}
+
+#[test]
 fn who_owns_a_set_finds_each_member_that_was_woken_or_is_woken() {
     loom::model(|| {
         let set = WakeSet::default();

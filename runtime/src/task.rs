@@ -68,6 +68,15 @@ impl<T, E: Send + 'static> HasNode for Ending<T, E> {
     fn node(&self) -> &Arc<Node> {
         &self.core.node
     }
+
+    /// Where nobody has asked the task to end, nobody else knows that it has.
+    fn dropped_early(&self) {
+        if let Some(group) = &self.group
+            && self.core.node.flags_acquire() & flag::CANCELLED == 0
+        {
+            group.lost(|| self.failure(Cause::Aborted));
+        }
+    }
 }
 
 impl<T, E: Send + 'static> Ending<T, E> {
@@ -184,10 +193,6 @@ impl<T, E: Send + 'static> Drop for Ending<T, E> {
     /// The runtime was shut down, or the task never ran.
     fn drop(&mut self) {
         if let Some(group) = self.group.take() {
-            // Nobody asked it to end, so nobody else knows.
-            if self.core.node.flags_acquire() & flag::CANCELLED == 0 {
-                group.lost(|| self.failure(Cause::Aborted));
-            }
             self.core.node.free_place(group.node());
             self.admission = Admission::Open;
             stats::count(Count::Aborted);

@@ -86,9 +86,18 @@ impl Node {
         self.one_fewer(self.lock());
     }
 
-    /// A task of this group is gone, and leaves the tree.
+    /// A task of this group has ended, and leaves the tree.
+    ///
+    /// Unless it is an orphan: dropped by its runtime while something below it was
+    /// pending, it is counted here a second time (invariant 6) and keeps its place
+    /// until that has ended, too.
     pub(crate) fn task_gone(self: &Arc<Self>, task: &Node, background: bool) {
-        let link = task.link.lock().take();
+        let orphaned = task.lock().orphaned;
+        let link = if orphaned {
+            None
+        } else {
+            task.link.lock().take()
+        };
         let mut inner = self.lock();
         let child = link.as_ref().and_then(|_| {
             let key = task.key.load(Ordering::Relaxed);
