@@ -228,7 +228,7 @@ impl<F, R> Future for Blocking<F, R> {
                 return Poll::Pending;
             }
         }
-        parked("`blocking`", this.location)
+        parked("`blocking`", this.location, cx)
     }
 }
 

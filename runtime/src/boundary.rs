@@ -8,7 +8,6 @@
 use std::borrow::Cow;
 use std::future::Future;
 use std::pin::Pin;
-use std::ptr;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -22,6 +21,7 @@ use crate::exit::Exit;
 use crate::node::{Node, flag};
 use crate::region::out_of_budget;
 use crate::table::Verdict;
+use crate::wakers::WakerId;
 
 const LEAVING: u32 = flag::CANCELLED | flag::ABORTED;
 
@@ -143,28 +143,12 @@ pin_project! {
 #[derive(Debug)]
 struct State {
     timing: Option<Pin<Box<Timing>>>,
-    /// The waker that is noted with the node, which keeps it.
-    known: Known,
+    /// The waker that the node keeps for this boundary.
+    known: WakerId,
     started: bool,
     /// Whether the grace period was asked for.
     grace_begun: bool,
     tries: u8,
-}
-
-/// A waker, only to be compared; none has the default's null vtable.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Known {
-    data: usize,
-    vtable: usize,
-}
-
-impl Known {
-    fn of(waker: &Waker) -> Known {
-        Known {
-            data: waker.data().addr(),
-            vtable: ptr::from_ref(waker.vtable()).addr(),
-        }
-    }
 }
 
 // Also what only reads takes a pinned reference, and looks at its field: a shared
@@ -173,7 +157,7 @@ impl<T, F: Future<Output = T>, N: HasNode> Boundary<F, T, N> {
     pub(crate) fn new(owner: Owner<N>, body: F) -> Self {
         let state = State {
             timing: None,
-            known: Known::default(),
+            known: WakerId::default(),
             started: false,
             grace_begun: false,
             tries: 0,
@@ -286,7 +270,7 @@ impl State {
     /// that is ready at once needs none.
     #[inline]
     fn note(&mut self, node: &Arc<Node>, cx: &mut Context<'_>) -> bool {
-        let new = self.known != Known::of(cx.waker());
+        let new = self.known != WakerId::of(cx.waker());
         if new {
             self.register(node, cx.waker());
         }
@@ -298,8 +282,8 @@ impl State {
     }
 
     fn register(&mut self, node: &Arc<Node>, waker: &Waker) {
-        let deadline = node.register(waker);
-        self.known = Known::of(waker);
+        let (known, deadline) = node.register(waker);
+        self.known = known;
         self.set_deadline(deadline);
     }
 

@@ -228,25 +228,33 @@ impl<T> Unpin for LeaveBlock<T> {}
 impl<T> Future for LeaveBlock<T> {
     type Output = Option<T>;
 
-    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<T>> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
         match self.exit.take() {
             Some(Exit::Value(value)) => Poll::Ready(Some(value)),
             Some(Exit::Ended) => Poll::Ready(None),
             Some(Exit::Panicked(panic)) => panic.resume(),
             Some(Exit::Left) | None => {
                 self.exit = None;
-                parked(self.what, self.location)
+                parked(self.what, self.location, cx)
             }
         }
     }
 }
 
-/// A frame that was left has no body any more: it waits to be dropped. Polled on
-/// outside the boundary that left it, there is nothing to go on with.
-pub(crate) fn parked<T>(what: &str, location: &Location<'_>) -> Poll<T> {
-    let leaving = context::current(|frame| frame.is_some_and(|frame| frame.in_pass()));
+/// What a future does that was unwound by a cancellation: it has no body any more
+/// and waits to be dropped.
+///
+/// It may lie in a collection that polls its members by wakers of its own, and that
+/// is polled again outside of the boundary which unwound it. So the node keeps such a
+/// waker and wakes it when the boundary has ended. There is nothing to go on with
+/// then, and this panics.
+pub(crate) fn parked<T>(what: &str, location: &Location<'_>, cx: &mut Context<'_>) -> Poll<T> {
+    let unwinding = context::current(|frame| {
+        let frame = frame.filter(|frame| frame.in_pass());
+        frame.inspect(|frame| frame.park(cx.waker())).is_some()
+    });
     assert!(
-        leaving,
+        unwinding,
         "the code guarded by {what} at {location} was left by a cancellation and is polled again"
     );
     Poll::Pending

@@ -188,6 +188,14 @@ impl<'a> Frame<'a> {
         !self.blocking && self.node.flags() & (flag::CANCELLED | flag::ABORTED) != 0
     }
 
+    /// Has the node wake `waker` when its boundary has ended, unless that is the
+    /// task's own, which the node keeps already.
+    pub(crate) fn park(&self, waker: &Waker) {
+        if !waker.will_wake(self.waker) {
+            self.node.park(waker);
+        }
+    }
+
     fn is_ours(&self) -> bool {
         self.task == tokio::task::try_id()
     }
@@ -493,10 +501,7 @@ fn closed_gate(cx: &mut Context<'_>) -> Poll<()> {
 
 fn park_gate(frame: &Frame<'_>, cx: &mut Context<'_>) -> Poll<()> {
     probe::refused(frame.node);
-    // The task's own waker is known to the node already.
-    if !cx.waker().will_wake(frame.waker) {
-        frame.node.park(cx.waker());
-    }
+    frame.park(cx.waker());
     Poll::Pending
 }
 

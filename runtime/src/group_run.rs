@@ -247,7 +247,7 @@ where
         let mut this = self.project();
         let shared = this.members.shared.clone();
         if this.place.is_left() {
-            return parked("a group", shared.node.location());
+            return parked("a group", shared.node.location(), cx);
         }
         let exit = this.place.enter(&shared.node, cx, |cx| {
             if let Some(body) = this.body.take() {
@@ -288,7 +288,10 @@ where
             }
         };
         this.members.ended = true;
-        shared.outcome(value, this.place)
+        match shared.outcome(value, this.place) {
+            Poll::Ready(result) => Poll::Ready(result),
+            Poll::Pending => parked("a group", shared.node.location(), cx),
+        }
     }
 }
 

@@ -591,8 +591,8 @@ fn leaves_alike(cancelled: &Cancelled, cx: &Context<'_>) -> bool {
             .node
             .origin()
             .is_some_and(|origin| cancelled.began_as(&origin));
-        if alike && !cx.waker().will_wake(frame.waker) {
-            frame.node.park(cx.waker());
+        if alike {
+            frame.park(cx.waker());
         }
         alike
     })

@@ -115,15 +115,18 @@ pin_project! {
         future: Option<F>,
         region: Region,
         tries: u8,
+        location: &'static Location<'static>,
     }
 }
 
 /// A branch of a combinator that is not ours.
+#[track_caller]
 pub fn solo<F: IntoFuture>(future: F) -> Solo<F::IntoFuture> {
     Solo {
         future: Some(future.into_future()),
         region: Region::branch(),
         tries: 0,
+        location: Location::caller(),
     }
 }
 
@@ -133,12 +136,13 @@ impl<F: Future> Future for Solo<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
         if this.future.is_none() {
-            return parked("a branch", Location::caller());
+            return parked("a branch", this.location, cx);
         }
         match poll_branch(this.future, this.region, this.tries, cx) {
             Poll::Ready(Exit::Value(value)) => Poll::Ready(value),
             Poll::Ready(Exit::Panicked(panic)) => panic.resume(),
-            Poll::Ready(Exit::Left | Exit::Ended) | Poll::Pending => Poll::Pending,
+            Poll::Ready(Exit::Left | Exit::Ended) => parked("a branch", this.location, cx),
+            Poll::Pending => Poll::Pending,
         }
     }
 }
@@ -442,7 +446,7 @@ impl<T, B: Future<Output = T>> Future for Concurrent<B, T> {
         let mut this = self.project();
         let node = this.boundary.as_mut().node().clone();
         if this.place.is_left() {
-            return parked(&format!("`{}`", node.name()), node.location());
+            return parked(&format!("`{}`", node.name()), node.location(), cx);
         }
         let exit = this
             .place
@@ -462,7 +466,7 @@ impl<T, B: Future<Output = T>> Future for Concurrent<B, T> {
             // Only a cancelled outer scope leaves it without a value.
             Exit::Left | Exit::Ended => {
                 this.place.leave();
-                Poll::Pending
+                parked(&format!("`{}`", node.name()), node.location(), cx)
             }
         }
     }

@@ -53,6 +53,7 @@ mod thread;
 #[cfg(feature = "tower")]
 pub mod tower;
 mod trace;
+mod wakers;
 mod wakeset;
 
 pub use ambient::{cancelled, checkpoint, deadline, is_cancelled, is_stopping, stopping};

@@ -53,6 +53,7 @@ use crate::reason::Origin;
 use crate::roots;
 use crate::sync::{AtomicPtr, AtomicU32, AtomicUsize, Mutex, MutexGuard, Ordering};
 use crate::table::{Held, Kind, RegionId, Table, Verdict};
+use crate::wakers::{WakerId, Wakers};
 
 /// Bits of `Node::flags`.
 pub(crate) mod flag {
@@ -145,7 +146,7 @@ struct Rest {
     /// Since when its boundary watches the grace period.
     leaving_since: Option<Instant>,
     /// Wakers of parked gates, where they are not the task's.
-    parked: Vec<Waker>,
+    parked: Wakers,
     /// Wakers of those who wait for the cancellation.
     watchers: Slab<Waker>,
     children: Slab<Child>,
@@ -215,7 +216,7 @@ impl Inner {
         let rest = self.rest.as_mut();
         Noted {
             waker: self.waker.take(),
-            parked: rest.map_or_else(Vec::new, |rest| std::mem::take(&mut rest.parked)),
+            parked: rest.map_or_else(Wakers::default, |rest| std::mem::take(&mut rest.parked)),
         }
     }
 
@@ -237,14 +238,14 @@ impl Inner {
 #[must_use = "parked gates are to be woken"]
 pub(crate) struct Noted {
     waker: Option<Waker>,
-    parked: Vec<Waker>,
+    parked: Wakers,
 }
 
 impl Noted {
     /// Drops the waker, and wakes the gates: their futures may go on outside.
     pub(crate) fn release(self) {
         drop(self.waker);
-        self.parked.into_iter().for_each(Waker::wake);
+        self.parked.wake_all();
     }
 }
 
@@ -547,16 +548,18 @@ impl Node {
         }
     }
 
-    /// Notes the waker of who polls the boundary. Gives the deadline.
-    pub(crate) fn register(&self, waker: &Waker) -> Option<Instant> {
+    /// Keeps a clone of the waker that the boundary is polled with. Returns that
+    /// clone's identity, and the deadline.
+    pub(crate) fn register(&self, waker: &Waker) -> (WakerId, Option<Instant>) {
         let waker = waker.clone();
+        let known = WakerId::of(&waker);
         let mut inner = self.lock();
         self.use_locked();
         let old = inner.waker.replace(waker);
         let deadline = inner.deadline;
         drop(inner);
         drop(old);
-        deadline
+        (known, deadline)
     }
 
     /// Notes, under the lock, that the end of the boundary has to look behind it.
@@ -571,25 +574,38 @@ impl Node {
         }
     }
 
-    /// Notes the waker of a parked gate. Bounded: a waker is noted once.
+    /// Keeps the waker of a future that is parked in this node, and wakes it when
+    /// the boundary has ended: the future may lie in a collection that is polled
+    /// on outside.
     pub(crate) fn park(&self, waker: &Waker) {
         let mut inner = self.lock();
         self.use_locked();
-        let parked = &mut inner.rest().parked;
-        if !parked.iter().any(|parked| parked.will_wake(waker)) {
-            parked.push(waker.clone());
+        if inner.rest().parked.contains(waker) {
+            return;
         }
+        drop(inner);
+        // Code of the waker's owner: not under the lock.
+        let waker = waker.clone();
+        self.lock().rest().parked.insert(waker);
     }
 
     /// Notes a waker of someone who waits for a flag, or renews it.
     pub(crate) fn watch(&self, key: &mut Option<usize>, waker: &Waker) {
         let mut inner = self.lock();
         let watchers = &mut inner.rest().watchers;
+        let kept = key.and_then(|key| watchers.get(key));
+        if kept.is_some_and(|kept| kept.will_wake(waker)) {
+            return;
+        }
+        drop(inner);
+        // Code of the waker's owner: not under the lock.
+        let waker = waker.clone();
+        let mut inner = self.lock();
+        let watchers = &mut inner.rest().watchers;
         let old = match key.and_then(|key| watchers.get_mut(key)) {
-            Some(slot) if slot.will_wake(waker) => None,
-            Some(slot) => Some(std::mem::replace(slot, waker.clone())),
+            Some(slot) => Some(std::mem::replace(slot, waker)),
             None => {
-                *key = Some(watchers.insert(waker.clone()));
+                *key = Some(watchers.insert(waker));
                 None
             }
         };

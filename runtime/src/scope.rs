@@ -481,7 +481,7 @@ impl<F: Future> Future for ScopeRun<'_, F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         if this.place.is_left() {
-            return parked("a scope", this.boundary.node().location());
+            return parked("a scope", this.boundary.node().location(), cx);
         }
         let exit = context::current(|frame| {
             this.place.settle(this.boundary.as_mut().node(), frame);
@@ -511,7 +511,7 @@ impl<F: Future> Future for ScopeRun<'_, F> {
             Exit::Left | Exit::Ended if outer.is_some() => {
                 hand_up(node, outer.as_ref());
                 this.place.leave();
-                Poll::Pending
+                parked("a scope", node.location(), cx)
             }
             Exit::Left | Exit::Ended => Poll::Ready(Err(node.take_cancelled())),
         }

@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
+use crate::caught::catch;
 use crate::cleanup::parked;
 use crate::context;
 use crate::region::Region;
@@ -81,7 +82,7 @@ impl State {
 
 impl Drop for State {
     fn drop(&mut self) {
-        if !self.running || std::thread::panicking() {
+        if !self.running {
             return;
         }
         let scope = self
@@ -121,24 +122,39 @@ impl<F: Future> Future for Shield<F> {
         let mut this = self.project();
         let state = this.state;
         let Some(future) = this.future.as_mut().as_pin_mut() else {
-            return parked("`shield`", state.location);
+            return parked("`shield`", state.location, cx);
         };
         state.running = true;
         let at = Some(state.location);
-        let polled = state.region.enter_at(at, cx, true, |cx| future.poll(cx));
-        if let Poll::Ready(value) = polled {
-            state.end();
-            this.future.set(None);
-            return Poll::Ready(value);
-        }
-        if state.region.may_drop(true) {
-            let node = state.region.node().cloned();
-            state.end();
-            context::outside(|| this.future.set(None));
-            if let Some(node) = node {
-                node.overran("a shielded future", state.location);
+        // Caught, since the shield is not lost then: it ends with its future.
+        let polled = state
+            .region
+            .enter_at(at, cx, true, |cx| catch(|| future.poll(cx)));
+        match polled {
+            Ok(Poll::Ready(value)) => {
+                state.end();
+                this.future.set(None);
+                Poll::Ready(value)
             }
+            Err(panic) => {
+                state.end();
+                let later = context::drop_outside(this.future);
+                drop(later);
+                panic.resume()
+            }
+            Ok(Poll::Pending) if state.region.may_drop(true) => {
+                let node = state.region.node().cloned();
+                state.end();
+                let dropped = context::drop_outside(this.future);
+                if let Some(node) = node {
+                    node.overran("a shielded future", state.location);
+                }
+                if let Err(panic) = dropped {
+                    panic.resume();
+                }
+                parked("`shield`", state.location, cx)
+            }
+            Ok(Poll::Pending) => Poll::Pending,
         }
-        Poll::Pending
     }
 }

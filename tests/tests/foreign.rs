@@ -1,0 +1,453 @@
+//! Futures of this crate in the hands of code that knows nothing of it:
+//! collections that are polled again after a cancellation, wakers of every
+//! legal kind, runtimes that end before the tasks on them.
+
+use std::future::{Future, pending};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
+use std::time::Duration;
+
+use futures::future::{BoxFuture, join_all};
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
+use taskscope::{
+    BoxError, Group, Scope, TaskGroup, blocking, cancellable, join, race, shield, sleep_blocking,
+    timeout,
+};
+use taskscope_tests::{
+    Driven, caught, lost_cleanups, paused, paused_once, text_of, watch_reports, watched,
+};
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::sync::oneshot;
+
+// --- Collections that are polled again -------------------------------------
+
+#[cancellable]
+async fn guarded() {
+    defer! { tokio::task::yield_now().await; }
+    pending::<()>().await;
+}
+
+type Construct = fn() -> BoxFuture<'static, ()>;
+
+/// Every construct that stays behind, suspended for good, once it was unwound.
+fn constructs() -> Vec<(&'static str, Construct)> {
+    vec![
+        ("defer", || guarded().boxed()),
+        ("scope", || {
+            Scope::new().run(pending::<()>()).map(drop).boxed()
+        }),
+        ("timeout", || {
+            timeout(Duration::from_secs(3600), guarded())
+                .map(drop)
+                .boxed()
+        }),
+        ("group", || {
+            TaskGroup::<BoxError>::new()
+                .run(async |g| {
+                    g.spawn(guarded());
+                    pending().await
+                })
+                .map(drop::<Result<(), _>>)
+                .boxed()
+        }),
+        ("join", || {
+            async {
+                join!(guarded(), pending::<()>());
+            }
+            .boxed()
+        }),
+        ("race", || {
+            async {
+                race! {
+                    () = guarded() => {}
+                    () = pending() => {}
+                }
+            }
+            .boxed()
+        }),
+        ("blocking", || {
+            blocking(|| sleep_blocking(Duration::from_secs(3600)))
+                .map(drop)
+                .boxed()
+        }),
+        ("solo branch", || solo().boxed()),
+        ("nested", || nested().boxed()),
+    ]
+}
+
+#[cancellable]
+async fn solo() {
+    tokio::join!(guarded(), pending::<()>());
+}
+
+#[cancellable]
+async fn nested() {
+    defer! { tokio::task::yield_now().await; }
+    Scope::new().run(guarded()).await.ok();
+    unreachable!("cancelled in the scope inside");
+}
+
+fn named(text: &str) -> bool {
+    text.contains("is polled again") && text.contains("foreign.rs:")
+}
+
+#[test]
+fn what_was_unwound_inside_a_collection_panics_when_it_is_polled_outside() {
+    for (name, construct) in constructs() {
+        paused_once(async move || {
+            let mut all: FuturesUnordered<_> = (0..3).map(|_| construct()).collect();
+            cancelled_while_pending(all.next()).await;
+            let again = timeout_of_tokio(caught(all.next())).await;
+            let panic = again.unwrap_or_else(|()| panic!("{name}: waits for ever"));
+            let text = panic.map_or_else(|panic| text_of(&*panic), |_| "a value".to_owned());
+            assert!(named(&text), "{name}: {text}");
+        });
+    }
+}
+
+#[test]
+fn what_was_unwound_inside_a_large_join_all_panics_when_it_is_polled_outside() {
+    for (name, construct) in constructs() {
+        paused_once(async move || {
+            let mut all = pin!(join_all((0..40).map(|_| construct())));
+            cancelled_while_pending(&mut all).await;
+            let again = timeout_of_tokio(caught(all)).await;
+            let panic = again.unwrap_or_else(|()| panic!("{name}: waits for ever"));
+            let text = panic.map_or_else(|panic| text_of(&*panic), |_| "a value".to_owned());
+            assert!(named(&text), "{name}: {text}");
+        });
+    }
+}
+
+/// Cancels a scope in which `future` has been polled, and waits for it.
+async fn cancelled_while_pending<F: Future>(future: F) {
+    let scope = Scope::new();
+    let handle = scope.handle();
+    let cancelling = async {
+        tokio::task::yield_now().await;
+        handle.cancel();
+    };
+    let (result, ()) = futures::join!(scope.run(future), cancelling);
+    assert!(result.is_err());
+}
+
+/// On a paused clock this is over as soon as nothing is ready to run.
+async fn timeout_of_tokio<F: Future>(future: F) -> Result<F::Output, ()> {
+    let limit = tokio::time::timeout(Duration::from_secs(600), future);
+    limit.await.map_err(drop)
+}
+
+// --- Wakers ----------------------------------------------------------------
+
+/// A waker whose every clone lies at an address of its own, as the contract of
+/// `RawWaker` allows.
+struct Moving(Arc<AtomicUsize>);
+
+impl Moving {
+    const VTABLE: RawWakerVTable =
+        RawWakerVTable::new(Self::clone, Self::wake, Self::wake_by_ref, Self::drop);
+
+    fn raw(wakes: Arc<AtomicUsize>) -> RawWaker {
+        RawWaker::new(
+            Box::into_raw(Box::new(Moving(wakes))).cast_const().cast(),
+            &Self::VTABLE,
+        )
+    }
+
+    fn waker(wakes: &Arc<AtomicUsize>) -> Waker {
+        // SAFETY: the functions of the table keep the contract: each waker owns
+        // a box of its own, and what is shared is an atomic counter.
+        unsafe { Waker::from_raw(Self::raw(wakes.clone())) }
+    }
+
+    unsafe fn clone(data: *const ()) -> RawWaker {
+        // SAFETY: a waker that was not dropped owns the box behind `data`.
+        Self::raw(unsafe { &*data.cast::<Moving>() }.0.clone())
+    }
+
+    unsafe fn wake(data: *const ()) {
+        // SAFETY: as in `clone`; `wake` takes the waker, and so the box.
+        let this = unsafe { Box::from_raw(data.cast_mut().cast::<Moving>()) };
+        this.0.fetch_add(1, Ordering::SeqCst);
+    }
+
+    unsafe fn wake_by_ref(data: *const ()) {
+        // SAFETY: as in `clone`.
+        let this = unsafe { &*data.cast::<Moving>() };
+        this.0.fetch_add(1, Ordering::SeqCst);
+    }
+
+    unsafe fn drop(data: *const ()) {
+        // SAFETY: as in `wake`.
+        drop(unsafe { Box::from_raw(data.cast_mut().cast::<Moving>()) });
+    }
+}
+
+/// Polls with one waker, drops it, and polls with another that lies, as far as
+/// the allocator plays along, at the same address.
+fn poll_with_two(future: Pin<&mut dyn Future<Output = ()>>) -> [Arc<AtomicUsize>; 2] {
+    let mut future = future;
+    let wakes = [Arc::default(), Arc::default()];
+    for target in &wakes {
+        let waker = Moving::waker(target);
+        let polled = future.as_mut().poll(&mut Context::from_waker(&waker));
+        assert!(polled.is_pending());
+    }
+    wakes
+}
+
+#[test]
+fn a_cancellation_wakes_the_latest_waker_also_where_clones_lie_elsewhere() {
+    watched(|| {
+        for _ in 0..50 {
+            let scope = Scope::new();
+            let handle = scope.handle();
+            let running = pin!(scope.run(pending::<()>()).map(drop));
+            let [_, latest] = poll_with_two(running);
+            handle.cancel();
+            assert!(latest.load(Ordering::SeqCst) > 0, "the wake was lost");
+        }
+    });
+}
+
+#[test]
+fn every_wait_wakes_its_latest_waker_also_where_clones_lie_elsewhere() {
+    paused_once(async || {
+        for _ in 0..50 {
+            let scope = Scope::new();
+            let handle = scope.handle();
+            let other = handle.clone();
+            let [_, stopping] = poll_with_two(pin!(async { other.stopping().await }));
+            // Dropped by now, it is not there to be woken.
+            assert_eq!(stopping.load(Ordering::SeqCst), 0);
+
+            let mut waiting = pin!(handle.stopping());
+            let [_, latest] = poll_with_two(waiting.as_mut());
+            handle.stop();
+            assert!(
+                latest.load(Ordering::SeqCst) > 0,
+                "`stopping` was not woken"
+            );
+
+            let (tell, told) = oneshot::channel::<()>();
+            let mut group = pin!(
+                TaskGroup::<BoxError>::new()
+                    .run(async |g| {
+                        g.spawn(async { drop(told.await) }).await?;
+                        Ok(())
+                    })
+                    .map(drop)
+            );
+            let [_, latest] = poll_with_two(group.as_mut());
+            tell.send(()).unwrap();
+            tokio::task::yield_now().await;
+            assert!(latest.load(Ordering::SeqCst) > 0, "the group was not woken");
+        }
+    });
+}
+
+/// Waits by a waker that nobody else has.
+struct Alone<F>(Pin<Box<F>>, Waker);
+
+impl<F: Future> Future for Alone<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<F::Output> {
+        let this = &mut *self;
+        this.0.as_mut().poll(&mut Context::from_waker(&this.1))
+    }
+}
+
+#[test]
+fn many_gates_with_wakers_of_their_own_are_all_woken_at_the_end() {
+    paused_once(async || {
+        const MANY: usize = 500;
+        let wakes: Vec<Arc<AtomicUsize>> = (0..MANY).map(|_| Arc::default()).collect();
+        let scope = Scope::new();
+        let handle = scope.handle();
+        let mut gates: Vec<_> = wakes
+            .iter()
+            .map(|wakes| Alone(Box::pin(taskscope::checkpoint()), Moving::waker(wakes)))
+            .collect();
+        let body = std::future::poll_fn(|cx| {
+            for gate in &mut gates {
+                let _ = Pin::new(gate).poll(cx);
+            }
+            Poll::<()>::Pending
+        });
+        handle.cancel();
+        scope.run(body).await.unwrap_err();
+        assert!(
+            wakes.iter().all(|wakes| wakes.load(Ordering::SeqCst) > 0),
+            "a gate was left without a wake"
+        );
+    });
+}
+
+// --- Panics through a shield -----------------------------------------------
+
+async fn panics_later() {
+    tokio::task::yield_now().await;
+    panic!("inside the shield");
+}
+
+#[test]
+fn a_panic_in_a_shield_is_no_lost_cleanup() {
+    watch_reports();
+    paused(async || {
+        type Make = fn(&'static str) -> BoxFuture<'static, ()>;
+        let nestings: [Make; 4] = [
+            |name| {
+                let scope = Scope::new().name(name);
+                scope.run(shield(panics_later())).map(drop).boxed()
+            },
+            |name| {
+                let scope = Scope::new().name(name);
+                scope
+                    .run(async {
+                        join!(shield(panics_later()), pending::<()>());
+                    })
+                    .map(drop)
+                    .boxed()
+            },
+            |name| {
+                TaskGroup::<BoxError>::new()
+                    .name(name)
+                    .run(async |g| {
+                        g.spawn(shield(panics_later()));
+                        pending().await
+                    })
+                    .map(drop::<Result<(), _>>)
+                    .boxed()
+            },
+            |name| {
+                let scope = Scope::new().name(name);
+                scope
+                    .run(shield(shield(async { panics_later().await })))
+                    .map(drop)
+                    .boxed()
+            },
+        ];
+        for nesting in nestings {
+            let panic = caught(nesting("shield that panics")).await.unwrap_err();
+            assert_eq!(text_of(&*panic), "inside the shield");
+        }
+        assert_eq!(lost_cleanups("shield that panics").len(), 0);
+    });
+}
+
+#[test]
+fn a_shield_that_another_branch_panics_over_is_a_lost_cleanup() {
+    watch_reports();
+    paused_once(async || {
+        let scope = Scope::new().name("shield dropped by a panic");
+        let body = async {
+            futures::join!(shield(pending::<()>()), panics_later());
+        };
+        caught(scope.run(body)).await.unwrap_err();
+        assert_eq!(lost_cleanups("shield dropped by a panic").len(), 1);
+    });
+}
+
+// --- Runtimes that end first -----------------------------------------------
+
+fn runtime() -> Runtime {
+    Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+/// Polls `future` inside of another runtime, where it then spawns.
+async fn inside<F: Future>(runtime: &Handle, future: F) -> F::Output {
+    let mut future = pin!(future);
+    std::future::poll_fn(|cx| {
+        let _entered = runtime.enter();
+        future.as_mut().poll(cx)
+    })
+    .await
+}
+
+fn run_until_idle(runtime: &Runtime) {
+    runtime.block_on(async {
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+    });
+}
+
+/// Drops a group while a task of it, on another runtime, is in a shield.
+async fn drop_a_group(runtime: &Handle) {
+    let (tell, told) = oneshot::channel();
+    let group = TaskGroup::<BoxError>::new().run(async |g| {
+        g.spawn(shield(async move {
+            tell.send(()).unwrap();
+            pending::<()>().await;
+        }));
+        pending::<()>().await;
+        Ok(())
+    });
+    let mut group = pin!(inside(runtime, group));
+    assert!(futures::poll!(group.as_mut()).is_pending());
+    told.await.unwrap();
+}
+
+/// How the task that drops a group is spawned into its own one.
+type Spawn = fn(&Group<'static, BoxError>, BoxFuture<'static, ()>);
+
+fn spawns() -> [Spawn; 3] {
+    [
+        |g, task| drop(g.spawn(task)),
+        |g, task| drop(g.spawn_shielded(task)),
+        |g, task| drop(g.service(task)),
+    ]
+}
+
+/// A group with a task in which a group was dropped that still has a task. The
+/// outer task and the inner one live on runtimes of their own.
+fn group_in_group(
+    outer: &Handle,
+    inner: &Handle,
+    spawn: Spawn,
+) -> impl Future<Output = Result<(), String>> + use<> {
+    let (outer, inner) = (outer.clone(), inner.clone());
+    let group = TaskGroup::<BoxError>::new().run(async move |g| {
+        let task = async move {
+            drop_a_group(&inner).await;
+            pending::<()>().await;
+        };
+        spawn(&g, task.boxed());
+        pending::<()>().await;
+        Ok(())
+    });
+    async move {
+        let result = inside(&outer, group).await;
+        result.map_err(|error| error.to_string())
+    }
+}
+
+#[test]
+fn a_group_returns_when_its_tasks_go_with_their_runtimes_in_any_order() {
+    watched(|| {
+        for (spawn, outer_first) in spawns().into_iter().flat_map(|s| [(s, true), (s, false)]) {
+            let (outer, inner) = (runtime(), runtime());
+            let group = group_in_group(outer.handle(), inner.handle(), spawn);
+            let mut group = Driven::new(group);
+            group.pending();
+            for _ in 0..3 {
+                run_until_idle(&outer);
+                run_until_idle(&inner);
+            }
+            group.pending();
+            let (first, second) = if outer_first {
+                (outer, inner)
+            } else {
+                (inner, outer)
+            };
+            drop(first);
+            drop(second);
+            let error = group.finish().expect_err("a task went with its runtime");
+            assert!(error.contains("aborted"), "{error}");
+        }
+    });
+}
