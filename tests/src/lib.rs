@@ -24,6 +24,7 @@ mod log;
 mod program;
 mod reports;
 mod run;
+mod waker;
 
 pub use dice::Dice;
 pub use drive::{Counted, Counts, Driven, counted};
@@ -31,4 +32,5 @@ pub use log::{DropMark, Log};
 #[cfg(unix)]
 pub use program::{Ended, Program};
 pub use reports::{Seen, lost_cleanups, reports_of, watch_reports};
-pub use run::{both, cancel_at, caught, one_worker, paused, paused_once, text_of, watched};
+pub use run::{both, cancel_at, caught, inside, one_worker, paused, paused_once, text_of, watched};
+pub use waker::{Moving, moving_waker};

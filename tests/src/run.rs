@@ -1,12 +1,14 @@
 use std::any::Any;
+use std::future::poll_fn;
 use std::io::{Write, stderr};
 use std::panic::{AssertUnwindSafe, Location, resume_unwind};
+use std::pin::pin;
 use std::sync::mpsc;
 use std::time::Duration;
 
 use futures::FutureExt;
 use taskscope::{Cancelled, Scope};
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
 /// Long enough for a machine that is busy with other things.
@@ -146,6 +148,16 @@ where
         handle.cancel();
     };
     futures::join!(running, cancelling).0
+}
+
+/// Polls `future` inside of another runtime, where it then spawns.
+pub async fn inside<F: Future>(runtime: &Handle, future: F) -> F::Output {
+    let mut future = pin!(future);
+    poll_fn(|cx| {
+        let _entered = runtime.enter();
+        future.as_mut().poll(cx)
+    })
+    .await
 }
 
 /// Runs `future` to its end, its panic caught.

@@ -6,7 +6,7 @@ use std::future::{Future, pending};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use futures::future::{BoxFuture, join_all};
@@ -17,7 +17,8 @@ use taskscope::{
     timeout,
 };
 use taskscope_tests::{
-    Driven, caught, lost_cleanups, paused, paused_once, text_of, watch_reports, watched,
+    Driven, caught, inside, lost_cleanups, moving_waker, paused, paused_once, text_of,
+    watch_reports, watched,
 };
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::oneshot;
@@ -142,57 +143,28 @@ async fn timeout_of_tokio<F: Future>(future: F) -> Result<F::Output, ()> {
 
 // --- Wakers ----------------------------------------------------------------
 
-/// A waker whose every clone lies at an address of its own, as the contract of
-/// `RawWaker` allows.
-struct Moving(Arc<AtomicUsize>);
+#[derive(Default)]
+struct Wakes(AtomicUsize);
 
-impl Moving {
-    const VTABLE: RawWakerVTable =
-        RawWakerVTable::new(Self::clone, Self::wake, Self::wake_by_ref, Self::drop);
-
-    fn raw(wakes: Arc<AtomicUsize>) -> RawWaker {
-        RawWaker::new(
-            Box::into_raw(Box::new(Moving(wakes))).cast_const().cast(),
-            &Self::VTABLE,
-        )
+impl Wakes {
+    fn count(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
     }
+}
 
-    fn waker(wakes: &Arc<AtomicUsize>) -> Waker {
-        // SAFETY: the functions of the table keep the contract: each waker owns
-        // a box of its own, and what is shared is an atomic counter.
-        unsafe { Waker::from_raw(Self::raw(wakes.clone())) }
-    }
-
-    unsafe fn clone(data: *const ()) -> RawWaker {
-        // SAFETY: a waker that was not dropped owns the box behind `data`.
-        Self::raw(unsafe { &*data.cast::<Moving>() }.0.clone())
-    }
-
-    unsafe fn wake(data: *const ()) {
-        // SAFETY: as in `clone`; `wake` takes the waker, and so the box.
-        let this = unsafe { Box::from_raw(data.cast_mut().cast::<Moving>()) };
-        this.0.fetch_add(1, Ordering::SeqCst);
-    }
-
-    unsafe fn wake_by_ref(data: *const ()) {
-        // SAFETY: as in `clone`.
-        let this = unsafe { &*data.cast::<Moving>() };
-        this.0.fetch_add(1, Ordering::SeqCst);
-    }
-
-    unsafe fn drop(data: *const ()) {
-        // SAFETY: as in `wake`.
-        drop(unsafe { Box::from_raw(data.cast_mut().cast::<Moving>()) });
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
     }
 }
 
 /// Polls with one waker, drops it, and polls with another that lies, as far as
 /// the allocator plays along, at the same address.
-fn poll_with_two(future: Pin<&mut dyn Future<Output = ()>>) -> [Arc<AtomicUsize>; 2] {
+fn poll_with_two(future: Pin<&mut dyn Future<Output = ()>>) -> [Arc<Wakes>; 2] {
     let mut future = future;
-    let wakes = [Arc::default(), Arc::default()];
+    let wakes: [Arc<Wakes>; 2] = Default::default();
     for target in &wakes {
-        let waker = Moving::waker(target);
+        let waker = moving_waker(target.clone().into());
         let polled = future.as_mut().poll(&mut Context::from_waker(&waker));
         assert!(polled.is_pending());
     }
@@ -208,7 +180,7 @@ fn a_cancellation_wakes_the_latest_waker_also_where_clones_lie_elsewhere() {
             let running = pin!(scope.run(pending::<()>()).map(drop));
             let [_, latest] = poll_with_two(running);
             handle.cancel();
-            assert!(latest.load(Ordering::SeqCst) > 0, "the wake was lost");
+            assert!(latest.count() > 0, "the wake was lost");
         }
     });
 }
@@ -222,15 +194,12 @@ fn every_wait_wakes_its_latest_waker_also_where_clones_lie_elsewhere() {
             let other = handle.clone();
             let [_, stopping] = poll_with_two(pin!(async { other.stopping().await }));
             // Dropped by now, it is not there to be woken.
-            assert_eq!(stopping.load(Ordering::SeqCst), 0);
+            assert_eq!(stopping.count(), 0);
 
             let mut waiting = pin!(handle.stopping());
             let [_, latest] = poll_with_two(waiting.as_mut());
             handle.stop();
-            assert!(
-                latest.load(Ordering::SeqCst) > 0,
-                "`stopping` was not woken"
-            );
+            assert!(latest.count() > 0, "`stopping` was not woken");
 
             let (tell, told) = oneshot::channel::<()>();
             let mut group = pin!(
@@ -244,7 +213,7 @@ fn every_wait_wakes_its_latest_waker_also_where_clones_lie_elsewhere() {
             let [_, latest] = poll_with_two(group.as_mut());
             tell.send(()).unwrap();
             tokio::task::yield_now().await;
-            assert!(latest.load(Ordering::SeqCst) > 0, "the group was not woken");
+            assert!(latest.count() > 0, "the group was not woken");
         }
     });
 }
@@ -265,12 +234,17 @@ impl<F: Future> Future for Alone<F> {
 fn many_gates_with_wakers_of_their_own_are_all_woken_at_the_end() {
     paused_once(async || {
         const MANY: usize = 500;
-        let wakes: Vec<Arc<AtomicUsize>> = (0..MANY).map(|_| Arc::default()).collect();
+        let wakes: Vec<Arc<Wakes>> = (0..MANY).map(|_| Arc::default()).collect();
         let scope = Scope::new();
         let handle = scope.handle();
         let mut gates: Vec<_> = wakes
             .iter()
-            .map(|wakes| Alone(Box::pin(taskscope::checkpoint()), Moving::waker(wakes)))
+            .map(|wakes| {
+                Alone(
+                    Box::pin(taskscope::checkpoint()),
+                    moving_waker(wakes.clone().into()),
+                )
+            })
             .collect();
         let body = std::future::poll_fn(|cx| {
             for gate in &mut gates {
@@ -281,7 +255,7 @@ fn many_gates_with_wakers_of_their_own_are_all_woken_at_the_end() {
         handle.cancel();
         scope.run(body).await.unwrap_err();
         assert!(
-            wakes.iter().all(|wakes| wakes.load(Ordering::SeqCst) > 0),
+            wakes.iter().all(|wakes| wakes.count() > 0),
             "a gate was left without a wake"
         );
     });
@@ -356,16 +330,6 @@ fn a_shield_that_another_branch_panics_over_is_a_lost_cleanup() {
 
 fn runtime() -> Runtime {
     Builder::new_current_thread().enable_all().build().unwrap()
-}
-
-/// Polls `future` inside of another runtime, where it then spawns.
-async fn inside<F: Future>(runtime: &Handle, future: F) -> F::Output {
-    let mut future = pin!(future);
-    std::future::poll_fn(|cx| {
-        let _entered = runtime.enter();
-        future.as_mut().poll(cx)
-    })
-    .await
 }
 
 fn run_until_idle(runtime: &Runtime) {

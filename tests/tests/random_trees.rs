@@ -4,15 +4,18 @@
 
 use std::collections::HashMap;
 use std::panic::resume_unwind;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use taskscope::{BoxError, CancelHandle, Scope, TaskGroup, cancellable, shield};
-use taskscope_tests::{Dice, both, caught, reports_of, text_of, watch_reports};
+use taskscope::{BoxError, CancelHandle, Scope, TaskGroup, Value, cancellable, shield};
+use taskscope_tests::{
+    Dice, Driven, Moving, both, caught, inside, reports_of, text_of, watch_reports, watched,
+};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::yield_now;
 
 /// What a piece of code does.
@@ -35,6 +38,16 @@ enum Plan {
     Unordered(Vec<Plan>),
     Group(Vec<Plan>, Box<Plan>),
     Scoped(Vec<Plan>, Box<Plan>),
+    /// Services that end by themselves, each with a result.
+    Services(Vec<Plan>, Box<Plan>),
+    /// A collection that is polled again outside of the scope that unwound it.
+    Outside(Vec<Plan>),
+    /// A group that is dropped from outside after so many polls.
+    Dropped(u64, Vec<Plan>),
+    /// Polled with wakers whose clones lie elsewhere.
+    Moving(Box<Plan>),
+    /// Beside a value that panics when it is dropped.
+    BadDrop(Box<Plan>),
 }
 
 /// What may stand in a tree.
@@ -63,7 +76,7 @@ fn plan(dice: &mut Dice, depth: u64, rules: Rules) -> Plan {
         (0..count).map(|_| plan(dice, depth - 1, rules)).collect()
     };
     // A panic tears other crates' combinators down, with all that is in them.
-    let pick = match dice.roll(16) {
+    let pick = match dice.roll(21) {
         9..13 if rules.panics => 10,
         pick => pick,
     };
@@ -79,7 +92,12 @@ fn plan(dice: &mut Dice, depth: u64, rules: Rules) -> Plan {
         11 => Plan::JoinAll(many(dice, 40 / (depth * depth))),
         12 => Plan::Unordered(many(dice, 4)),
         13 | 14 => Plan::Group(many(dice, 3), one(dice, rules)),
-        _ => Plan::Scoped(many(dice, 3), one(dice, rules)),
+        15 => Plan::Scoped(many(dice, 3), one(dice, rules)),
+        16 => Plan::Services(many(dice, 3), one(dice, rules)),
+        17 => Plan::Outside((0..=dice.roll(3)).map(|_| *one(dice, finite)).collect()),
+        18 => Plan::Dropped(dice.roll(8), many(dice, 3)),
+        19 if rules.panics => Plan::BadDrop(one(dice, rules)),
+        _ => Plan::Moving(one(dice, rules)),
     }
 }
 
@@ -92,6 +110,8 @@ struct World {
     armed: AtomicU64,
     begun: AtomicU64,
     cleaned: AtomicU64,
+    /// Where groups spawn, if it is not where they run.
+    runtimes: Vec<Handle>,
 }
 
 impl World {
@@ -119,8 +139,43 @@ impl World {
         self.live.lock().unwrap().remove(&id);
     }
 
+    /// Polls a group where it spawns on one of the runtimes, if there are any.
+    async fn spawning<F: Future>(&self, which: usize, group: F) -> F::Output {
+        match self.runtimes.iter().cycle().nth(which) {
+            Some(runtime) => inside(runtime, group).await,
+            None => group.await,
+        }
+    }
+
     fn note(&self, wrong: String) {
         self.wrong.lock().unwrap().push(wrong);
+    }
+}
+
+/// Panics when it is dropped, unless a panic is on its way.
+struct BadDrop;
+
+impl Drop for BadDrop {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            resume_unwind(Box::new("planned"));
+        }
+    }
+}
+
+/// The result of a service, while it is kept.
+struct Kept(Arc<AtomicU64>);
+
+impl Kept {
+    fn new(kept: Arc<AtomicU64>) -> Kept {
+        kept.fetch_add(1, Ordering::SeqCst);
+        Kept(kept)
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -148,7 +203,7 @@ fn run(world: Arc<World>, around: u64, plan: Plan) -> Boxed<'static> {
 
 #[cancellable]
 async fn go(world: Arc<World>, around: u64, plan: Plan) {
-    let inside = |plan| run(world.clone(), around, plan);
+    let below = |plan| run(world.clone(), around, plan);
     let hour = Duration::from_secs(3600);
     match plan {
         Plan::Yield(times) => {
@@ -166,58 +221,122 @@ async fn go(world: Arc<World>, around: u64, plan: Plan) {
         Plan::Frame(rounds, inner) => frame(world.clone(), around, rounds, *inner).await,
         Plan::Sequence(plans) => {
             for plan in plans {
-                inside(plan).await;
+                below(plan).await;
             }
         }
         Plan::Boxed(inner) => {
-            let again: Boxed<'_> = Box::pin(inside(*inner));
+            let again: Boxed<'_> = Box::pin(below(*inner));
             again.await;
         }
-        Plan::Shield(inner) => shield(inside(*inner)).await,
+        Plan::Shield(inner) => shield(below(*inner)).await,
         Plan::Scope(inner) => {
             let scope = Scope::new();
             world.handles.lock().unwrap().push(scope.handle());
-            scope.run(inside(*inner)).await.ok();
+            scope.run(below(*inner)).await.ok();
         }
         Plan::Timeout(inner) => {
-            taskscope::timeout(hour, inside(*inner)).await.ok();
+            taskscope::timeout(hour, below(*inner)).await.ok();
         }
         Plan::TokioJoin(a, b) => {
-            tokio::join!(inside(*a), inside(*b));
+            tokio::join!(below(*a), below(*b));
         }
         Plan::OwnJoin(a, b) => {
-            taskscope::join!(inside(*a), inside(*b));
+            taskscope::join!(below(*a), below(*b));
         }
         Plan::JoinAll(plans) => {
-            futures::future::join_all(plans.into_iter().map(inside)).await;
+            futures::future::join_all(plans.into_iter().map(below)).await;
         }
         Plan::Unordered(plans) => {
             // In one await: a loop over `next()` has a checkpoint in each round,
             // and one that is stopped there leaves the others unpolled.
-            let all: FuturesUnordered<_> = plans.into_iter().map(inside).collect();
+            let all: FuturesUnordered<_> = plans.into_iter().map(below).collect();
             all.for_each(std::future::ready).await;
         }
         Plan::Group(children, body) => {
+            let spawns = children.len();
             let group = TaskGroup::<BoxError>::new().run(async |g| {
                 world.handles.lock().unwrap().push(g.handle());
                 for child in children {
-                    g.spawn(inside(child));
+                    g.spawn(below(child));
                 }
-                inside(*body).await;
+                below(*body).await;
                 Ok(())
             });
-            group.await.ok();
+            world.spawning(spawns, group).await.ok();
         }
         Plan::Scoped(children, body) => {
             let group = TaskGroup::<BoxError>::new().run(async |g| {
                 for child in children {
-                    g.spawn_scoped(inside(child));
+                    g.spawn_scoped(below(child));
                 }
-                inside(*body).await;
+                below(*body).await;
                 Ok(())
             });
             group.await.ok();
         }
+        Plan::Services(services, body) => {
+            let kept = Arc::new(AtomicU64::new(0));
+            let group = TaskGroup::<BoxError>::new().run(async |g| {
+                for service in services {
+                    let (work, kept) = (below(service), kept.clone());
+                    drop(g.service(async move {
+                        work.await;
+                        Value(Kept::new(kept))
+                    }));
+                }
+                below(*body).await;
+                Ok(())
+            });
+            group.await.ok();
+        }
+        Plan::Outside(plans) => {
+            let all = plans.into_iter().map(below).collect();
+            shield(outside(&world, all)).await;
+        }
+        Plan::Dropped(polls, plans) => dropped(&world, polls, plans).await,
+        Plan::Moving(inner) => Moving::new(below(*inner)).await,
+        Plan::BadDrop(inner) => {
+            let _bad = BadDrop;
+            below(*inner).await;
+        }
+    }
+}
+
+/// Begins a group and drops it. The scope around adopts its tasks, not the frame.
+async fn dropped(world: &Arc<World>, polls: u64, plans: Vec<Plan>) {
+    let group = TaskGroup::<BoxError>::new().run(async |g| {
+        for plan in plans {
+            g.spawn(run(world.clone(), 0, plan));
+        }
+        std::future::pending::<()>().await;
+        Ok(())
+    });
+    let mut group = pin!(world.spawning(0, group));
+    for _ in 0..polls {
+        if futures::poll!(group.as_mut()).is_ready() {
+            return;
+        }
+        yield_now().await;
+    }
+}
+
+/// Polls a collection to its end, each time in a scope of its own, whatever the
+/// scopes before have unwound in it. Shielded and not annotated: else it would be
+/// dropped between two of them, with members in the middle of their cleanup.
+async fn outside(world: &World, mut all: FuturesUnordered<Boxed<'static>>) {
+    let mut first = None;
+    loop {
+        let scope = Scope::new();
+        world.handles.lock().unwrap().push(scope.handle());
+        match caught(scope.run(all.next())).await {
+            Ok(Ok(None)) => break,
+            Ok(_) => {}
+            Err(panic) if text_of(&*panic).contains("is polled again") => {}
+            Err(panic) => drop(first.get_or_insert(panic)),
+        }
+    }
+    if let Some(panic) = first {
+        resume_unwind(panic);
     }
 }
 
@@ -281,7 +400,11 @@ async fn check(seed: u64, rules: Rules) -> (u64, bool) {
     (counts[0], matches!(outcome, Ok(Err(_))))
 }
 
-const SEEDS: u64 = 400;
+/// How many trees are tried; `TASKSCOPE_SEEDS` says otherwise.
+fn seeds() -> u64 {
+    let seeds = std::env::var("TASKSCOPE_SEEDS").ok();
+    seeds.and_then(|seeds| seeds.parse().ok()).unwrap_or(400)
+}
 
 #[test]
 fn every_cleanup_runs_once_and_in_order() {
@@ -292,15 +415,16 @@ fn every_cleanup_runs_once_and_in_order() {
             panics: false,
         };
         let (mut armed, mut left) = (0, 0);
-        for seed in 1..=SEEDS {
+        for seed in 1..=seeds() {
             let (frames, cancelled) = check(seed, rules).await;
             armed += frames;
             left += u64::from(cancelled);
         }
-        assert!(armed > SEEDS, "control: {armed} cleanups");
+        assert!(armed > seeds(), "control: {armed} cleanups");
         assert!(
-            left > SEEDS / 4 && left < SEEDS,
-            "control: {left} of {SEEDS} were cut"
+            left > seeds() / 4 && left < seeds(),
+            "control: {left} of {} were cut",
+            seeds()
         );
     });
 }
@@ -314,9 +438,78 @@ fn every_cleanup_runs_once_and_in_order_with_panics() {
             panics: true,
         };
         let mut armed = 0;
-        for seed in 1..=SEEDS {
+        for seed in 1..=seeds() {
             armed += check(seed, rules).await.0;
         }
-        assert!(armed > SEEDS, "control: {armed} cleanups");
+        assert!(armed > seeds(), "control: {armed} cleanups");
+    });
+}
+
+fn turn(runtimes: &[Runtime]) {
+    for runtime in runtimes {
+        runtime.block_on(yield_now());
+    }
+}
+
+/// Groups spawn on runtimes that are dropped one by one, at random moments.
+fn check_runtimes(seed: u64) {
+    let mut dice = Dice::new(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
+    let rules = Rules {
+        forever: true,
+        panics: false,
+    };
+    let (depth, count) = (1 + dice.roll(4), 1 + dice.roll(3));
+    let plans: Vec<_> = (0..3).map(|_| plan(&mut dice, depth, rules)).collect();
+    let shape = format!("{plans:?}");
+    let runtime = || Builder::new_current_thread().enable_all().build().unwrap();
+    let mut runtimes: Vec<_> = (0..count).map(|_| runtime()).collect();
+    let world = Arc::new(World {
+        runtimes: runtimes.iter().map(|r| r.handle().clone()).collect(),
+        ..World::default()
+    });
+
+    let first = runtimes[0].handle().clone();
+    let name = format!("group {seed} whose runtimes end");
+    let group = TaskGroup::<BoxError>::new().name(name.clone()).run({
+        let world = world.clone();
+        async move |g| {
+            for plan in plans {
+                g.spawn(run(world.clone(), 0, plan));
+            }
+            Ok(())
+        }
+    });
+    let mut group = Driven::new(async move { inside(&first, group).await.is_ok() });
+    let mut ended = group.poll().is_ready();
+    let cut = dice.roll(3) == 0;
+    while !runtimes.is_empty() {
+        for _ in 0..dice.roll(40) {
+            turn(&runtimes);
+        }
+        if cut {
+            let some = world.handles.lock().unwrap().pop();
+            some.map(|handle| handle.cancel());
+        }
+        ended = ended || group.poll().is_ready();
+        drop(runtimes.swap_remove(dice.roll(runtimes.len() as u64) as usize));
+    }
+    if !ended {
+        let last = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| group.finish()));
+        assert!(
+            last.is_ok(),
+            "{name} never returns:\n{}\n{shape}",
+            taskscope::tree()
+        );
+    }
+    assert!(!taskscope::tree().to_string().contains(&name), "{shape}");
+}
+
+#[test]
+fn a_group_returns_when_the_runtimes_of_its_tasks_end_first() {
+    watch_reports();
+    watched(|| {
+        for seed in 1..=seeds() {
+            check_runtimes(seed);
+        }
     });
 }
