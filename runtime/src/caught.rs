@@ -4,6 +4,7 @@ use std::any::Any;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr;
+use std::task::Waker;
 
 /// A panic on its way to whom it is resumed for.
 #[derive(Debug)]
@@ -33,11 +34,26 @@ pub(crate) fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Panic> {
 /// Drops them one by one, in a `drop`: two panics at once would abort the process, and
 /// one that is on its way already keeps its name.
 pub(crate) fn drop_each<T>(all: impl IntoIterator<Item = T>, panics: &mut Vec<Panic>) {
-    for one in all {
-        let named = NAMED.get();
-        panics.extend(catch(|| drop(one)).err());
-        NAMED.set(named);
+    each(all, drop, panics);
+}
+
+/// Wakes all of them. A panic of one keeps nothing from the others, and from the caller,
+/// who may have more to do.
+pub(crate) fn wake_each(wakers: impl IntoIterator<Item = Waker>) -> Option<Panic> {
+    let mut panics = Vec::new();
+    each(wakers, Waker::wake, &mut panics);
+    panics.into_iter().next()
+}
+
+/// Runs user code with each of them, whatever panics.
+fn each<T>(all: impl IntoIterator<Item = T>, f: fn(T), panics: &mut Vec<Panic>) {
+    let mut all = all.into_iter();
+    let named = NAMED.get();
+    // One `catch` serves for all of those that do not panic.
+    while let Err(panic) = catch(|| all.by_ref().for_each(f)) {
+        panics.push(panic);
     }
+    NAMED.set(named);
 }
 
 fn address(payload: &(dyn Any + Send)) -> usize {
@@ -64,6 +80,13 @@ impl Panic {
     pub(crate) fn name(mut self) -> Panic {
         self.named = true;
         self
+    }
+
+    /// Resumes the panic where none is on its way: a second one would abort the process.
+    pub(crate) fn resume_if_calm(self) {
+        if !std::thread::panicking() {
+            self.resume();
+        }
     }
 
     pub(crate) fn resume(self) -> ! {

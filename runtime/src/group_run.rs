@@ -116,10 +116,8 @@ impl<E: Send + 'static, L: Locals> Drop for Members<E, L> {
             shared.cancel_services(&Reason::Dropped);
             shared.node.release();
         }
-        if let Some(first) = panics.into_iter().next()
-            && !std::thread::panicking()
-        {
-            first.resume();
+        if let Some(first) = panics.into_iter().next() {
+            first.resume_if_calm();
         }
     }
 }

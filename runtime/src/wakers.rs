@@ -5,6 +5,8 @@ use std::collections::HashSet;
 use std::ptr;
 use std::task::Waker;
 
+use crate::caught::wake_each;
+
 /// The identity of a waker, to be compared with that of another one.
 ///
 /// Take it of the clone that is *kept*, never of the waker that was cloned: a
@@ -59,7 +61,9 @@ impl Wakers {
     }
 
     pub(crate) fn wake_all(self) {
-        self.kept.into_iter().for_each(Waker::wake);
+        if let Some(panic) = wake_each(self.kept) {
+            panic.resume_if_calm();
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! legal kind, runtimes that end before the tasks on them.
 
 use std::future::{Future, pending};
+use std::panic::resume_unwind;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -215,6 +216,47 @@ fn every_wait_wakes_its_latest_waker_also_where_clones_lie_elsewhere() {
             tokio::task::yield_now().await;
             assert!(latest.count() > 0, "the group was not woken");
         }
+    });
+}
+
+/// Panics when it is called.
+struct Bomb;
+
+impl Wake for Bomb {
+    fn wake(self: Arc<Self>) {
+        resume_unwind(Box::new("a waker"));
+    }
+}
+
+#[test]
+fn a_waker_that_panics_keeps_a_cancellation_from_nobody() {
+    paused_once(async || {
+        let scope = Scope::new();
+        let handle = scope.handle();
+        let group = TaskGroup::<BoxError>::new().run(async |g| {
+            for _ in 0..300 {
+                g.spawn(pending::<()>());
+            }
+            pending::<()>().await;
+            Ok(())
+        });
+        let mut running = pin!(scope.run(group));
+        let bomb = Waker::from(Arc::new(Bomb));
+        assert!(
+            running
+                .as_mut()
+                .poll(&mut Context::from_waker(&bomb))
+                .is_pending()
+        );
+        tokio::task::yield_now().await;
+
+        let panic = caught(async { handle.cancel() }).await.unwrap_err();
+        assert_eq!(text_of(&*panic), "a waker");
+        // Not by the waker: that one panics.
+        let ended = timeout_of_tokio(running)
+            .await
+            .expect("a task was not reached");
+        assert!(ended.is_err());
     });
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use super::{Node, flag};
+use crate::caught::{Panic, wake_each};
 use crate::observe::note_cancelled;
 use crate::reason::{Origin, Reason};
 use crate::trace;
@@ -19,6 +20,16 @@ struct Found {
     parents: Vec<(Arc<Node>, usize)>,
     children: Vec<Arc<Node>>,
     wakers: Vec<Waker>,
+    /// The first panic of a waker, to be resumed when all have been reached.
+    panic: Option<Panic>,
+}
+
+impl Found {
+    /// Outside of every lock (invariant 5).
+    fn wake(&mut self) {
+        let panic = wake_each(self.wakers.drain(..));
+        self.panic = self.panic.take().or(panic);
+    }
 }
 
 /// What a walk does to each node that it reaches.
@@ -60,9 +71,12 @@ impl Node {
             while let Some(child) = found.children.pop() {
                 child.visit(walk, &mut found);
             }
-            found.wakers.drain(..).for_each(Waker::wake);
+            found.wake();
         }
-        found.wakers.into_iter().for_each(Waker::wake);
+        found.wake();
+        if let Some(panic) = found.panic {
+            panic.resume_if_calm();
+        }
         reached
     }
 
