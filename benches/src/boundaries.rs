@@ -3,7 +3,7 @@
 use std::hint::black_box;
 use std::time::Duration;
 
-use taskscope::{Scope, cancellable};
+use taskscope::{Scope, cancellable, defer};
 
 use crate::awaits::{Once, polled_on};
 use crate::family::{Contestant, Family, Peer, Size, timed};

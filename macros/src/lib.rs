@@ -336,7 +336,7 @@ pub fn no_checkpoint(_: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// ```
 /// # use std::io;
-/// # use taskscope::cancellable;
+/// # use taskscope::{cancellable, defer};
 /// # struct Connection;
 /// # impl Connection {
 /// #     async fn open() -> io::Result<Self> { Ok(Self) }
@@ -363,7 +363,7 @@ pub fn defer(_: TokenStream) -> TokenStream {
 ///
 /// ```
 /// # use std::io;
-/// # use taskscope::cancellable;
+/// # use taskscope::{cancellable, on_cancel};
 /// # struct Upload;
 /// # impl Upload {
 /// #     async fn begin() -> io::Result<Self> { Ok(Self) }

@@ -147,7 +147,7 @@ pub use taskscope_macros::main;
 ///
 /// ```
 /// use std::time::Duration;
-/// use taskscope::{cancellable, race};
+/// use taskscope::{cancellable, defer, race};
 /// use tokio::time::sleep;
 ///
 /// #[cancellable]

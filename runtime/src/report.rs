@@ -16,7 +16,7 @@ use crate::trace;
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
 /// # async fn main() {
 /// # use std::sync::mpsc;
-/// # use taskscope::{ReportKind, cancellable};
+/// # use taskscope::{ReportKind, cancellable, defer};
 /// #[cancellable]
 /// async fn armed() {
 ///     defer! { tokio::task::yield_now().await; }
@@ -66,7 +66,7 @@ pub enum ReportKind {
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
 /// # async fn main() {
 /// # use std::sync::mpsc;
-/// # use taskscope::cancellable;
+/// # use taskscope::{cancellable, defer};
 /// #[cancellable]
 /// async fn armed() {
 ///     defer! { tokio::task::yield_now().await; }
@@ -94,7 +94,7 @@ impl Report {
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
     /// # async fn main() {
     /// # use std::sync::mpsc;
-    /// # use taskscope::{ReportKind, cancellable};
+    /// # use taskscope::{ReportKind, cancellable, defer};
     /// #[cancellable]
     /// async fn armed() {
     ///     defer! { tokio::task::yield_now().await; }
@@ -119,7 +119,7 @@ impl Report {
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
     /// # async fn main() {
     /// # use std::sync::mpsc;
-    /// # use taskscope::cancellable;
+    /// # use taskscope::{cancellable, defer};
     /// #[cancellable]
     /// async fn armed() {
     ///     defer! { tokio::task::yield_now().await; }
@@ -148,7 +148,7 @@ impl Report {
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
     /// # async fn main() {
     /// # use std::sync::mpsc;
-    /// # use taskscope::cancellable;
+    /// # use taskscope::{cancellable, defer};
     /// #[cancellable]
     /// async fn armed() {
     ///     defer! { tokio::task::yield_now().await; }

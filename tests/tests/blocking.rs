@@ -10,7 +10,7 @@ use futures::poll;
 use rayon::prelude::*;
 use taskscope::{
     Ambient, BoxError, Cancelled, Reason, ReportKind, Scope, TaskError, TaskGroup, Value, blocking,
-    cancellable, checkpoint_blocking, deadline, is_cancelled, race, shield, sleep_blocking,
+    cancellable, checkpoint_blocking, deadline, defer, is_cancelled, race, shield, sleep_blocking,
     timeout,
 };
 use taskscope_tests::{

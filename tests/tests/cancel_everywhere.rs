@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use taskscope::testing::{Coverage, PointKind, assert_no_leaks, cancel_everywhere};
 use taskscope::{
-    BoxError, Cancelled, blocking, cancellable, checkpoint_blocking, shield, task_group,
+    BoxError, Cancelled, blocking, cancellable, checkpoint_blocking, defer, on_cancel, shield,
+    task_group,
 };
 use taskscope_tests::{text_of, watched};
 use tokio::sync::{Notify, mpsc, oneshot};

@@ -7,7 +7,9 @@ use std::task::Poll;
 use std::time::Duration;
 
 use futures::FutureExt;
-use taskscope::{BoxError, CancelHandle, Reason, Scope, TaskError, TaskGroup, cancellable};
+use taskscope::{
+    BoxError, CancelHandle, Reason, Scope, TaskError, TaskGroup, cancellable, defer, on_cancel,
+};
 use taskscope_tests::{Driven, Log, both, cancel_at, counted, one_worker, watched};
 use tokio::sync::{mpsc, oneshot};
 

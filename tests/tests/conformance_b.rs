@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use taskscope::{
     BoxError, CancelHandle, Cancelled, Reason, Scope, TaskError, TaskGroup, Value, cancellable,
+    defer,
 };
 use taskscope_tests::{Driven, Log, both, cancel_at, counted, paused};
 use tokio::sync::oneshot;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use taskscope::{
     BoxError, CancelHandle, OnFailure, Reason, Scope, TaskError, TaskGroup, Value, cancellable,
+    defer,
 };
 use taskscope_tests::{Driven, Log, both, cancel_at, counted, one_worker};
 use tokio::sync::{Barrier, oneshot};

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use taskscope::{
     BoxError, Cause, Group, GroupError, OnFailure, Reason, Scope, TaskError, TaskGroup, Value,
-    cancellable, shield,
+    cancellable, defer, on_cancel, shield,
 };
 use taskscope_tests::{Log, both, cancel_at, caught, counted, reports_of, text_of, watch_reports};
 use tokio::sync::{Barrier, Notify, oneshot};

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use taskscope::{
-    BoxError, CancelHandle, Reason, ReportKind, Scope, TaskError, TaskGroup, cancellable, shield,
+    BoxError, CancelHandle, Reason, ReportKind, Scope, TaskError, TaskGroup, cancellable, defer,
+    shield,
 };
 use taskscope_tests::{Log, both, cancel_at, caught, paused, reports_of, text_of, watch_reports};
 use tokio::sync::oneshot;

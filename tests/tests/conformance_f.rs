@@ -4,7 +4,7 @@ use std::future::pending;
 use std::time::Duration;
 
 use taskscope::{
-    BoxError, CancelHandle, Reason, Scope, TaskError, TaskGroup, Value, cancellable, shield,
+    BoxError, CancelHandle, Reason, Scope, TaskError, TaskGroup, Value, cancellable, defer, shield,
 };
 use taskscope_tests::{Log, both, cancel_at, counted, one_worker, paused};
 use tokio::sync::oneshot;

@@ -4,8 +4,8 @@ use std::future::pending;
 use std::time::Duration;
 
 use taskscope::{
-    BoxError, Cancelled, Reason, Scope, TaskError, TaskGroup, Value, cancellable, shield, timeout,
-    timeout_at,
+    BoxError, Cancelled, Reason, Scope, TaskError, TaskGroup, Value, cancellable, defer, shield,
+    timeout, timeout_at,
 };
 use taskscope_tests::{Driven, Log, counted, paused, paused_once, watch_reports};
 use tokio::sync::oneshot;

@@ -2,7 +2,7 @@
 
 use std::future::pending;
 
-use taskscope::{BoxError, Reason, TaskError, TaskGroup, TaskHandle, Value, cancellable};
+use taskscope::{BoxError, Reason, TaskError, TaskGroup, TaskHandle, Value, cancellable, defer};
 use taskscope_tests::{Log, both, counted};
 use tokio::sync::oneshot;
 

@@ -9,7 +9,7 @@ use futures::future::join_all;
 use futures::poll;
 use taskscope::{
     Ambient, BoxError, Cancelled, Cause, Reason, Scope, TaskError, TaskGroup, Value, blocking,
-    cancellable, checkpoint_blocking, deadline, is_cancelled, sleep_blocking,
+    cancellable, checkpoint_blocking, deadline, defer, is_cancelled, sleep_blocking,
 };
 use taskscope_tests::{Log, both, caught, reports_of, text_of, watch_reports, watched};
 use tokio::runtime::Builder;

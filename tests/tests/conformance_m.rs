@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use taskscope::{
     BoxError, CancelHandle, OnFailure, Reason, Scope, TaskError, TaskGroup, Value, cancellable,
-    checkpoint,
+    checkpoint, defer,
 };
 use taskscope_tests::{Driven, Log, both, paused, watched};
 use tokio::sync::{mpsc, oneshot};

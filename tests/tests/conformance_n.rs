@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicIsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::task::{Context, Wake, Waker};
 
-use taskscope::{BoxError, Cancelled, GroupError, Scope, TaskGroup, Value, cancellable, shield};
+use taskscope::{
+    BoxError, Cancelled, GroupError, Scope, TaskGroup, Value, cancellable, defer, shield,
+};
 use taskscope_tests::{Driven, both, paused_once};
 use tokio::sync::oneshot;
 

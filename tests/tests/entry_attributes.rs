@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use taskscope::{BoxError, cancellable, is_cancelled, task_group};
+use taskscope::{BoxError, cancellable, defer, is_cancelled, task_group};
 use taskscope_tests::Log;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::time::{Instant, sleep};

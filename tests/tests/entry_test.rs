@@ -6,7 +6,7 @@ use std::panic::{Location, catch_unwind};
 use std::sync::{Barrier, mpsc};
 use std::time::Duration;
 
-use taskscope::{Ambient, BoxError, TaskGroup, Value, blocking, cancellable, timeout};
+use taskscope::{Ambient, BoxError, TaskGroup, Value, blocking, cancellable, defer, timeout};
 use taskscope_tests::{Driven, text_of, watched};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::oneshot;

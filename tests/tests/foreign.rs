@@ -14,8 +14,8 @@ use futures::future::{BoxFuture, join_all};
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
 use taskscope::{
-    BoxError, Group, Scope, TaskGroup, blocking, cancellable, join, race, shield, sleep_blocking,
-    timeout,
+    BoxError, Group, Scope, TaskGroup, blocking, cancellable, defer, join, race, shield,
+    sleep_blocking, timeout,
 };
 use taskscope_tests::{
     Driven, caught, inside, lost_cleanups, moving_waker, paused, paused_once, text_of,

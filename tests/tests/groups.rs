@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use taskscope::{
     BoxError, Group, OnFailure, Reason, ReportKind, Scope, TaskError, TaskGroup, TaskSet, Value,
-    cancellable, is_stopping, shield, stopping, task_group, timeout,
+    cancellable, defer, is_stopping, shield, stopping, task_group, timeout,
 };
 use taskscope_tests::{Driven, both, caught, paused, reports_of, text_of, watch_reports, watched};
 use tokio::runtime::Builder;

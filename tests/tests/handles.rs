@@ -4,7 +4,7 @@ use std::future::pending;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use taskscope::{BoxError, Outcome, Scope, TaskGroup, TaskState, Value, cancellable};
+use taskscope::{BoxError, Outcome, Scope, TaskGroup, TaskState, Value, cancellable, defer};
 use taskscope_tests::{Log, both, paused};
 use tokio::sync::oneshot;
 

@@ -6,6 +6,7 @@ mod shadowed {
     use ::std::assert_eq;
     use ::std::convert::Into;
     use ::std::string::{String, ToString};
+    use ::taskscope::{defer, on_cancel};
 
     // Everything that an expansion might name without its full path.
     pub(crate) struct Ok;
@@ -188,7 +189,7 @@ mod re_exported {
 mod lines {
     use std::panic::Location;
 
-    use taskscope::{BoxError, cancellable, checkpoint};
+    use taskscope::{BoxError, cancellable, checkpoint, defer};
     use taskscope_tests::caught;
 
     #[track_caller]

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use taskscope::{BoxError, CancelHandle, Reason, Scope, TaskGroup, cancellable, shield};
+use taskscope::{
+    BoxError, CancelHandle, Reason, Scope, TaskGroup, cancellable, defer, on_cancel, shield,
+};
 use taskscope_tests::{
     Driven, Log, both, cancel_at, caught, counted, lost_cleanups, one_worker, paused, text_of,
     watch_reports,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use taskscope::{BoxError, Reason, Scope, cancellable, race, shield};
+use taskscope::{BoxError, Reason, Scope, cancellable, defer, race, shield};
 use taskscope_tests::{Driven, Log, both, cancel_at, caught, counted, paused, text_of};
 use taskscope_tests::{reports_of, watch_reports};
 use tokio::sync::{mpsc, oneshot};

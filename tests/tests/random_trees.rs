@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use taskscope::{BoxError, CancelHandle, Scope, TaskGroup, Value, cancellable, shield};
+use taskscope::{BoxError, CancelHandle, Scope, TaskGroup, Value, cancellable, defer, shield};
 use taskscope_tests::{
     Dice, Driven, Moving, both, caught, inside, reports_of, text_of, watch_reports, watched,
 };

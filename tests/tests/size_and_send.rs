@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 
-use taskscope::{Scope, cancellable};
+use taskscope::{Scope, cancellable, defer, on_cancel};
 use taskscope_tests::{Driven, both, watched};
 
 /// Counts the allocations of each thread.

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use taskscope::tower::{ScopeLayer, ScopeService};
-use taskscope::{Group, OnFailure, Reason, cancellable, deadline, task_group};
+use taskscope::{Group, OnFailure, Reason, cancellable, deadline, defer, task_group};
 use taskscope_tests::{Log, both, paused};
 use tokio::sync::oneshot;
 use tower_layer::Layer;

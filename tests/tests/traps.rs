@@ -11,7 +11,8 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::stream::{self, FuturesUnordered};
 use taskscope::{
-    BoxError, CancelHandle, Reason, ReportKind, Scope, TaskGroup, cancellable, shield,
+    BoxError, CancelHandle, Reason, ReportKind, Scope, TaskGroup, cancellable, defer, on_cancel,
+    shield,
 };
 use taskscope_tests::{
     Driven, Log, both, cancel_at, caught, lost_cleanups, paused, paused_once, reports_of, text_of,

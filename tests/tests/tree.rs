@@ -5,7 +5,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use taskscope::observe::{Entry, Kind, State};
-use taskscope::{BoxError, Scope, TaskGroup, Tree, cancellable, shield, task_group, tree};
+use taskscope::{BoxError, Scope, TaskGroup, Tree, cancellable, defer, shield, task_group, tree};
 use taskscope_tests::{Driven, both, paused, watched};
 use tokio::sync::oneshot;
 use tokio::task::yield_now;

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use taskscope::observe::Watchdog;
-use taskscope::{BoxError, ReportKind, Scope, TaskGroup, Value, cancellable, shield};
+use taskscope::{BoxError, ReportKind, Scope, TaskGroup, Value, cancellable, defer, shield};
 use taskscope_tests::{Seen, both, reports_of, watch_reports, watched};
 use tokio::task::yield_now;
 

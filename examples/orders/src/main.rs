@@ -33,7 +33,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use taskscope::observe::Kind;
-use taskscope::{BoxError, cancellable, task_group};
+use taskscope::{BoxError, cancellable, defer, task_group};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 

@@ -17,7 +17,7 @@ use sqlx::sqlite::{
     SqliteSynchronous,
 };
 use sqlx::{Execute, Executor, Sqlite, SqlitePool};
-use taskscope::{cancellable, shield};
+use taskscope::{cancellable, defer, shield};
 
 use crate::error::Error;
 use crate::order::{Order, Progress, Task};

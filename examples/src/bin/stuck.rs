@@ -12,7 +12,7 @@
 use std::io;
 use std::time::Duration;
 
-use taskscope::{BoxError, cancellable, task_group};
+use taskscope::{BoxError, cancellable, defer, task_group};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::sleep;
 

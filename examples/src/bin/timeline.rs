@@ -10,7 +10,7 @@
 
 use std::time::Duration;
 
-use taskscope::{BoxError, cancellable, task_group};
+use taskscope::{BoxError, cancellable, defer, task_group};
 use tokio::time::sleep;
 use tracing_chrome::{ChromeLayerBuilder, TraceStyle};
 use tracing_subscriber::fmt;

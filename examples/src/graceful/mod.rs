@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use clap::Parser;
-use taskscope::{BoxError, Group, Permit, cancellable, race, stopping, task_group};
+use taskscope::{BoxError, Group, Permit, cancellable, defer, race, stopping, task_group};
 use tokio::net::{TcpListener, TcpStream};
 
 use connection::echo;

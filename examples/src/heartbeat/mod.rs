@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
-use taskscope::{BoxError, cancellable, task_group};
+use taskscope::{BoxError, cancellable, on_cancel, task_group};
 use tokio::time::{interval, sleep};
 
 use crate::seconds::parse_seconds;

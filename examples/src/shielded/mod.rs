@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::Parser;
-use taskscope::{BoxError, cancellable, task_group};
+use taskscope::{BoxError, cancellable, on_cancel, task_group};
 use tokio::time::sleep;
 
 use crate::seconds::parse_seconds;

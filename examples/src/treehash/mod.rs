@@ -24,7 +24,7 @@ pub mod walk;
 use std::path::Path;
 use std::sync::Arc;
 
-use taskscope::{cancellable, task_group};
+use taskscope::{cancellable, defer, task_group};
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 
 use args::Args;

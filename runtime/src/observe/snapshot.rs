@@ -128,7 +128,7 @@ pub enum State {
 /// ```
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
 /// # async fn main() {
-/// # use taskscope::{Scope, cancellable, tree};
+/// # use taskscope::{Scope, cancellable, defer, tree};
 /// #[cancellable]
 /// async fn guarded() -> taskscope::Tree {
 ///     defer! { println!("bye"); }
@@ -410,7 +410,7 @@ impl Entry {
     /// ```
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
     /// # async fn main() {
-    /// # use taskscope::{Scope, cancellable, tree};
+    /// # use taskscope::{Scope, cancellable, defer, tree};
     /// #[cancellable]
     /// async fn guarded() -> taskscope::Tree {
     ///     defer! { println!("bye"); }
@@ -459,7 +459,7 @@ impl Held {
     /// ```
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
     /// # async fn main() {
-    /// # use taskscope::{Scope, cancellable, tree};
+    /// # use taskscope::{Scope, cancellable, defer, tree};
     /// #[cancellable]
     /// async fn guarded() -> taskscope::Tree {
     ///     defer! { println!("bye"); }
@@ -480,7 +480,7 @@ impl Held {
     /// ```
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
     /// # async fn main() {
-    /// # use taskscope::{Scope, cancellable, tree};
+    /// # use taskscope::{Scope, cancellable, defer, tree};
     /// #[cancellable]
     /// async fn guarded() -> taskscope::Tree {
     ///     defer! { println!("bye"); }
@@ -502,7 +502,7 @@ impl Held {
     /// ```
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
     /// # async fn main() {
-    /// # use taskscope::{Scope, cancellable, tree};
+    /// # use taskscope::{Scope, cancellable, defer, tree};
     /// #[cancellable]
     /// async fn guarded() -> taskscope::Tree {
     ///     defer! { println!("bye"); }

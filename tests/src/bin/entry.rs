@@ -6,7 +6,7 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use taskscope::{BoxError, task_group};
+use taskscope::{BoxError, defer, task_group};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::time::sleep;
 

@@ -4,7 +4,9 @@
 use std::io::Write;
 use std::time::Duration;
 
-use taskscope::{BoxError, Reason, Scope, Shutdown, TaskGroup, cancellable, shield, task_group};
+use taskscope::{
+    BoxError, Reason, Scope, Shutdown, TaskGroup, cancellable, defer, on_cancel, shield, task_group,
+};
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::sleep;
 

@@ -14,7 +14,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use taskscope::observe::Watchdog;
 use taskscope::{
-    BoxError, OnFailure, ReportKind, Scope, TaskGroup, cancellable, shield, stats, task_group, tree,
+    BoxError, OnFailure, ReportKind, Scope, TaskGroup, cancellable, defer, shield, stats,
+    task_group, tree,
 };
 use taskscope_tests::Dice;
 use tokio::time::sleep;

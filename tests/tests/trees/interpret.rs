@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use taskscope::{
     BoxError, CancelHandle, Cancelled, Cause, Group, GroupError, Reason, Scope, TaskGroup,
-    TaskHandle, cancellable, join, shield, try_join,
+    TaskHandle, cancellable, defer, join, on_cancel, shield, try_join,
 };
 use taskscope_tests::{caught, text_of};
 use tokio::task::yield_now;
