@@ -138,7 +138,7 @@ impl Cancellable {
     fn body(&mut self, sig: &mut Signature, mut block: Option<&mut Block>) {
         if let Some(block) = &mut block {
             let own = self.check(sig, block);
-            if let Some(mut hints) = Hints::in_function(sig, &self.krate) {
+            if let Some(mut hints) = Hints::in_function(sig, &self.krate, &own) {
                 hints.visit_block_mut(block);
             }
             self.rewrite(sig, block, own);

@@ -4,6 +4,7 @@
 use crate::diag::Mistake;
 use crate::path::mixed;
 use crate::rewrite::{Kind, Level, Rewriter, Scope, Slot, output_hint};
+use crate::witness;
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::token::Brace;
@@ -103,8 +104,9 @@ impl Rewriter<'_> {
             },
         );
         // Of the type `()`, as it would be, so that the error remains the only one.
-        mac.path = syn::Path::from(Ident::new("assert", mixed(Span::call_site())));
-        mac.tokens = quote!(true);
+        mac.tokens = witness::input(&mac.path);
+        mac.tokens
+            .extend(quote_spanned!(mixed(Span::call_site())=> ()));
         true
     }
 
@@ -118,6 +120,10 @@ impl Rewriter<'_> {
             return;
         }
         let guard = rest.remove(0);
+        stmts.extend(
+            self.guard_of(&guard)
+                .map(|(_, mac, _)| witness::statement(&mac.path)),
+        );
         // Items are known in the whole block, so they stay in it.
         stmts.extend(rest.extract_if(.., |stmt| matches!(stmt, Stmt::Item(_))));
         let frame = match self.guard(&guard, rest.is_empty()) {
@@ -127,7 +133,7 @@ impl Rewriter<'_> {
         stmts.push(Stmt::Expr(Expr::Verbatim(frame), None));
     }
 
-    // Behind a guard that was refused, the block goes on as if without it.
+    // After a guard that was refused, the block goes on as if without it.
     fn visit_unguarded(&mut self, stmts: &mut Vec<Stmt>, mut rest: Vec<Stmt>, place: Place) {
         self.visit_stmts(&mut rest, place);
         stmts.append(&mut rest);
@@ -136,7 +142,7 @@ impl Rewriter<'_> {
     fn when(&self, mac: &Macro) -> Option<When> {
         When::ALL
             .into_iter()
-            .find(|when| self.krate.names(&mac.path, when.name()))
+            .find(|when| self.is_ours(&mac.path, when.name()))
     }
 
     fn guard_of<'s>(&self, stmt: &'s Stmt) -> Option<(When, &'s Macro, &'s [Attribute])> {

@@ -272,9 +272,13 @@ impl Entry {
             return unread_body(braces).into_token_stream();
         };
         let options = args::Options::default();
-        Checker::new(&self.krate, &mut self.diag, &options, Site::Attribute).body(&read.block);
+        let mut checker = Checker::new(&self.krate, &mut self.diag, &options, Site::Attribute);
+        checker.body(&read.block);
+        let own = checker.own;
         let scope = Scope::new(rewrite::Kind::Async, output(&sig.output));
-        Rewriter::new(&self.krate, &mut self.diag, false, scope).visit_top_block(&mut read.block);
+        Rewriter::new(&self.krate, &mut self.diag, false, scope)
+            .handing_on(TokenStream::new(), own)
+            .visit_top_block(&mut read.block);
         read.into_token_stream()
     }
 

@@ -12,6 +12,7 @@ use crate::hint::{Hints, Outer};
 use crate::path::{Crate, mixed};
 use crate::rewrite::{Kind, Rewriter, Scope, output};
 use crate::unread::unread_body;
+use crate::witness::{self, Witnessed};
 use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 use std::mem;
@@ -25,6 +26,9 @@ use syn::{Block, Expr, ExprClosure, Pat, PatWild, ReturnType, Stmt, Token, Type}
 
 /// The expression that builds and runs the group, beside the errors found in it.
 pub(crate) fn task_group(tokens: TokenStream) -> TokenStream {
+    if let Some(rest) = witness::accept("task_group", &tokens) {
+        return rest;
+    }
     let mut diag = Diag::default();
     let mut group = Group::default();
     if let Err(error) = (|input: ParseStream| group.parse(input, &mut diag)).parse2(tokens) {
@@ -54,6 +58,7 @@ const OPTIONS: &[&str] = &[
 
 #[derive(Default)]
 struct Group {
+    witnessed: Witnessed,
     /// Those of the function around it, and its own `crate` and `allow(…)`.
     options: Options,
     /// What is declared around it.
@@ -76,6 +81,7 @@ enum Body {
 
 impl Group {
     fn parse(&mut self, input: ParseStream, diag: &mut Diag) -> syn::Result<()> {
+        self.witnessed = Witnessed::parse(input)?;
         self.options = Options::parse_handed_on(input, diag)?;
         self.own = Own::parse_handed_on(input)?;
         self.outer = Outer::parse_handed_on(input)?;
@@ -148,6 +154,7 @@ impl Group {
         let body = match self.body {
             Some(Body::Closure(body)) => {
                 let mut closure = Closure {
+                    witnessed: self.witnessed,
                     options: &self.options,
                     own: self.own,
                     outer: self.outer,
@@ -236,6 +243,7 @@ fn complete_closure(input: ParseStream) -> syn::Result<ExprClosure> {
 
 /// What a group's body is made with.
 struct Closure<'a> {
+    witnessed: Witnessed,
     options: &'a Options,
     own: Own,
     outer: Outer,
@@ -263,10 +271,12 @@ impl Closure<'_> {
             self.end_with_value(&mut block, closure.inputs.first());
         }
         let (outer, group) = (mem::take(&mut self.outer), closure.inputs.first());
-        Hints::in_group(outer, group, self.krate, self.error).visit_block_mut(&mut block);
+        Hints::in_group(outer, group, self.krate, &self.own, self.error)
+            .visit_block_mut(&mut block);
         Rewriter::new(self.krate, self.diag, self.options.loops, scope)
             .handing_on(self.options.handed_on(), mem::take(&mut self.own))
             .visit_top_block(&mut block);
+        block.stmts.splice(..0, self.witnessed.statement());
         *closure.body = Expr::Verbatim(block.into_token_stream());
         closure.asyncness = Some(Token![async](span));
         closure.into_token_stream()

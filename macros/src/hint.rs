@@ -19,6 +19,7 @@ mod open;
 
 use self::open::{is_open, is_open_work, tail};
 use crate::arguments::mentions;
+use crate::check::Own;
 use crate::path::{Crate, mixed};
 
 /// The methods of a group and of its permits that make a task of their last argument, a
@@ -46,6 +47,7 @@ pub(crate) struct Hints<'a> {
     /// means something else by now.
     names: Vec<(Ident, Option<Known>)>,
     krate: &'a Crate,
+    own: &'a Own,
 }
 
 /// What is known of a group.
@@ -58,9 +60,9 @@ enum Known {
 
 impl<'a> Hints<'a> {
     /// The hints for a function; nothing to do where it is given no group.
-    pub(crate) fn in_function(sig: &Signature, krate: &'a Crate) -> Option<Self> {
+    pub(crate) fn in_function(sig: &Signature, krate: &'a Crate, own: &'a Own) -> Option<Self> {
         let names: Vec<_> = sig.inputs.iter().filter_map(group_argument).collect();
-        (!names.is_empty()).then_some(Self { names, krate })
+        (!names.is_empty()).then_some(Self { names, krate, own })
     }
 
     /// The hints for a group's body, in which the groups around it are known, too.
@@ -68,11 +70,13 @@ impl<'a> Hints<'a> {
         outer: Outer,
         group: Option<&Pat>,
         krate: &'a Crate,
+        own: &'a Own,
         error: &TokenStream,
     ) -> Self {
         let mut hints = Self {
             names: outer.0,
             krate,
+            own,
         };
         if let Some(name) = group.and_then(name_of) {
             let error = syn::parse2(error.clone()).ok();
@@ -193,7 +197,7 @@ impl VisitMut for Hints<'_> {
     }
 
     fn visit_macro_mut(&mut self, mac: &mut Macro) {
-        if self.krate.names(&mac.path, "task_group") {
+        if self.own.is_ours(self.krate, &mac.path, "task_group") {
             self.hand_on(mac);
         }
     }

@@ -24,6 +24,7 @@ mod send;
 mod tests;
 mod text;
 mod unread;
+mod witness;
 
 use proc_macro::TokenStream;
 
@@ -221,9 +222,21 @@ use proc_macro::TokenStream;
 ///
 /// A function that awaits itself boxes that call, as always: `Box::pin(f(n - 1)).await`.
 ///
-/// # Async traits
+/// # Beside other attributes
 ///
-/// Above or below `#[async_trait]`, the method is cancellable either way.
+/// `#[cancellable]` goes above attributes *on the same function* that move or copy its body, such
+/// as `#[rstest]`, `#[sqlx::test]` and `#[axum::debug_handler]`: below them, it is given a function
+/// without the body, or a second copy of the body is left without it. `#[tracing::instrument]`,
+/// `#[async_recursion]` and `#[async_trait]` may be above or below.
+///
+/// # Names
+///
+/// [`defer!`], [`on_cancel!`], [`race!`] and [`task_group!`] are imported, or written with their
+/// path. The attribute knows them by their own names: an import `as` another name is not seen, which is
+/// a compile-time error for `defer!` and `on_cancel!`. Where such a name leads to a macro of another
+/// crate, that is an error, too; that macro is called by its path, or imported in the function or
+/// in the annotated `mod`, where the attribute sees it. `#[checkpoint]` and `#[no_checkpoint]` on
+/// loops need no import.
 ///
 /// # What becomes of an await
 ///
@@ -332,7 +345,8 @@ pub fn no_checkpoint(_: TokenStream, item: TokenStream) -> TokenStream {
 /// it "isn't initialized". Write the `let` below, or `let mut answer = None;` above where the
 /// cleanup reads it.
 ///
-/// `#[cancellable]` knows it by name, so that it needs no import; rustc would call one unused.
+/// It is known by its name: an import `as` another one is not seen. A `defer!` that is not this one
+/// is an error, unless it is written with its path; see [Names](macro@cancellable#names).
 ///
 /// ```
 /// # use std::io;
@@ -353,8 +367,8 @@ pub fn no_checkpoint(_: TokenStream, item: TokenStream) -> TokenStream {
 /// # async fn main() { assert_eq!(session().await.unwrap(), 1); }
 /// ```
 #[proc_macro]
-pub fn defer(_: TokenStream) -> TokenStream {
-    check::stray_guard("defer").into()
+pub fn defer(input: TokenStream) -> TokenStream {
+    check::stray_guard("defer", &input.into()).into()
 }
 
 /// Async cleanup for the rest of the enclosing block, only if it is left by cancellation.
@@ -384,8 +398,8 @@ pub fn defer(_: TokenStream) -> TokenStream {
 /// # async fn main() { upload(vec![vec![1]]).await.unwrap(); }
 /// ```
 #[proc_macro]
-pub fn on_cancel(_: TokenStream) -> TokenStream {
-    check::stray_guard("on_cancel").into()
+pub fn on_cancel(input: TokenStream) -> TokenStream {
+    check::stray_guard("on_cancel", &input.into()).into()
 }
 
 /// A structured group of tasks: an expression to be awaited, which ends when the body

@@ -45,19 +45,33 @@ impl Crate {
         path
     }
 
-    /// Whether `path` is this crate's `name!`, written bare or with the crate. That may be
-    /// imported from elsewhere, so that its last name tells.
+    /// Whether `path` may be this crate's `name`: written bare, or with the crate, which may be
+    /// imported from elsewhere, so that its last name tells. Of the module that a `macro_rules!` calls
+    /// `$crate::…`, nothing more can be known.
     pub(crate) fn names(&self, path: &Path, name: &str) -> bool {
         let mut names = path.segments.iter().map(|segment| &segment.ident).rev();
         if names.next().is_none_or(|last| last != name) {
             return false;
         }
-        match (names.next(), &self.0) {
-            (None, _) => path.leading_colon.is_none(),
-            (Some(krate), _) if krate == "taskscope" => true,
-            (Some(krate), Some(own)) => own.segments.last().is_some_and(|own| own.ident == *krate),
-            (Some(_), None) => false,
-        }
+        let Some(krate) = names.next() else {
+            return path.leading_colon.is_none();
+        };
+        let first = &path.segments[0].ident;
+        let is_option = |own: &Path| own.segments.last().is_some_and(|own| own.ident == *krate);
+        krate == "taskscope"
+            || first == "taskscope"
+            || *first == "$crate"
+            || self.0.as_ref().is_some_and(is_option)
+    }
+
+    /// Whether an import that begins with `name` may be from this crate: with it, or from
+    /// the user's own crate, which may re-export it.
+    pub(crate) fn may_be_imported_from(&self, name: &Ident) -> bool {
+        let is_option = |own: &Path| own.segments.first().is_some_and(|own| own.ident == *name);
+        ["taskscope", "crate", "self", "super", "$crate"]
+            .iter()
+            .any(|known| name == known)
+            || self.0.as_ref().is_some_and(is_option)
     }
 
     /// Whether `path` begins with the same word or colons as the crate's own path.

@@ -5,6 +5,7 @@ use crate::args::parse_crate;
 use crate::diag::Mistake;
 use crate::path::{Crate, mixed};
 use crate::rewrite::{Rewriter, ends, unwrap_operand};
+use crate::witness::{self, Witnessed};
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
@@ -16,6 +17,9 @@ use syn::{Block, Expr, ExprBlock, Macro, Pat, Path, Token};
 
 /// The expression that runs the race, or what is wrong with it.
 pub(crate) fn race(tokens: TokenStream) -> TokenStream {
+    if let Some(rest) = witness::accept("race", &tokens) {
+        return rest;
+    }
     match syn::parse2::<Race>(tokens) {
         Ok(race) => race.expand(),
         Err(error) => error.into_compile_error(),
@@ -36,6 +40,7 @@ pub(crate) fn expressions(mac: &Macro) -> Option<Vec<Expr>> {
 }
 
 struct Race {
+    witnessed: Witnessed,
     krate: Option<Path>,
     biased: Option<Ident>,
     branches: Vec<Branch>,
@@ -60,7 +65,7 @@ struct Fallback {
 }
 
 impl Rewriter<'_> {
-    // From the tokens of a `race!` into the same race with its expressions visited
+    // From `race! { … }` into `::taskscope::race! { @use(race) … }` with its expressions visited
     // as what they are, the function's own. What is no race yet is left as it is.
     pub(crate) fn visit_race(&mut self, mac: &mut Macro) {
         let Ok(mut race) = mac.parse_body::<Race>() else {
@@ -77,6 +82,10 @@ impl Rewriter<'_> {
             self.visit_expr_mut(&mut fallback.handler);
         }
         race.krate = race.krate.or_else(|| self.krate.option().cloned());
+        if !race.witnessed.is_some() {
+            race.witnessed = Witnessed::of(&mac.path);
+            self.use_own(&mut mac.path);
+        }
         mac.tokens = race.into_token_stream();
     }
 }
@@ -84,6 +93,7 @@ impl Rewriter<'_> {
 impl Parse for Race {
     fn parse(input: ParseStream) -> syn::Result<Self> {
         let mut race = Self {
+            witnessed: Witnessed::parse(input)?,
             krate: parse_header(input)?,
             biased: parse_biased(input)?,
             branches: Vec::new(),
@@ -244,6 +254,7 @@ impl ToTokens for Race {
     fn to_tokens(&self, tokens: &mut TokenStream) {
         let (krate, biased) = (self.krate.iter(), self.biased.iter());
         let (branches, fallback) = (&self.branches, &self.fallback);
+        self.witnessed.to_tokens(tokens);
         tokens.extend(quote!(#(crate = #krate;)* #(#biased;)* #(#branches)* #fallback));
     }
 }
@@ -294,7 +305,9 @@ impl Race {
         });
         let biased = self.biased.is_some();
         let arms = self.arms(private);
+        let witness = self.witnessed.statement();
         quote_spanned! {span=> {
+            #witness
             #[allow(unused_mut)]
             let mut __taskscope_won = {
                 #private::gate().await;

@@ -10,6 +10,7 @@ use crate::check::Own;
 use crate::diag::{Diag, Mistake};
 use crate::item::is_marker;
 use crate::path::{Crate, mixed};
+use crate::witness::Witnessed;
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, TokenStreamExt, quote, quote_spanned};
 use std::mem;
@@ -208,14 +209,24 @@ impl<'a> Rewriter<'a> {
         self
     }
 
-    // From `task_group!(…)` into `task_group!(@(options) @[names] …)`: its macro comes
-    // later, and reads the body as the part of this function that it is.
+    /// Whether `path` is taken for this crate's macro `name!`.
+    pub(crate) fn is_ours(&self, path: &Path, name: &str) -> bool {
+        self.handed_on.1.is_ours(self.krate, path, name)
+    }
+
+    // From `task_group!(…)` into `::taskscope::task_group!(@use(task_group) @(options) @[names] …)`:
+    // its macro comes later, and reads the body as the part of this function that it is.
     fn hand_on(&self, mac: &mut Macro) {
+        if Witnessed::is_in(&mac.tokens) {
+            return;
+        }
         let (options, own) = &self.handed_on;
-        let mut tokens = options.clone();
-        tokens.extend(own.handed_on(&mac.tokens));
+        let mut tokens = Witnessed::of(&mac.path).into_token_stream();
+        tokens.extend(options.clone());
+        tokens.extend(own.handed_on(self.krate, &mac.tokens));
         tokens.extend(mem::take(&mut mac.tokens));
         mac.tokens = tokens;
+        self.use_own(&mut mac.path);
     }
 
     /// Runs `visit` with another scope.
@@ -472,12 +483,12 @@ impl<'a> Rewriter<'a> {
         tokens.extend(rest);
         mac.tokens = tokens;
         if own {
-            self.use_own_join(&mut mac.path);
+            self.use_own(&mut mac.path);
         }
     }
 
     // From `tokio::join` into `::taskscope::join`.
-    fn use_own_join(&self, path: &mut Path) {
+    pub(crate) fn use_own(&self, path: &mut Path) {
         let krate = self.krate.at(path.span());
         let name = path.segments.last().map(|last| &last.ident);
         if let Ok(own) = syn::parse2(quote!(#krate::#name)) {
@@ -548,10 +559,10 @@ impl VisitMut for Rewriter<'_> {
         if self.refuse_misplaced(mac) {
             return;
         }
-        if self.krate.names(&mac.path, "race") {
+        if self.is_ours(&mac.path, "race") {
             return self.visit_race(mac);
         }
-        if self.krate.names(&mac.path, "task_group") {
+        if self.is_ours(&mac.path, "task_group") {
             return self.hand_on(mac);
         }
         let read = is_telling(&mac.tokens) || joins_foreign_futures(&mac.path);

@@ -1,8 +1,8 @@
 //! Code that cannot be read. Mostly it is still being typed, and rustc says what is wrong
 //! with it. Where rustc finds nothing wrong, it must not run as if it had been read.
 
-use crate::arguments::mentions;
 use crate::diag::Mistake;
+use crate::witness;
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::{quote, quote_spanned};
 
@@ -52,15 +52,33 @@ fn refusal() -> TokenStream {
 
 // The guards that the body calls, of which nobody then asks where they are.
 fn guards(body: &TokenStream) -> TokenStream {
-    let names = ["defer", "on_cancel"].map(|name| Ident::new(name, Span::call_site()));
-    let called = names.iter().filter(|name| mentions(body, name));
-    let guards = called.map(|name| {
+    let called = ["defer", "on_cancel"].map(|name| bare_call(body, name));
+    let guards = called.into_iter().flatten().map(|name| {
+        let witness = witness::statement(&name.clone().into());
         quote! {
+            #witness
             #[allow(unused_macros)]
             macro_rules! #name { ($($cleanup:tt)*) => { let _ = async { $($cleanup)* }; } }
         }
     });
     guards.collect()
+}
+
+// The first `name` of a `name!` without a path in front.
+fn bare_call(tokens: &TokenStream, name: &str) -> Option<Ident> {
+    let trees: Vec<TokenTree> = tokens.clone().into_iter().collect();
+    trees
+        .iter()
+        .enumerate()
+        .find_map(|(index, tree)| match tree {
+            TokenTree::Ident(ident) => {
+                let called = trees.get(index + 1).is_some_and(|next| is_sign(next, '!'));
+                let bare = index == 0 || !is_sign(&trees[index - 1], ':');
+                (ident == name && called && bare).then(|| ident.clone())
+            }
+            TokenTree::Group(group) => bare_call(&group.stream(), name),
+            _ => None,
+        })
 }
 
 // Whether the tree at `index` is what an `async fn` ends with: the last braces before the

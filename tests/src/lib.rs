@@ -19,6 +19,8 @@
 
 mod dice;
 mod drive;
+#[doc(hidden)]
+pub mod library;
 mod log;
 #[cfg(unix)]
 mod program;

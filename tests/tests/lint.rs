@@ -21,7 +21,8 @@ use std::io;
 use std::time::Duration;
 
 use taskscope::{
-    BoxError, OnFailure, Value, cancellable, join, race, shield, task_group, timeout, try_join,
+    BoxError, OnFailure, Value, cancellable, defer, join, on_cancel, race, shield, task_group,
+    timeout, try_join,
 };
 use taskscope_tests::Log;
 use tokio::time::sleep;
@@ -239,7 +240,7 @@ impl Named for Owner {
 
 /// Awaits that begin with the words with which the calls of an expansion begin.
 mod begins_alike {
-    use taskscope as renamed;
+    use taskscope::{self as renamed, defer};
 
     #[taskscope::cancellable]
     pub(crate) async fn colons() -> u32 {

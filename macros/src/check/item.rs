@@ -2,6 +2,7 @@
 
 use crate::diag::{Diag, Mistake};
 use crate::item::{Function, has_marker};
+use crate::witness;
 use proc_macro2::{Ident, Span, TokenStream};
 use syn::{Attribute, Expr, Pat, Signature, Stmt};
 
@@ -123,15 +124,23 @@ pub(crate) fn check_other(keyword: &Ident, diag: &mut Diag) {
     );
 }
 
-/// `defer!` or `on_cancel!` that no `#[cancellable]` has taken up.
-pub(crate) fn stray_guard(name: &str) -> TokenStream {
-    let mistake = Mistake {
-        what: &format!("`{name}!` outside a `#[cancellable]` function"),
-        why: "it takes the rest of its block with it, which only the attribute can see",
-        help: "put `#[cancellable]` on the async fn around it",
-    };
-    mistake.at(Span::call_site()).to_compile_error()
+/// The witness that `#[cancellable]` has left of a `defer!` or `on_cancel!`; an error where it
+/// has not taken it up.
+pub(crate) fn stray_guard(name: &str, input: &TokenStream) -> TokenStream {
+    witness::accept(name, input).unwrap_or_else(|| {
+        let mistake = Mistake {
+            what: &format!("`{name}!` that no `#[cancellable]` has taken up"),
+            why: "it takes the rest of its block with it, which only the attribute can see",
+            help: STRAY,
+        };
+        mistake.at(Span::call_site()).to_compile_error()
+    })
 }
+
+// One text for all causes: a macro does not see where it is called.
+const STRAY: &str = "it needs (1) `#[cancellable]` on the async fn around it, above attributes that \
+    move the body, (2) its own name: an import `as` another is not seen, (3) to be a statement of \
+    that function, not inside another macro";
 
 /// A loop's marker that no `#[cancellable]` has taken off, beside what it stands on.
 pub(crate) fn stray_marker(name: &str, item: TokenStream) -> TokenStream {

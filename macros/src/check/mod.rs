@@ -239,11 +239,11 @@ impl<'a> Checker<'a> {
     // The code in the arguments of a macro, where they are known to hold some. A
     // group's body is left to its own macro, which is handed the options.
     fn code_in(&self, mac: &Macro) -> Vec<Stmt> {
-        let is_guard = |name| self.krate.names(&mac.path, name);
-        if is_guard("defer") || is_guard("on_cancel") {
+        let is_ours = |name| self.own.is_ours(self.krate, &mac.path, name);
+        if is_ours("defer") || is_ours("on_cancel") {
             return mac.parse_body_with(Block::parse_within).unwrap_or_default();
         }
-        let exprs = if self.krate.names(&mac.path, "race") || hard_drop::is_select(mac) {
+        let exprs = if is_ours("race") || hard_drop::is_select(mac) {
             race::expressions(mac)
         } else if is_transparent(&mac.path) {
             arguments(mac).map(|(parts, _)| parts.into_iter().map(|(expr, _)| expr).collect())

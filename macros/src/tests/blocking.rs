@@ -100,7 +100,11 @@ fn mistakes() {
     ] {
         let expansion = attribute("blocking", item);
         assert!(expansion.contains(what), "{item}: {expansion}");
-        assert_eq!(expansion.matches("compile_error").count(), 1, "{expansion}");
+        assert_eq!(
+            expansion.matches("compile_error ! {").count(),
+            1,
+            "{expansion}"
+        );
         assert!(expansion.contains("fn f"), "{expansion}");
     }
 }

@@ -412,7 +412,8 @@ fn groups_are_handed_the_options() {
             .contains("loop{ifa::b::__private::closed(){a::b::__private::gate().await}work();}"),
         "{expansion}"
     );
-    let nested = "task_group!(@(crate=a::b,loops,allow(detached,blocking))|h|Ok(()))";
+    let nested =
+        "a::b::task_group!(@use(task_group)@(crate=a::b,loops,allow(detached,blocking))|h|Ok(()))";
     assert!(expansion.contains(nested), "{expansion}");
 }
 
@@ -427,11 +428,12 @@ fn groups_are_handed_the_names_that_they_use() {
             }
         }",
     );
-    let handed_on = "task_group!(@[r#type task; spawn timeout x; timeout] |g|";
+    let handed_on = "::taskscope::task_group!(@use(task_group)
+        @[r#type task; spawn timeout x; timeout;] |g|";
     assert!(short(&expansion).contains(&short(handed_on)), "{expansion}");
 
     let expansion = group(
-        "@[r#type task; spawn timeout x; timeout] |g| {
+        "@[r#type task; spawn timeout x; timeout;] |g| {
             task::spawn(spawn());
             timeout(d, &mut x);
             loop { timeout(); }
@@ -439,7 +441,7 @@ fn groups_are_handed_the_names_that_they_use() {
         }",
     );
     assert_eq!(findings(&expansion), [""; 0], "{expansion}");
-    let nested = short("task_group!(@[task; spawn; ] |h| Ok(task::spawn()))");
+    let nested = short("task_group!(@use(task_group) @[task; spawn;;] |h| Ok(task::spawn()))");
     assert!(short(&expansion).contains(&nested), "{expansion}");
 }
 

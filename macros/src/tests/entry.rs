@@ -153,7 +153,7 @@ fn half_typed_bodies_stay_as_they_are() {
             let kept = without_refusal(&expansion);
             assert!(kept.contains(&printed(body)), "{expansion}");
             assert_ne!(kept, expansion);
-            assert!(!expansion.contains("compile_error"), "{expansion}");
+            assert!(!expansion.contains("compile_error ! {"), "{expansion}");
         }
     }
 }

@@ -57,7 +57,7 @@ fn groups_and_shields_are_entered_without_a_gate() {
     assert_body(
         "",
         "task_group!(|g| Ok(())).await; taskscope::shield(f()).await; TaskGroup::new().run(f).await;",
-        "task_group!(|g| Ok(())).await; taskscope::shield(f()).await; TaskGroup::new().run(f).await;",
+        "::taskscope::task_group!(@use(task_group) |g| Ok(())).await; taskscope::shield(f()).await; TaskGroup::new().run(f).await;",
     );
 }
 
@@ -98,7 +98,7 @@ fn arguments_of_known_macros_are_read() {
 #[test]
 fn other_macros_and_what_does_not_parse_are_left() {
     let body = "own::select! { a = f().await => {} } race!(f().await); own!(f().await);
-        info!(%field, f().await); task_group!(|g| { f().await });";
+        info!(%field, f().await);";
     assert_body("", body, body);
 }
 
@@ -172,7 +172,7 @@ fn defer_in_the_top_block() {
         "",
         "let c = open(); defer! { c.close().await; } c.work().await; fn item() {}",
         &format!(
-            "let c = open(); fn item() {{}}
+            "let c = open(); defer! {{ W }} fn item() {{}}
             {{
                 let mut __frame = P::Frame::arm();
                 let __exit = P::Frame::body(&mut __frame, async {{
@@ -191,7 +191,7 @@ fn on_cancel_cleans_up_only_then() {
         "",
         "taskscope::on_cancel! { undo(); } work();",
         &format!(
-            "{{
+            "taskscope::on_cancel! {{ W }} {{
                 let mut __frame = P::Frame::arm_on_cancel();
                 let __exit = P::Frame::body(&mut __frame, async {{ {HINT} work(); }}).await;
                 if __exit.is_cancelled() {{ P::Frame::cleanup(&mut __frame, async {{ undo(); }}).await; }}
@@ -207,7 +207,7 @@ fn defer_in_a_loop() {
         "",
         "let n = 'a: loop { defer! { c(); } if x { break 'a 1; } loop { break; } continue; };",
         &format!(
-            "let n = 'a: loop {{ {{
+            "let n = 'a: loop {{ defer! {{ W }} {{
                 let mut __value = None;
                 let mut __jump_0 = None;
                 let mut __jump_1 = None;
@@ -285,6 +285,7 @@ fn below_the_entry_points_of_tokio() {
         &attribute("", &expanded("f().await; defer! { c(); } g().await")),
         &expanded(
             "P::after(P::gate().await, f()).await;
+            defer! { W }
             {
                 let mut __frame = P::Frame::arm();
                 let __exit = P::Frame::body(&mut __frame, async {

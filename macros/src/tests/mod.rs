@@ -11,6 +11,7 @@ mod send;
 
 use crate::cancellable::cancellable;
 use crate::group::task_group;
+use crate::witness;
 use proc_macro2::TokenStream;
 
 fn tokens(text: &str) -> TokenStream {
@@ -32,10 +33,15 @@ fn printed(text: &str) -> String {
     tokens(text).to_string()
 }
 
-/// `text` without spaces, and with the paths of the runtime cut short.
+/// `text` without spaces, and with the paths of the runtime and the witnesses cut short.
 fn short(text: &str) -> String {
-    let dense: String = text.split_whitespace().collect();
-    dense
+    let dense = |text: &str| -> String { text.split_whitespace().collect() };
+    let names = ["defer", "on_cancel", "race", "task_group"];
+    let witnesses =
+        names.map(|name| dense(&witness::input(&syn::parse_str(name).unwrap()).to_string()));
+    let witnesses = witnesses.iter();
+    witnesses
+        .fold(dense(text), |text, witness| text.replace(witness, "W"))
         .replace("::taskscope::__private::", "P::")
         .replace("::core::option::Option::", "")
         .replace("::core::convert::", "")

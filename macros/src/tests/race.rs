@@ -74,7 +74,7 @@ fn awaits_inside_get_gates() {
     assert_rewritten(
         "",
         "race! { biased; a = async { f().await }, if g().await => h().await, else => { i().await } }",
-        "race! { biased;
+        "::taskscope::race! { @use(race) biased;
             a = async { P::after(P::gate().await, f()).await }, if P::after(P::gate().await, g()).await
                 => P::after(P::gate().await, h()).await,
             else => { P::after(P::gate().await, i()).await },
@@ -87,7 +87,7 @@ fn a_renamed_crate_is_passed_on() {
     assert_rewritten(
         "crate = a::b",
         "race! { _ = f() => {} }",
-        "race! { crate = a::b; _ = f() => {}, }",
+        "a::b::race! { @use(race) crate = a::b; _ = f() => {}, }",
     );
     let expansion = short(&race("crate = a::b; _ = f() => {}"));
     assert!(expansion.contains("a::b::__private::race("), "{expansion}");

@@ -1,4 +1,4 @@
-use taskscope::{BoxError, cancellable};
+use taskscope::{BoxError, cancellable, defer};
 
 #[cancellable(blocking)]
 async fn is_async() -> Result<(), BoxError> {

@@ -1,4 +1,4 @@
-use taskscope::cancellable;
+use taskscope::{cancellable, defer, on_cancel};
 
 #[cancellable]
 async fn field(text: String) {

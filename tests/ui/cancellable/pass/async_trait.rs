@@ -1,7 +1,7 @@
 #![deny(warnings)]
 
 use async_trait::async_trait;
-use taskscope::{BoxError, Scope, cancellable, checkpoint};
+use taskscope::{BoxError, Scope, cancellable, checkpoint, defer, on_cancel};
 
 #[cancellable]
 #[async_trait]

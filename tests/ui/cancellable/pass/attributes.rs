@@ -1,6 +1,6 @@
 #![deny(warnings, clippy::pedantic)]
 
-use taskscope::{cancellable, checkpoint};
+use taskscope::{cancellable, checkpoint, defer};
 
 async fn step(n: u32) -> u32 {
     n

@@ -1,6 +1,6 @@
 #![deny(warnings)]
 
-use taskscope::{BoxError, cancellable};
+use taskscope::{BoxError, cancellable, defer};
 
 async fn maybe(n: u32) -> Option<u32> {
     (n > 0).then_some(n)

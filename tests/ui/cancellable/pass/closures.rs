@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::pin::Pin;
-use taskscope::{BoxError, cancellable, checkpoint};
+use taskscope::{BoxError, cancellable, checkpoint, defer};
 
 async fn step(n: u32) -> u32 {
     n

@@ -1,6 +1,6 @@
 #![deny(warnings)]
 
-use taskscope::cancellable;
+use taskscope::{cancellable, defer};
 
 macro_rules! function {
     ($(#[$meta:meta])* $vis:vis fn $name:ident() -> $output:ty $body:block) => {

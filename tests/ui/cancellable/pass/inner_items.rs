@@ -81,13 +81,15 @@ async fn inner() -> u32 {
 
 #[cancellable]
 mod outer {
+    use taskscope::defer;
+
     pub(crate) async fn first() -> u32 {
         defer! { super::step(0).await; }
         middle::second().await + 1
     }
 
     pub(crate) mod middle {
-        use taskscope::cancellable;
+        use taskscope::{cancellable, on_cancel};
 
         pub(crate) struct Thing;
 

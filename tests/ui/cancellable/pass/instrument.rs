@@ -1,6 +1,6 @@
 #![deny(warnings)]
 
-use taskscope::{BoxError, CancelHandle, Scope, cancellable, checkpoint};
+use taskscope::{BoxError, CancelHandle, Scope, cancellable, checkpoint, defer};
 use tracing::instrument;
 
 #[instrument]

@@ -2,7 +2,7 @@
 #![allow(clippy::never_loop)]
 
 use std::future::ready;
-use taskscope::{cancellable, join, race};
+use taskscope::{cancellable, join, race, defer};
 
 macro_rules! next_or_return {
     ($numbers:expr) => {

@@ -1,7 +1,7 @@
 #![deny(warnings)]
 
 use std::process::ExitCode;
-use taskscope::{BoxError, cancellable, checkpoint};
+use taskscope::{BoxError, cancellable, checkpoint, defer};
 
 #[tokio::main]
 #[cancellable]

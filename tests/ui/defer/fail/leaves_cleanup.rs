@@ -1,4 +1,4 @@
-use taskscope::cancellable;
+use taskscope::{cancellable, defer};
 
 async fn close() -> Result<u32, std::io::Error> {
     Ok(1)

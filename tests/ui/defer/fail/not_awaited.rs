@@ -1,6 +1,6 @@
 #![deny(unused_must_use)]
 
-use taskscope::cancellable;
+use taskscope::{cancellable, defer};
 
 async fn close() {}
 

@@ -1,5 +1,5 @@
 use std::time::Duration;
-use taskscope::cancellable;
+use taskscope::{cancellable, defer, on_cancel};
 
 async fn close() {}
 

@@ -1,7 +1,7 @@
 #![deny(warnings, clippy::pedantic)]
 
 use std::num::ParseIntError;
-use taskscope::{cancellable, join, race, task_group};
+use taskscope::{cancellable, join, race, task_group, defer, on_cancel};
 
 async fn close(_: u32) {}
 

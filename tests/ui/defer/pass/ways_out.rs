@@ -3,7 +3,7 @@
 
 use std::fmt::Display;
 use std::num::ParseIntError;
-use taskscope::cancellable;
+use taskscope::{cancellable, defer};
 
 async fn close(_: &mut Vec<u32>) {}
 

@@ -3,7 +3,7 @@
 
 use std::process::ExitCode;
 use std::time::Duration;
-use taskscope::{BoxError, cancellable};
+use taskscope::{BoxError, cancellable, defer};
 
 async fn step(n: u64) -> u64 {
     n
@@ -58,7 +58,7 @@ async fn without_awaits() -> impl std::process::Termination {
 }
 
 mod imported {
-    use taskscope::{cancellable, main};
+    use taskscope::{cancellable, defer, main};
 
     #[cancellable]
     #[main]

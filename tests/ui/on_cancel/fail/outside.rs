@@ -1,4 +1,4 @@
-use taskscope::cancellable;
+use taskscope::{cancellable, on_cancel};
 
 async fn discard() {}
 

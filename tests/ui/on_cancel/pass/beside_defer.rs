@@ -1,6 +1,6 @@
 #![deny(warnings)]
 
-use taskscope::cancellable;
+use taskscope::{cancellable, defer, on_cancel};
 
 async fn step(n: u32) -> u32 {
     n

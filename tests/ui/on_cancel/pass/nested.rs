@@ -1,6 +1,6 @@
 #![deny(warnings, clippy::pedantic)]
 
-use taskscope::cancellable;
+use taskscope::{cancellable, defer, on_cancel};
 
 async fn undo(n: u32) -> Result<u32, std::io::Error> {
     Ok(n)

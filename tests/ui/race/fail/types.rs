@@ -1,5 +1,5 @@
 use std::future::ready;
-use taskscope::{cancellable, race};
+use taskscope::{cancellable, race, defer};
 
 async fn no_future() {
     race! {

@@ -1,7 +1,7 @@
 #![deny(warnings, clippy::all, clippy::pedantic)]
 
 use std::future::{pending, ready};
-use taskscope::{cancellable, race};
+use taskscope::{cancellable, race, defer};
 
 #[cancellable]
 async fn forms(limit: u32, text: &mut String) -> Result<u32, std::num::ParseIntError> {

@@ -5,7 +5,7 @@
 use std::fmt::Display;
 use std::pin::Pin;
 use std::sync::Arc;
-use taskscope::{BoxError, cancellable};
+use taskscope::{BoxError, cancellable, defer};
 
 async fn step(n: u32) -> u32 {
     n

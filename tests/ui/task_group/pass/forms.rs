@@ -2,7 +2,7 @@
 
 use std::num::ParseIntError;
 use std::time::Duration;
-use taskscope::{BoxError, OnFailure, cancellable, task_group};
+use taskscope::{BoxError, OnFailure, cancellable, task_group, defer};
 
 async fn step(n: u32) -> Result<u32, ParseIntError> {
     Ok(n)
