@@ -1,6 +1,6 @@
 //! Macros whose arguments are expressions that they evaluate in place.
 
-use proc_macro2::{Ident, TokenStream, TokenTree};
+use proc_macro2::{Ident, Spacing, TokenStream, TokenTree};
 use syn::parse::ParseStream;
 use syn::{Expr, Macro, Path, Token};
 
@@ -125,6 +125,22 @@ pub(crate) fn mentions(tokens: &TokenStream, name: &Ident) -> bool {
         TokenTree::Ident(ident) => ident == *name,
         TokenTree::Group(group) => mentions(&group.stream(), name),
         _ => false,
+    })
+}
+
+/// Whether a macro is called among the tokens: a name with a `!` behind it.
+pub(crate) fn calls_macro(tokens: &TokenStream) -> bool {
+    let mut named = false;
+    tokens.clone().into_iter().any(|tree| {
+        let after_name = std::mem::replace(&mut named, matches!(tree, TokenTree::Ident(_)));
+        match tree {
+            // Not a `!=`.
+            TokenTree::Punct(punct) => {
+                after_name && punct.as_char() == '!' && punct.spacing() == Spacing::Alone
+            }
+            TokenTree::Group(group) => calls_macro(&group.stream()),
+            _ => false,
+        }
     })
 }
 

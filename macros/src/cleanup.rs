@@ -1,7 +1,9 @@
 //! `defer!` and `on_cancel!`: the rest of the block becomes the body of a frame, and
 //! the cleanup runs behind it, where the block's locals still are.
 
+use crate::arguments::calls_macro;
 use crate::diag::Mistake;
+use crate::item::has_marker;
 use crate::path::mixed;
 use crate::rewrite::{Kind, Level, Rewriter, Scope, Slot, output_hint};
 use crate::witness;
@@ -9,7 +11,7 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::token::Brace;
 use syn::visit_mut::VisitMut;
-use syn::{Attribute, Block, Expr, Macro, Stmt, Token};
+use syn::{Attribute, Block, Expr, Item, Macro, Stmt, Token};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum When {
@@ -50,6 +52,31 @@ fn end_with_a_statement(cleanup: &mut [Stmt]) {
         && !is_block_like(value)
     {
         *semi = Some(Token![;](Span::mixed_site()));
+    }
+}
+
+// Takes the items out of the rest of a block: they are known in all of it, so they must not end
+// up in the frame's body. A `macro_rules!` is known only from where it stands, and names what it
+// mentions there; so it stays, and so do the items below it that call a macro.
+fn known_in_the_whole_block(rest: &mut Vec<Stmt>) -> impl Iterator<Item = Stmt> {
+    let mut macros = false;
+    rest.extract_if(.., move |stmt| {
+        let Stmt::Item(item) = stmt else {
+            return false;
+        };
+        let declares = declares_macros(item);
+        macros |= declares;
+        let stays = declares || macros && calls_macro(&item.to_token_stream());
+        !stays
+    })
+}
+
+// Whether macros are known behind an item that were not known before.
+fn declares_macros(item: &Item) -> bool {
+    match item {
+        Item::Macro(_) => true,
+        Item::Mod(module) => has_marker(&module.attrs, "macro_use"),
+        _ => false,
     }
 }
 
@@ -124,8 +151,7 @@ impl Rewriter<'_> {
             self.guard_of(&guard)
                 .map(|(_, mac, _)| witness::statement(&mac.path)),
         );
-        // Items are known in the whole block, so they stay in it.
-        stmts.extend(rest.extract_if(.., |stmt| matches!(stmt, Stmt::Item(_))));
+        stmts.extend(known_in_the_whole_block(&mut rest));
         let frame = match self.guard(&guard, rest.is_empty()) {
             Some(guard) => self.frame(&guard, rest, place),
             None => return self.visit_unguarded(stmts, rest, place),
