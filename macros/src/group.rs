@@ -203,7 +203,7 @@ impl Group {
 fn describe(krate: &Crate, error: &Type) -> Option<TokenStream> {
     let span = mixed_site();
     let private = krate.private(span);
-    let text = quote_spanned!(span=> .describe(#private::Described::<#error>::new().text()));
+    let text = quote_spanned!(span=> .described(#private::Described::<#error>::new().how()));
     let inferred = mentions(&error.to_token_stream(), &Ident::new("_", span));
     (!inferred).then_some(text)
 }

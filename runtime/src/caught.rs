@@ -56,6 +56,12 @@ fn each<T>(all: impl IntoIterator<Item = T>, f: fn(T), panics: &mut Vec<Panic>) 
     NAMED.set(named);
 }
 
+/// Drops a value of the user's. A panic of its `Drop` is dropped, too: it has no caller,
+/// and what is under way here has to come to its end.
+pub(crate) fn discard<T>(value: T) {
+    drop_each([value], &mut Vec::new());
+}
+
 fn address(payload: &(dyn Any + Send)) -> usize {
     ptr::from_ref(payload).cast::<()>().addr()
 }

@@ -1,46 +1,224 @@
-//! What reports say of an error that no caller gets.
+//! What the library can learn of an error whose type it does not know.
+//!
+//! It has two questions. What is the error's text, for a report that no caller
+//! returns? And does the error only repeat that a task failed, as `task.await?` makes
+//! it: then the group lists that failure already. A bound on the builder would ask
+//! every error type for `Error`, which `anyhow::Error` and `BoxError` are not. So the
+//! builder asks `Any`, or is told by its user; the macro chooses by the traits that the
+//! type implements.
 
 #![allow(missing_docs, reason = "the macros' own, described with them")]
 
 use std::any::Any;
-use std::fmt::Display;
+use std::error::Error;
+use std::fmt::{self, Display};
+use std::io;
 use std::marker::PhantomData;
 use std::ops::Deref;
 
-use crate::error::BoxError;
+use crate::caught::catch;
+use crate::error::{BoxError, TaskError};
 
-/// The text of an error.
-pub(crate) type Describe<E> = fn(&E) -> String;
+/// Answers the two questions for errors of one type.
+pub struct Describe<E> {
+    text: fn(&E) -> String,
+    /// The error as one whose sources can be asked, if it is one.
+    error: AsError<E>,
+    /// Whether the text is the error's own, and so repeats what it passes on.
+    own_text: bool,
+}
+
+/// An error as one whose sources can be asked.
+enum AsError<E> {
+    /// Where the type is one that is known here.
+    ByType,
+    Given(fn(&E) -> &(dyn Error + 'static)),
+}
+
+/// Whether an error only repeats what the handle of a failed task said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Echo {
+    No,
+    Maybe,
+    Yes,
+}
+
+impl<E> Clone for Describe<E> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<E> Copy for Describe<E> {}
+
+impl<E> Clone for AsError<E> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<E> Copy for AsError<E> {}
+
+impl<E> fmt::Debug for Describe<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Describe").finish_non_exhaustive()
+    }
+}
+
+impl<E: 'static> Describe<E> {
+    /// For a type of which nothing else is known.
+    pub(crate) fn by_type() -> Describe<E> {
+        Describe {
+            text: text_by_type,
+            error: AsError::ByType,
+            own_text: false,
+        }
+    }
+
+    /// With a text that the user makes.
+    pub(crate) fn by_text(text: fn(&E) -> String) -> Describe<E> {
+        Describe {
+            text,
+            error: AsError::ByType,
+            own_text: true,
+        }
+    }
+
+    /// With text and sources of the error that it is or holds.
+    pub(crate) fn by_error(error: fn(&E) -> &(dyn Error + 'static)) -> Describe<E> {
+        Describe {
+            error: AsError::Given(error),
+            ..Describe::by_type()
+        }
+    }
+
+    /// The text of an error. Runs the user's code, so not under a lock.
+    pub(crate) fn text(&self, error: &E) -> String {
+        let text = catch(|| match self.error {
+            AsError::Given(given) => given(error).to_string(),
+            AsError::ByType => (self.text)(error),
+        });
+        text.unwrap_or_else(|_| "an error whose Display panics".to_owned())
+    }
+
+    /// Whether an error only repeats what a handle said. Runs the user's code, so not
+    /// under a lock.
+    pub(crate) fn echo(&self, error: &E) -> Echo {
+        let in_chain = catch(|| self.error.get(error).map(chain_passes_on));
+        match in_chain {
+            Ok(Some(true)) => Echo::Yes,
+            // A source may be hidden: `#[error(transparent)]` skips the error itself.
+            Ok(Some(false)) => self.echo_of_text(error),
+            Ok(None) if self.own_text => self.echo_of_text(error),
+            Ok(None) | Err(_) => Echo::Maybe,
+        }
+    }
+
+    fn echo_of_text(&self, error: &E) -> Echo {
+        if TaskError::is_told_in(&self.text(error)) {
+            Echo::Maybe
+        } else {
+            Echo::No
+        }
+    }
+}
+
+impl<E: 'static> AsError<E> {
+    fn get<'a>(&self, error: &'a E) -> Option<&'a (dyn Error + 'static)> {
+        if let AsError::Given(given) = self {
+            return Some(given(error));
+        }
+        let any: &dyn Any = error;
+        if let Some(error) = any.downcast_ref::<BoxError>() {
+            return Some(&**error);
+        }
+        if let Some(error) = any.downcast_ref::<io::Error>() {
+            return Some(error);
+        }
+        any.downcast_ref::<TaskError>().map(|error| error as _)
+    }
+}
 
 /// What can be said of an error of any type.
-pub(crate) fn by_type<E: 'static>(error: &E) -> String {
-    let any: &dyn Any = error;
-    match any.downcast_ref::<BoxError>() {
+fn text_by_type<E: 'static>(error: &E) -> String {
+    match AsError::ByType.get(error) {
         Some(error) => error.to_string(),
         None => format!("a `{}`", std::any::type_name::<E>()),
     }
 }
 
-/// Chooses for the error type that `task_group!` was given: its `Display` where it has
-/// one, else the methods are those of `Opaque`. A bound on the builder would ask every
-/// error type for one.
+/// Whether an error, or one of its sources, tells that a task failed.
+fn chain_passes_on(error: &(dyn Error + 'static)) -> bool {
+    let mut at = Some(error);
+    while let Some(error) = at {
+        // An `io::Error` made from another error is transparent to `source`.
+        let inner = error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref);
+        let inner = inner.map_or(error, |inner| inner);
+        if let Some(error) = inner.downcast_ref::<TaskError>() {
+            return !matches!(error, TaskError::Cancelled(_));
+        }
+        at = inner.source();
+    }
+    false
+}
+
+/// Chooses for the error type that `task_group!` was given, by what it implements:
+/// `Error`; else, through `Deref`, what [`Holder`], [`Shown`] and [`Opaque`] ask for.
 #[derive(Debug)]
-pub struct Described<E>(Opaque<E>);
+pub struct Described<E>(Holder<E>);
 
 impl<E> Described<E> {
     #[allow(clippy::new_without_default, reason = "written by the macro alone")]
     pub fn new() -> Described<E> {
-        Described(Opaque(PhantomData))
+        Described(Holder(Shown(Opaque(PhantomData))))
     }
 }
 
-impl<E: Display> Described<E> {
-    pub fn text(&self) -> fn(&E) -> String {
-        E::to_string
+impl<E: Error + 'static> Described<E> {
+    pub fn how(&self) -> Describe<E> {
+        Describe::by_error(|error| error)
     }
 }
 
 impl<E> Deref for Described<E> {
+    type Target = Holder<E>;
+
+    fn deref(&self) -> &Holder<E> {
+        &self.0
+    }
+}
+
+/// For what holds an error, as `anyhow::Error` and `BoxError` do.
+#[derive(Debug)]
+pub struct Holder<E>(Shown<E>);
+
+impl<E: AsRef<dyn Error + Send + Sync> + 'static> Holder<E> {
+    pub fn how(&self) -> Describe<E> {
+        Describe::by_error(|error| error.as_ref())
+    }
+}
+
+impl<E> Deref for Holder<E> {
+    type Target = Shown<E>;
+
+    fn deref(&self) -> &Shown<E> {
+        &self.0
+    }
+}
+
+/// For what has a text.
+#[derive(Debug)]
+pub struct Shown<E>(Opaque<E>);
+
+impl<E: Display + 'static> Shown<E> {
+    pub fn how(&self) -> Describe<E> {
+        Describe::by_text(E::to_string)
+    }
+}
+
+impl<E> Deref for Shown<E> {
     type Target = Opaque<E>;
 
     fn deref(&self) -> &Opaque<E> {
@@ -48,12 +226,12 @@ impl<E> Deref for Described<E> {
     }
 }
 
-/// See [`Described`].
+/// For any other type.
 #[derive(Debug)]
 pub struct Opaque<E>(PhantomData<fn(&E)>);
 
 impl<E: 'static> Opaque<E> {
-    pub fn text(&self) -> fn(&E) -> String {
-        by_type::<E>
+    pub fn how(&self) -> Describe<E> {
+        Describe::by_type()
     }
 }

@@ -48,15 +48,28 @@ pub enum TaskError {
     Aborted,
 }
 
+const FAILED: &str = "the task failed; its error is the group's";
+const PANICKED: &str = "the task panicked: ";
+const ABORTED: &str = "the task was aborted";
+
+impl TaskError {
+    /// Whether a text contains that of a `TaskError` that tells of a failure.
+    pub(crate) fn is_told_in(text: &str) -> bool {
+        [FAILED, PANICKED, ABORTED]
+            .iter()
+            .any(|told| text.contains(told))
+    }
+}
+
 impl fmt::Display for TaskError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             TaskError::Cancelled(cancelled) => {
-                write!(f, "the task was cancelled: {}", cancelled.reason())
+                write!(f, "the task was cancelled: {}", cancelled.why())
             }
-            TaskError::Failed => f.write_str("the task failed; its error is the group's"),
-            TaskError::Panicked(message) => write!(f, "the task panicked: {message}"),
-            TaskError::Aborted => f.write_str("the task was aborted"),
+            TaskError::Failed => f.write_str(FAILED),
+            TaskError::Panicked(message) => write!(f, "{PANICKED}{message}"),
+            TaskError::Aborted => f.write_str(ABORTED),
         }
     }
 }
@@ -279,30 +292,27 @@ impl<E: fmt::Display> fmt::Display for Failure<E> {
 /// ```
 pub struct GroupError<E = BoxError>(Box<Contents<E>>);
 
-struct Contents<E> {
-    group: String,
-    failures: Vec<Failure<E>>,
-    cancelled: Option<Cancelled>,
-    attached: Option<Arc<[String]>>,
+/// What a [`GroupError`] tells.
+pub(crate) struct Contents<E> {
+    pub(crate) group: String,
+    pub(crate) failures: Vec<Failure<E>>,
+    /// Errors returned after the cancellation, whose texts are attached.
+    pub(crate) late: Vec<Failure<E>>,
+    /// How many failures are not among those.
+    pub(crate) omitted: usize,
+    pub(crate) cancelled: Option<Cancelled>,
+    pub(crate) attached: Option<Arc<[String]>>,
 }
 
 impl<E> GroupError<E> {
-    pub(crate) fn new(
-        group: String,
-        failures: Vec<Failure<E>>,
-        cancelled: Option<Cancelled>,
-        attached: Option<Arc<[String]>>,
-    ) -> Self {
-        GroupError(Box::new(Contents {
-            group,
-            failures,
-            cancelled,
-            attached,
-        }))
+    pub(crate) fn new(contents: Contents<E>) -> Self {
+        GroupError(Box::new(contents))
     }
 
-    /// Every failure, in order of occurrence. Empty when the group was only
-    /// cancelled.
+    /// The failures, in order of occurrence. Empty when the group was only
+    /// cancelled. Under [`OnFailure::Continue`](crate::OnFailure::Continue) these are
+    /// the first 64 of the tasks, and that of the body; the others are
+    /// [`omitted`](Self::omitted).
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
@@ -320,6 +330,32 @@ impl<E> GroupError<E> {
     /// ```
     pub fn failures(&self) -> &[Failure<E>] {
         &self.0.failures
+    }
+
+    /// The number of failures that are not among [`failures`](Self::failures), since
+    /// the group went on after the first 64. Each was reported when it happened, see
+    /// [`set_report_hook`](crate::set_report_hook).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use taskscope::{BoxError, OnFailure, TaskGroup};
+    /// # taskscope::set_report_hook(|_| ());
+    /// let error = TaskGroup::<BoxError>::new()
+    ///     .on_failure(OnFailure::Continue)
+    ///     .run(async |g| {
+    ///         for _ in 0..100 {
+    ///             g.spawn(async { Err::<(), _>("no such table") });
+    ///         }
+    ///         Ok(())
+    ///     })
+    ///     .await
+    ///     .unwrap_err();
+    /// assert_eq!((error.failures().len(), error.omitted()), (64, 36));
+    /// # }
+    /// ```
+    pub fn omitted(&self) -> usize {
+        self.0.omitted
     }
 
     /// The failure that came first: the others may follow from it.
@@ -342,7 +378,9 @@ impl<E> GroupError<E> {
         self.0.failures.first()
     }
 
-    /// The errors that tasks returned, without panics and aborted tasks.
+    /// The errors that tasks returned: those of the [`failures`](Self::failures), which
+    /// may also be panics and aborted tasks, and then those that were returned after the
+    /// group was cancelled.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
@@ -359,7 +397,8 @@ impl<E> GroupError<E> {
     /// # }
     /// ```
     pub fn errors(&self) -> impl Iterator<Item = &E> {
-        self.0.failures.iter().filter_map(Failure::error)
+        let all = self.0.failures.iter().chain(&self.0.late);
+        all.filter_map(Failure::error)
     }
 
     /// Set when the group itself was cancelled or timed out.
@@ -381,9 +420,11 @@ impl<E> GroupError<E> {
         self.0.cancelled.as_ref()
     }
 
-    /// What failed below the group while it was left, and was told to nobody
-    /// else, one line each: tasks of groups that did not return, and cleanups
-    /// that overran the grace period.
+    /// What failed and is not among [`failures`](Self::failures), one line each:
+    /// whatever failed in the group or below it after the group was cancelled,
+    /// cleanups that exceeded the grace period, and errors that may only repeat a listed
+    /// failure, since they come from code that was told of one by a
+    /// [`TaskHandle`](crate::TaskHandle).
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
@@ -403,7 +444,8 @@ impl<E> GroupError<E> {
         self.0.attached.as_deref().unwrap_or_default()
     }
 
-    /// The first failure as one error, for callers who expect one.
+    /// The first failure as one error, for callers who expect one; without a failure,
+    /// the first of the [`errors`](Self::errors).
     ///
     /// A panic, an aborted task and a cancelled group are converted from
     /// [`TaskError`].
@@ -428,13 +470,12 @@ impl<E> GroupError<E> {
     {
         let Contents {
             failures,
+            late,
             cancelled,
             ..
         } = *self.0;
-        match (
-            failures.into_iter().next().map(|failure| failure.cause),
-            cancelled,
-        ) {
+        let first = failures.into_iter().chain(late).next();
+        match (first.map(|failure| failure.cause), cancelled) {
             (Some(Cause::Error(error)), _) => error,
             (Some(Cause::Panic(message)), _) => TaskError::Panicked(message).into(),
             (None, Some(cancelled)) => TaskError::Cancelled(cancelled).into(),
@@ -443,8 +484,9 @@ impl<E> GroupError<E> {
     }
 
     /// Parts the failures: those whose error satisfies `predicate`, and the
-    /// rest, with the panics, the aborted tasks, the cancellation and what is
-    /// [`attached`](Self::attached). What Python's `except*` does.
+    /// rest, with the panics, the aborted tasks, the cancellation, and what is
+    /// [`attached`](Self::attached) or [`omitted`](Self::omitted). What Python's
+    /// `except*` does.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
@@ -466,16 +508,35 @@ impl<E> GroupError<E> {
         let Contents {
             group,
             failures,
+            late,
+            omitted,
             cancelled,
             attached,
         } = *self.0;
         let (matching, rest): (Vec<_>, Vec<_>) = failures
             .into_iter()
             .partition(|failure| failure.error().is_some_and(&mut predicate));
-        let left =
-            (!matching.is_empty()).then(|| GroupError::new(group.clone(), matching, None, None));
-        let right = (!rest.is_empty() || cancelled.is_some() || attached.is_some())
-            .then(|| GroupError::new(group, rest, cancelled, attached));
+        let is_rest = !rest.is_empty() || omitted > 0 || cancelled.is_some() || attached.is_some();
+        let left = (!matching.is_empty()).then(|| {
+            GroupError::new(Contents {
+                group: group.clone(),
+                failures: matching,
+                late: Vec::new(),
+                omitted: 0,
+                cancelled: None,
+                attached: None,
+            })
+        });
+        let right = is_rest.then(|| {
+            GroupError::new(Contents {
+                group,
+                failures: rest,
+                late,
+                omitted,
+                cancelled,
+                attached,
+            })
+        });
         (left, right)
     }
 }
@@ -485,21 +546,26 @@ impl<E: fmt::Display> fmt::Display for GroupError<E> {
         let Contents {
             group,
             failures,
+            omitted,
             cancelled,
             attached,
+            ..
         } = &*self.0;
-        match (failures.len(), cancelled) {
+        match (failures.len() + omitted, cancelled) {
             (0, Some(cancelled)) => {
-                write!(f, "group `{group}` was cancelled: {}", cancelled.reason())?;
+                write!(f, "group `{group}` was cancelled: {}", cancelled.why())?;
             }
             (1, _) => write!(f, "group `{group}`: 1 task failed")?,
             (count, _) => write!(f, "group `{group}`: {count} tasks failed")?,
         }
         if let (1.., Some(cancelled)) = (failures.len(), cancelled) {
-            write!(f, ", and it was cancelled: {}", cancelled.reason())?;
+            write!(f, ", and it was cancelled: {}", cancelled.why())?;
         }
-        let lines = failures.iter().map(ToString::to_string);
-        let mut lines = lines
+        let omitted = (*omitted > 0).then(|| format!("and {omitted} more, reported earlier"));
+        let mut lines = failures
+            .iter()
+            .map(ToString::to_string)
+            .chain(omitted)
             .chain(attached.as_deref().unwrap_or_default().iter().cloned())
             .peekable();
         while let Some(line) = lines.next() {
@@ -522,6 +588,7 @@ impl<E: fmt::Debug> fmt::Debug for GroupError<E> {
         f.debug_struct("GroupError")
             .field("group", &self.0.group)
             .field("failures", &self.0.failures)
+            .field("omitted", &self.0.omitted)
             .field("cancelled", &self.0.cancelled)
             .field("attached", &self.attached())
             .finish()

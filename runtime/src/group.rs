@@ -1,6 +1,7 @@
 //! Task groups: parallel tasks that are gone when the group returns.
 
 use std::borrow::Cow;
+use std::error::Error;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
@@ -17,7 +18,7 @@ use tokio::time::Instant;
 use crate::blocking::blocking;
 use crate::boundary::after;
 use crate::context;
-use crate::describe::{Describe, by_type};
+use crate::describe::Describe;
 use crate::error::{BoxError, GroupError};
 use crate::group_run::{GroupRun, LocalChildren};
 use crate::handle::{Core, TaskHandle};
@@ -53,8 +54,14 @@ pub enum OnFailure {
     /// Cancels the body and the other tasks, and waits for them.
     #[default]
     Cancel,
-    /// Lets the others go on; every failure is reported at the end. A panic is
+    /// Lets the others go on; the failures are returned at the end. A panic is
     /// a failure of its task.
+    ///
+    /// A group like this may live for months. It keeps the first 64 failures of its
+    /// tasks and counts the others, see [`GroupError::omitted`]; each of those goes to
+    /// the report hook when it happens. A supervisor that handles failures itself makes
+    /// them values, which are no failures of the group:
+    /// `g.spawn(async { Value(work().await) })`.
     Continue,
 }
 
@@ -124,7 +131,7 @@ impl<E: Send + 'static> TaskGroup<E> {
             limit: None,
             timeout: None,
             on_failure: OnFailure::Cancel,
-            describe: by_type::<E>,
+            describe: Describe::by_type(),
         }
     }
 
@@ -282,11 +289,62 @@ impl<E: Send + 'static> TaskGroup<E> {
     ///         Ok(std::future::pending::<()>().await)
     ///     });
     /// let late = timeout(Duration::ZERO, group).await.unwrap_err();
-    /// assert!(late.failures()[0].contains("failed: an error occurred when formatting"));
+    /// assert!(late.attached()[0].contains("failed: an error occurred when formatting"));
     /// # }
     /// ```
     pub fn describe(mut self, text: fn(&E) -> String) -> Self {
-        self.describe = text;
+        self.describe = Describe::by_text(text);
+        self
+    }
+
+    /// Says how an `E` is seen as an [`Error`]: reports then use its text, and its
+    /// sources tell whether it only repeats the failure of another task, as
+    /// `task.await?` does. Such an error is not listed a second time. Without this, an
+    /// error of an own type that may be one is kept in
+    /// [`attached`](GroupError::attached). `task_group!` with `error = E` does it for
+    /// every `E` that is an `Error` or, like `anyhow::Error`, holds one.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// use taskscope::{TaskError, TaskGroup};
+    ///
+    /// #[derive(Debug)]
+    /// enum Failed {
+    ///     Disk,
+    ///     Task(TaskError),
+    /// }
+    /// # impl std::fmt::Display for Failed {
+    /// #     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+    /// #         f.write_str("failed")
+    /// #     }
+    /// # }
+    ///
+    /// impl std::error::Error for Failed {
+    ///     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+    ///         match self {
+    ///             Failed::Disk => None,
+    ///             Failed::Task(error) => Some(error),
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// let group = TaskGroup::<Failed>::new().as_error(|error| error).run(async |g| {
+    ///     let save = g.spawn(async { Err::<(), _>(Failed::Disk) });
+    ///     save.await.map_err(Failed::Task)
+    /// });
+    /// assert_eq!(group.await.unwrap_err().failures().len(), 1);
+    /// # }
+    /// ```
+    pub fn as_error(mut self, error: fn(&E) -> &(dyn Error + 'static)) -> Self {
+        self.describe = Describe::by_error(error);
+        self
+    }
+
+    /// What the macro knows of the error type.
+    #[doc(hidden)]
+    pub fn described(mut self, how: Describe<E>) -> Self {
+        self.describe = how;
         self
     }
 

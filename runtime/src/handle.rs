@@ -6,8 +6,8 @@ use std::fmt;
 use std::future::Future;
 use std::num::NonZeroU64;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
 
 use crate::caught::catch;
@@ -125,9 +125,15 @@ pub enum TaskState {
 
 type Callback = Box<dyn FnOnce(Outcome) + Send>;
 
-/// Those of one task, in order of registration. Apart: most tasks have none.
+/// What few tasks have, in an allocation of its own.
 #[derive(Default)]
-struct Callbacks(Vec<(DoneId, Callback)>);
+struct Rare {
+    /// In order of registration, until the task has ended.
+    callbacks: Vec<(DoneId, Callback)>,
+    /// The group that lists the task's failure. Its address identifies it: it is not
+    /// reused while this is kept.
+    group: Option<Weak<Node>>,
+}
 
 /// Identifies a callback of [`TaskHandle::on_done`].
 ///
@@ -173,7 +179,7 @@ struct State<T> {
     waker: Option<Waker>,
     /// It was polled before the task was gone.
     awaited: bool,
-    callbacks: Option<Box<Callbacks>>,
+    rare: Option<Box<Rare>>,
 }
 
 impl<T> Slot<T> {
@@ -185,7 +191,7 @@ impl<T> Slot<T> {
                 outcome: None,
                 waker: None,
                 awaited: false,
-                callbacks: None,
+                rare: None,
             }),
         }
     }
@@ -236,14 +242,22 @@ impl<T> Core<T> {
         self.slot().state.lock()
     }
 
-    pub(crate) fn complete(&self, result: Result<T, TaskError>) {
+    /// Gives the outcome of a task of `group` to its handle.
+    pub(crate) fn complete(&self, result: Result<T, TaskError>, group: &Arc<Node>) {
         let outcome = Outcome::of(&result);
+        // Made before the lock is taken.
+        let listed = tells_of_failure(&result).then(|| {
+            Box::new(Rare {
+                group: Some(Arc::downgrade(group)),
+                ..Rare::default()
+            })
+        });
         let mut slot = self.lock();
         slot.result = Some(result);
         slot.outcome = Some(outcome);
-        let (waker, callbacks) = (slot.waker.take(), slot.callbacks.take());
+        let (waker, rare) = (slot.waker.take(), std::mem::replace(&mut slot.rare, listed));
         drop(slot);
-        for (_, callback) in callbacks.into_iter().flat_map(|all| all.0) {
+        for (_, callback) in rare.into_iter().flat_map(|rare| rare.callbacks) {
             self.call(callback, outcome);
         }
         if let Some(waker) = waker {
@@ -309,7 +323,7 @@ impl<T> TaskHandle<T> {
 
     /// The handle of a task that was refused.
     pub(crate) fn refused(core: Core<T>, cancelled: Cancelled) -> TaskHandle<T> {
-        core.complete(Err(TaskError::Cancelled(cancelled)));
+        core.complete(Err(TaskError::Cancelled(cancelled)), &core.node);
         TaskHandle { core }
     }
 
@@ -456,8 +470,8 @@ impl<T> TaskHandle<T> {
         let id = DoneId(NEXT.fetch_add(1, Ordering::Relaxed));
         let mut slot = self.core.lock();
         let Some(outcome) = slot.outcome else {
-            let callbacks = slot.callbacks.get_or_insert_default();
-            callbacks.0.push((id, Box::new(callback)));
+            let rare = slot.rare.get_or_insert_default();
+            rare.callbacks.push((id, Box::new(callback)));
             return id;
         };
         drop(slot);
@@ -482,9 +496,9 @@ impl<T> TaskHandle<T> {
     /// ```
     pub fn remove_on_done(&self, id: DoneId) -> bool {
         let mut slot = self.core.lock();
-        let removed = slot.callbacks.as_mut().and_then(|callbacks| {
-            let at = callbacks.0.iter().position(|(other, _)| *other == id)?;
-            Some(callbacks.0.remove(at))
+        let removed = slot.rare.as_mut().and_then(|rare| {
+            let at = rare.callbacks.iter().position(|(other, _)| *other == id)?;
+            Some(rare.callbacks.remove(at))
         });
         drop(slot);
         removed.is_some()
@@ -541,6 +555,7 @@ impl<T> Future for TaskHandle<T> {
             return Poll::Pending;
         }
         let (result, awaited) = (slot.result.take(), slot.awaited);
+        let group = slot.rare.as_mut().and_then(|rare| rare.group.take());
         drop(slot);
         let Some(result) = result else {
             panic!(
@@ -555,8 +570,8 @@ impl<T> Future for TaskHandle<T> {
             self.core.lock().result = Some(result);
             return Poll::Pending;
         }
-        if matches!(&result, Err(error) if !matches!(error, TaskError::Cancelled(_))) {
-            note_told();
+        if let Some(group) = group {
+            note_told(&group);
         }
         Poll::Ready(result)
     }
@@ -598,11 +613,15 @@ fn leaves_alike(cancelled: &Cancelled, cx: &Context<'_>) -> bool {
     })
 }
 
-/// The current code was told of a failure that its group knows already.
-fn note_told() {
+fn tells_of_failure<T>(result: &Result<T, TaskError>) -> bool {
+    matches!(result, Err(error) if !matches!(error, TaskError::Cancelled(_)))
+}
+
+/// The current code was told of a failure that `group` lists.
+fn note_told(group: &Weak<Node>) {
     context::current(|frame| {
         if let Some(frame) = frame {
-            frame.node.mark_up(flag::TOLD);
+            frame.node.told_of_failure(group);
         }
     });
 }

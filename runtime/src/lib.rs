@@ -9,6 +9,7 @@ pub mod __private;
 mod ambient;
 mod beat;
 mod blocking;
+mod book;
 mod boundary;
 mod caught;
 mod cleanup;

@@ -71,7 +71,8 @@ pub(crate) mod flag {
     pub(crate) const OVERRAN: u32 = 1 << 5;
     /// The node of a task, not of a scope or group inside one.
     pub(crate) const TASK: u32 = 1 << 6;
-    /// The code that runs in the node was told of a task's failure.
+    /// The code of the task, or of the group's body, was told by a handle of a failure
+    /// that its own group lists.
     pub(crate) const TOLD: u32 = 1 << 7;
     /// The task has been polled.
     pub(crate) const STARTED: u32 = 1 << 8;
@@ -100,6 +101,9 @@ pub(crate) mod flag {
     pub(crate) const ADOPTED: u32 = 1 << 19;
     /// The node of a task that goes only when the others are gone: a service.
     pub(crate) const BACKGROUND: u32 = 1 << 20;
+    /// The code of the task, or of the group's body, was told by a handle of a failure
+    /// that another group lists.
+    pub(crate) const TOLD_ELSEWHERE: u32 = 1 << 21;
 }
 
 /// The place of a node in its parent.
@@ -130,6 +134,8 @@ pub(crate) struct Inner {
     background: usize,
     /// One of them stands for the deferred cleanups.
     held: bool,
+    /// Services came since they were taken last.
+    new_services: bool,
     orphaned: bool,
     /// Kept apart, and made when it is needed: a million tasks that do without
     /// it are to be small.

@@ -71,6 +71,16 @@ pub(crate) struct Origin {
     pub(crate) reason: Reason,
     pub(crate) scope: Cow<'static, str>,
     pub(crate) at: Moment,
+    /// The task whose failure it was, for `Reason::SiblingFailed`.
+    culprit: Option<Culprit>,
+}
+
+/// The task whose failure cancelled its group, and what became of it.
+#[derive(Debug)]
+pub(crate) struct Culprit {
+    pub(crate) task: String,
+    /// "failed: …", "panicked: …" or "was aborted".
+    pub(crate) how: String,
 }
 
 impl Origin {
@@ -79,6 +89,14 @@ impl Origin {
             reason,
             scope,
             at: Moment::now(),
+            culprit: None,
+        }
+    }
+
+    pub(crate) fn failure(culprit: Culprit, scope: Cow<'static, str>) -> Origin {
+        Origin {
+            culprit: Some(culprit),
+            ..Origin::new(Reason::SiblingFailed, scope)
         }
     }
 }
@@ -104,14 +122,14 @@ impl Origin {
 pub struct Cancelled {
     origin: Arc<Origin>,
     /// Most have none, and then need no memory for it.
-    failures: Option<Arc<[String]>>,
+    attached: Option<Arc<[String]>>,
 }
 
 impl Cancelled {
-    pub(crate) fn new(origin: Arc<Origin>, failures: Vec<String>) -> Self {
+    pub(crate) fn new(origin: Arc<Origin>, attached: Vec<String>) -> Self {
         Cancelled {
             origin,
-            failures: (!failures.is_empty()).then(|| failures.into()),
+            attached: (!attached.is_empty()).then(|| attached.into()),
         }
     }
 
@@ -143,27 +161,76 @@ impl Cancelled {
         &self.origin.scope
     }
 
-    /// What failed while the scope was left: errors of tasks that nobody else
-    /// was told, and cleanups that overran the grace period, one line each.
+    /// The name of the task whose failure cancelled its group, for
+    /// [`Reason::SiblingFailed`]; `body` for the group's own body.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// use taskscope::{BoxError, TaskError, TaskGroup};
+    ///
+    /// let mut sibling = None;
+    /// let group = TaskGroup::<BoxError>::new().run(async |g| {
+    ///     sibling = Some(g.spawn(std::future::pending::<()>()));
+    ///     g.spawn_named("users", async { Err::<(), _>("no such table") });
+    ///     Ok(())
+    /// });
+    /// group.await.unwrap_err();
+    /// let Err(TaskError::Cancelled(cancelled)) = sibling.unwrap().await else { unreachable!() };
+    /// assert_eq!(cancelled.culprit(), Some("users"));
+    /// assert!(cancelled.to_string().ends_with("sibling `users` failed: no such table"));
+    /// # }
+    /// ```
+    pub fn culprit(&self) -> Option<&str> {
+        let culprit = self.origin.culprit.as_ref();
+        culprit.map(|culprit| culprit.task.as_str())
+    }
+
+    /// What failed after the cancellation, one line each: errors and panics of tasks
+    /// that no caller was told of, and cleanups that exceeded the grace period. Each
+    /// line ends with the names of the scopes and the task, from the outermost one on.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
     /// # async fn main() {
     /// let cancelled = taskscope::timeout(std::time::Duration::ZERO, std::future::pending::<()>()).await.unwrap_err();
-    /// assert!(cancelled.failures().is_empty());
+    /// assert!(cancelled.attached().is_empty());
     /// # }
     /// ```
+    pub fn attached(&self) -> &[String] {
+        self.attached.as_deref().unwrap_or_default()
+    }
+
+    /// The former name of [`attached`](Self::attached).
+    #[deprecated(note = "use `attached`, which returns the same")]
     pub fn failures(&self) -> &[String] {
-        self.failures.as_deref().unwrap_or_default()
+        self.attached()
+    }
+
+    /// The reason, with what else is known of it.
+    pub(crate) fn why(&self) -> impl fmt::Display {
+        Why(&self.origin)
     }
 
     /// Whether it tells of this cancellation, and of nothing else.
     pub(crate) fn began_as(&self, origin: &Arc<Origin>) -> bool {
-        Arc::ptr_eq(&self.origin, origin) && self.failures().is_empty()
+        Arc::ptr_eq(&self.origin, origin) && self.attached().is_empty()
     }
 
-    pub(crate) fn shared_failures(&self) -> Option<Arc<[String]>> {
-        self.failures.clone()
+    pub(crate) fn share_attached(&self) -> Option<Arc<[String]>> {
+        self.attached.clone()
+    }
+}
+
+/// The text of a reason, with what else is known of it.
+struct Why<'a>(&'a Origin);
+
+impl fmt::Display for Why<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0.culprit {
+            Some(Culprit { task, how }) => write!(f, "sibling `{task}` {how}"),
+            None => self.0.reason.fmt(f),
+        }
     }
 }
 
@@ -172,16 +239,17 @@ impl fmt::Debug for Cancelled {
         f.debug_struct("Cancelled")
             .field("reason", self.reason())
             .field("scope", &self.scope())
-            .field("failures", &self.failures())
+            .field("culprit", &self.culprit())
+            .field("attached", &self.attached())
             .finish()
     }
 }
 
 impl fmt::Display for Cancelled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` was cancelled: {}", self.scope(), self.reason())?;
-        for failure in self.failures() {
-            write!(f, "; {failure}")?;
+        write!(f, "`{}` was cancelled: {}", self.scope(), self.why())?;
+        for line in self.attached() {
+            write!(f, "; {line}")?;
         }
         Ok(())
     }

@@ -112,8 +112,9 @@ impl Report {
     }
 
     /// The name of the scope or task it happened in; empty outside any scope.
-    /// For [`Busy`](ReportKind::Busy) and [`Late`](ReportKind::Late) the names from
-    /// the root on, joined by ` > `.
+    /// For [`Unreported`](ReportKind::Unreported) failures of tasks, for
+    /// [`Busy`](ReportKind::Busy) and for [`Late`](ReportKind::Late), the names from the
+    /// root on, joined by ` > `.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
@@ -195,6 +196,17 @@ pub fn set_report_hook(hook: impl Fn(&Report) + Send + Sync + 'static) {
         Ok(mut slot) => *slot = Some(hook),
         Err(poisoned) => *poisoned.into_inner() = Some(hook),
     }
+}
+
+/// The text of a report that is not made.
+pub(crate) fn line(scope: &str, message: String, location: &'static Location<'static>) -> String {
+    let report = Report {
+        kind: ReportKind::Unreported,
+        scope: scope.to_owned(),
+        message,
+        location,
+    };
+    report.to_string()
 }
 
 /// Counts and publishes a report; returns its text.

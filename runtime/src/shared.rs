@@ -2,9 +2,7 @@
 
 use std::any::Any;
 use std::borrow::Cow;
-use std::error::Error;
 use std::future::Future;
-use std::io;
 use std::panic::Location;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,14 +12,15 @@ use std::task::{Context, Poll};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
-use crate::caught::Panic;
-use crate::describe::Describe;
-use crate::error::{BoxError, Cause, Failure, GroupError, TaskError};
+use crate::book::{Book, Circumstances, Entries, Fate};
+use crate::caught::{Panic, discard};
+use crate::describe::{Describe, Echo};
+use crate::error::{Cause, Contents, Failure, GroupError};
 use crate::group::OnFailure;
 use crate::handle::{Core, Slot, TaskHandle, TaskId};
 use crate::node::{Duties, Node, flag};
 use crate::output::{TaskResult, ValueOf};
-use crate::reason::{Cancelled, Reason};
+use crate::reason::{Cancelled, Culprit, Reason};
 use crate::report::{self, ReportKind};
 use crate::scope::Place;
 use crate::scoped::{Erased, Queue};
@@ -37,17 +36,6 @@ pub(crate) enum Kind {
     Shielded,
     /// Cancelled when body and other tasks are gone, and only then.
     Service,
-}
-
-/// What the end of the group has to look at.
-struct Book<E> {
-    /// What has failed so far.
-    failures: Vec<Failure<E>>,
-    /// To be resumed.
-    panic: Option<Panic>,
-    /// The group's future was dropped: nobody will be given these.
-    deserted: bool,
-    services: Vec<Arc<Node>>,
 }
 
 /// What a group's future, its handles and its tasks share.
@@ -83,12 +71,7 @@ impl<E> Shared<E> {
             describe,
             limit: limit.map(|limit| Arc::new(Semaphore::new(limit))),
             runtime: OnceLock::new(),
-            book: Mutex::new(Book {
-                failures: Vec::new(),
-                panic: None,
-                deserted: false,
-                services: Vec::new(),
-            }),
+            book: Mutex::new(Book::new()),
             cut: AtomicBool::new(false),
             scoped: Queue::new(),
             deferred: Queue::new(),
@@ -97,8 +80,7 @@ impl<E> Shared<E> {
 
     /// Body and other tasks are gone: the services have done their work.
     pub(crate) fn cancel_services(&self, reason: &Reason) {
-        let services = std::mem::take(&mut self.book.lock().services);
-        for service in services {
+        for service in self.node.take_services() {
             service.cancel(reason.clone());
         }
     }
@@ -117,55 +99,91 @@ impl<E: Send + 'static> Shared<E> {
         }
     }
 
+    /// A task failed.
     pub(crate) fn fail(&self, failure: Failure<E>) {
-        self.note(failure);
-        self.cancel_rest();
+        self.failed(failure, Echo::No, self.on_failure == OnFailure::Cancel);
     }
 
     /// A task was dropped by its runtime. Where the group's future is gone, too,
     /// it goes with it.
     pub(crate) fn lost(&self, failure: impl FnOnce() -> Failure<E>) {
-        let deserted = self.book.lock().deserted;
+        let deserted = self.book.lock().is_deserted();
         if !deserted {
             self.fail(failure());
         }
     }
 
-    fn note(&self, failure: Failure<E>) {
-        let mut book = self.book.lock();
-        if !book.deserted {
-            book.failures.push(failure);
-            return;
+    fn failed(&self, failure: Failure<E>, echo: Echo, cancels: bool) {
+        let culprit = cancels.then(|| self.culprit(&failure));
+        self.note(failure, echo, cancels);
+        if let Some(culprit) = culprit {
+            self.cancel_for(culprit);
         }
-        drop(book);
-        self.hand_up(&[failure]);
+    }
+
+    /// What the siblings are told of a failure. Nothing, if they are cancelled already.
+    fn culprit(&self, failure: &Failure<E>) -> Option<Culprit> {
+        (!self.is_cancelled()).then(|| Culprit {
+            task: failure.name.clone(),
+            how: self.how(&failure.cause),
+        })
+    }
+
+    fn cancel_for(&self, culprit: Option<Culprit>) {
+        if let Some(culprit) = culprit {
+            self.node.cancel_for(culprit);
+        }
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.node.flags_acquire() & flag::CANCELLED != 0
+    }
+
+    fn note(&self, failure: Failure<E>, echo: Echo, cancels: bool) {
+        let how = Circumstances {
+            echo,
+            cancels,
+            cancelled: self.is_cancelled(),
+            unbounded: self.on_failure == OnFailure::Continue,
+        };
+        let refused = self.book.lock().note(failure, how);
+        let Some((failure, fate)) = refused else {
+            return;
+        };
+        let text = self.report(&failure);
+        let rest = match fate {
+            Fate::Omitted => Some(failure),
+            Fate::Late => {
+                self.node.attach_failure(text);
+                self.book.lock().keep_late(failure)
+            }
+            Fate::Deserted => {
+                self.hand_up(text);
+                Some(failure)
+            }
+        };
+        discard(rest);
     }
 
     /// The group's future is gone: what fails from now on, and what was not
     /// returned, is reported, and attached to the scope that adopts the tasks.
     pub(crate) fn desert(&self) {
-        let mut book = self.book.lock();
-        book.deserted = true;
-        let unreturned = std::mem::take(&mut book.failures);
-        drop(book);
-        self.hand_up(&unreturned);
+        let entries = self.book.lock().desert();
+        for failure in entries.unreported() {
+            let text = self.report(failure);
+            self.hand_up(text);
+        }
+        entries.discard();
     }
 
-    fn hand_up(&self, failures: &[Failure<E>]) {
-        if failures.is_empty() {
-            return;
-        }
-        let above = self.node.parent();
-        for text in self.report(failures) {
-            if let Some((above, _)) = &above {
-                above.attach_failure(text);
-            }
-        }
-    }
-
-    fn cancel_rest(&self) {
-        if self.on_failure == OnFailure::Cancel {
-            self.node.cancel(Reason::SiblingFailed);
+    /// Attaches what no caller of the group gets to the scope above, if that is
+    /// cancelled. One that is not may live for months, and never look at it.
+    fn hand_up(&self, text: String) {
+        let above = self.node.parent().map(|(above, _)| above);
+        if let Some(above) = above
+            && above.flags_acquire() & flag::CANCELLED != 0
+        {
+            above.attach_failure(text);
         }
     }
 
@@ -176,11 +194,12 @@ impl<E: Send + 'static> Shared<E> {
         }
         // What is resumed is the payload, which does not say whose it was. A
         // panic that a group below has resumed is known by the task's name.
+        let culprit = self.culprit(&failure);
         if !panic.is_named() {
-            self.report(&[failure]);
+            self.report(&failure);
         }
         self.note_panic(panic.name());
-        self.node.cancel(Reason::SiblingFailed);
+        self.cancel_for(culprit);
     }
 
     fn body_failure(&self, cause: Cause<E>) -> Failure<E> {
@@ -193,11 +212,15 @@ impl<E: Send + 'static> Shared<E> {
     }
 
     pub(crate) fn body_failed(&self, error: E) {
-        if !self.is_echo(&error, &self.node) {
-            let failure = self.body_failure(Cause::Error(error));
-            self.note(failure);
+        let echo = self.echo(&error, &self.node);
+        let failure = self.body_failure(Cause::Error(error));
+        if echo != Echo::Yes {
+            return self.failed(failure, echo, true);
         }
-        self.node.cancel(Reason::SiblingFailed);
+        let culprit = self.culprit(&failure);
+        discard(failure);
+        self.book.lock().fail();
+        self.cancel_for(culprit);
     }
 
     pub(crate) fn task_failed(
@@ -206,40 +229,37 @@ impl<E: Send + 'static> Shared<E> {
         failure: impl FnOnce(Cause<E>) -> Failure<E>,
         error: E,
     ) {
-        if self.is_echo(&error, node) {
-            self.cancel_rest();
-        } else {
-            self.fail(failure(Cause::Error(error)));
+        let cancels = self.on_failure == OnFailure::Cancel;
+        match self.echo(&error, node) {
+            // The failure that it repeats has cancelled the group, if any does.
+            Echo::Yes => discard(error),
+            echo => self.failed(failure(Cause::Error(error)), echo, cancels),
         }
     }
 
-    /// Whether an error only passes on what the handle of a failed task said:
-    /// that failure is listed already.
-    ///
-    /// Errors of some types can be asked. For the others it is inferred: the
-    /// code was told of a failure, and the group is being left for one.
-    fn is_echo(&self, error: &E, node: &Node) -> bool {
-        if self.book.lock().failures.is_empty() {
-            return false;
+    /// Whether an error of the code that runs in `node` only repeats what the handle
+    /// of a failed task of this group said: that failure is listed already.
+    fn echo(&self, error: &E, node: &Node) -> Echo {
+        let told = node.flags_acquire() & (flag::TOLD | flag::TOLD_ELSEWHERE);
+        if told & flag::TOLD == 0 || !self.book.lock().has_failures() {
+            return Echo::No;
         }
-        passes_on(error).unwrap_or_else(|| {
-            self.on_failure == OnFailure::Cancel && node.flags_acquire() & flag::TOLD != 0
-        })
+        match self.describe.echo(error) {
+            // It may as well repeat what the handle of another group's task said.
+            Echo::Yes if told & flag::TOLD_ELSEWHERE != 0 => Echo::Maybe,
+            echo => echo,
+        }
     }
 
     pub(crate) fn body_panicked(&self, panic: Panic) {
+        let culprit = self.culprit(&self.body_failure(Cause::Panic(panic.message())));
         self.note_panic(panic);
-        self.node.cancel(Reason::SiblingFailed);
+        self.cancel_for(culprit);
     }
 
     /// The first one stays.
     fn note_panic(&self, panic: Panic) {
-        let mut book = self.book.lock();
-        let later = match book.panic {
-            Some(_) => Some(panic),
-            None => book.panic.replace(panic),
-        };
-        drop(book);
+        let later = self.book.lock().note_panic(panic);
         drop(later);
     }
 
@@ -256,11 +276,7 @@ impl<E: Send + 'static> Shared<E> {
             shielded: kind != Kind::Plain,
             background: kind == Kind::Service,
         };
-        let node = Node::task(&self.node, duties, name, location, payload)?;
-        if kind == Kind::Service {
-            self.book.lock().services.push(node.clone());
-        }
-        Ok(node)
+        Node::task(&self.node, duties, name, location, payload)
     }
 
     pub(crate) fn refusal(&self) -> Cancelled {
@@ -330,11 +346,18 @@ impl<E: Send + 'static> Shared<E> {
             self.note_panic(panic);
             return;
         }
+        let echo = match &cause {
+            Cause::Error(error) => self.echo(error, &self.node),
+            Cause::Panic(_) | Cause::Aborted => Echo::No,
+        };
         let failure = Failure {
             name: "deferred".to_owned(),
             ..self.body_failure(cause)
         };
-        self.note(failure);
+        match echo {
+            Echo::Yes => discard(failure),
+            echo => self.note(failure, echo, false),
+        }
     }
 }
 
@@ -346,24 +369,29 @@ impl<E: Send + 'static> Shared<E> {
         place: &mut Place,
     ) -> Poll<Result<T, GroupError<E>>> {
         let outer = place.close();
-        let mut book = self.book.lock();
-        let (failures, panic) = (std::mem::take(&mut book.failures), book.panic.take());
-        drop(book);
-        if let Some(panic) = panic {
-            self.report(&failures);
+        let mut entries = self.book.lock().take();
+        if let Some(panic) = entries.panic.take() {
+            for failure in entries.unreported() {
+                self.report(failure);
+            }
+            entries.discard();
             panic.resume();
         }
         // Acquire: pairs with `was_cut`.
         let cut = self.cut.load(Ordering::Acquire);
-        let complete = failures.is_empty() && (!cut || (outer.is_none() && !self.timed_out()));
+        let complete = entries.failures.is_empty()
+            && entries.late.is_empty()
+            && (!cut || (outer.is_none() && !self.timed_out()));
         match (value, outer) {
             (Some(value), _) if complete => Poll::Ready(Ok(value)),
-            (_, None) => Poll::Ready(Err(self.error(failures))),
+            (_, None) => Poll::Ready(Err(self.error(entries))),
             (_, Some(outer)) => {
                 let earlier = self.node.take_failures();
-                for text in earlier.into_iter().chain(self.report(&failures)) {
+                let texts = entries.unreported().map(|failure| self.report(failure));
+                for text in earlier.into_iter().chain(texts) {
                     outer.attach_failure(text);
                 }
+                entries.discard();
                 place.leave();
                 Poll::Pending
             }
@@ -376,70 +404,49 @@ impl<E: Send + 'static> Shared<E> {
             .is_some_and(|origin| matches!(origin.reason, Reason::Deadline))
     }
 
-    fn error(&self, failures: Vec<Failure<E>>) -> GroupError<E> {
+    fn error(&self, entries: Entries<E>) -> GroupError<E> {
+        for echo in entries.echoes {
+            let (path, message) = self.told(&echo);
+            let text = report::line(&path, message, echo.location);
+            discard(echo);
+            self.node.attach_failure(text);
+        }
         let own = self
             .node
             .origin()
             .is_some_and(|origin| !matches!(origin.reason, Reason::SiblingFailed));
         let cancelled = self.node.take_cancelled();
-        let attached = cancelled.shared_failures();
-        let name = self.node.name().into_owned();
-        GroupError::new(name, failures, own.then_some(cancelled), attached)
+        let attached = cancelled.share_attached();
+        GroupError::new(Contents {
+            group: self.node.name().into_owned(),
+            failures: entries.failures,
+            late: entries.late,
+            omitted: entries.omitted,
+            cancelled: own.then_some(cancelled),
+            attached,
+        })
     }
 
-    /// Failures that cannot be returned. Their errors need not be `Display`.
-    fn report(&self, failures: &[Failure<E>]) -> Vec<String> {
-        let group = self.node.name();
-        let text = |failure: &Failure<E>| {
-            let how = match &failure.cause {
-                Cause::Error(error) => format!("failed: {}", (self.describe)(error)),
-                Cause::Panic(message) => format!("panicked: {message}"),
-                Cause::Aborted => "was aborted".to_owned(),
-            };
-            format!("task `{}` {how}", failure.name)
-        };
-        failures
-            .iter()
-            .map(|failure| {
-                report::report(
-                    ReportKind::Unreported,
-                    &group,
-                    text(failure),
-                    failure.location,
-                )
-            })
-            .collect()
+    /// Reports a failure that cannot be returned.
+    fn report(&self, failure: &Failure<E>) -> String {
+        let (path, message) = self.told(failure);
+        report::report(ReportKind::Unreported, &path, message, failure.location)
     }
-}
 
-/// Whether an error comes from a failed task's handle, if it can be asked.
-fn passes_on<E: 'static>(error: &E) -> Option<bool> {
-    let any: &dyn Any = error;
-    if let Some(error) = any.downcast_ref::<BoxError>() {
-        return Some(chain_passes_on(&**error));
+    /// What is said of a failure: the names from the root down to the task, and what
+    /// happened.
+    fn told(&self, failure: &Failure<E>) -> (String, String) {
+        let path = format!("{} > {}", self.node.path(), failure.name);
+        let message = format!("task `{}` {}", failure.name, self.how(&failure.cause));
+        (path, message)
     }
-    if let Some(error) = any.downcast_ref::<io::Error>() {
-        return Some(chain_passes_on(error));
-    }
-    any.downcast_ref::<TaskError>().map(tells_of_failure)
-}
 
-fn chain_passes_on(error: &(dyn Error + 'static)) -> bool {
-    let mut at = Some(error);
-    while let Some(error) = at {
-        // An `io::Error` made from another error is transparent to `source`.
-        let inner = error
-            .downcast_ref::<io::Error>()
-            .and_then(io::Error::get_ref);
-        let inner = inner.map_or(error, |inner| inner);
-        if let Some(error) = inner.downcast_ref::<TaskError>() {
-            return tells_of_failure(error);
+    /// An error need not be `Display`. Runs the user's code, so not under a lock.
+    fn how(&self, cause: &Cause<E>) -> String {
+        match cause {
+            Cause::Error(error) => format!("failed: {}", self.describe.text(error)),
+            Cause::Panic(message) => format!("panicked: {message}"),
+            Cause::Aborted => "was aborted".to_owned(),
         }
-        at = inner.source();
     }
-    false
-}
-
-fn tells_of_failure(error: &TaskError) -> bool {
-    !matches!(error, TaskError::Cancelled(_))
 }

@@ -162,7 +162,7 @@ impl<T, E: Send + 'static> Ending<T, E> {
         node.free_place(group.node());
         self.admission = Admission::Open;
         Self::count(&outcome);
-        self.core.complete(outcome);
+        self.core.complete(outcome, group.node());
         group.node().task_gone(node, self.is_background());
     }
 
@@ -196,7 +196,7 @@ impl<T, E: Send + 'static> Drop for Ending<T, E> {
             self.core.node.free_place(group.node());
             self.admission = Admission::Open;
             stats::count(Count::Aborted);
-            self.core.complete(Err(TaskError::Aborted));
+            self.core.complete(Err(TaskError::Aborted), group.node());
             group
                 .node()
                 .task_gone(&self.core.node, self.is_background());

@@ -257,7 +257,7 @@ fn b07_outside_cancel_while_a_group_is_failing_is_delivered() {
         );
         assert_eq!(left.scope(), "outer");
         log.is(&["cleanup"]);
-        let failures = left.failures().join("\n");
+        let failures = left.attached().join("\n");
         assert!(failures.contains("broken pipe"), "not lost: {left:?}");
         assert!(failures.contains("culprit"), "named: {left:?}");
     });

@@ -223,7 +223,7 @@ fn d10_outside_cancel_is_absorbed_outside() {
         .unwrap_err();
         assert_eq!(left.scope(), "outside");
         assert!(matches!(left.reason(), Reason::Requested));
-        assert!(left.failures().is_empty(), "{left:?}");
+        assert!(left.attached().is_empty(), "{left:?}");
 
         let entries = log.entries();
         assert_eq!(entries.len(), 7, "{entries:?}");

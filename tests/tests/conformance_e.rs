@@ -419,7 +419,7 @@ fn e12_cleanup_that_exceeds_the_grace_period_is_cut_and_named() {
         log.is(&["begins", "drop cleanup's local", "outer cleanup"]);
 
         assert!(matches!(left.reason(), Reason::Requested));
-        assert_eq!(left.failures().len(), 1, "{left}");
+        assert_eq!(left.attached().len(), 1, "{left}");
         let reports = reports_of("e12 scope");
         assert!(
             reports.iter().any(|r| r.kind == ReportKind::Overrun),
@@ -449,7 +449,7 @@ fn e12_cleanup_within_its_grace_period_is_not_cut() {
         let log = Log::new();
         let late = Scope::new().timeout(Duration::from_secs(1)).grace(hour * 2);
         let left = late.run(body(log.clone(), hour)).await.unwrap_err();
-        assert!(left.failures().is_empty());
+        assert!(left.attached().is_empty());
         let none = Scope::new().timeout(Duration::from_secs(1));
         assert!(none.run(body(log.clone(), hour * 100)).await.is_err());
         log.is(&["ends", "ends"]);
@@ -485,7 +485,7 @@ fn e14_timeout_inside_a_cleanup_works_and_does_not_leak() {
         let left = left.unwrap_err();
         assert!(matches!(left.reason(), Reason::Requested), "{left}");
         assert_eq!(left.scope(), "e14");
-        assert!(left.failures().is_empty(), "{left}");
+        assert!(left.attached().is_empty(), "{left}");
         assert_eq!(start.elapsed(), Duration::from_secs(4));
         log.is(&["flush timed out", "quick: true"]);
     });

@@ -393,9 +393,9 @@ fn g12_error_while_leaving_is_attached_to_the_timeout() {
             Ok(())
         });
         let cut = expired(timeout(SECOND, group).await);
-        assert_eq!(cut.failures().len(), 1, "{cut}");
-        assert!(cut.failures()[0].contains("division by zero"), "{cut}");
-        assert!(cut.failures()[0].contains("late"), "{cut}");
+        assert_eq!(cut.attached().len(), 1, "{cut}");
+        assert!(cut.attached()[0].contains("division by zero"), "{cut}");
+        assert!(cut.attached()[0].contains("late"), "{cut}");
         assert!(cut.to_string().contains("division by zero"), "{cut}");
     });
 }
@@ -461,7 +461,7 @@ fn g16_timeout_around_a_group_is_one_timeout() {
         log.add("returned");
         let cut = expired(cut);
         assert_eq!(cut.scope(), "timeout");
-        assert!(cut.failures().is_empty(), "{cut}");
+        assert!(cut.attached().is_empty(), "{cut}");
         assert_eq!(log.count("child gone"), 5);
         assert_eq!(log.at("returned"), 5);
         assert_eq!(start.elapsed(), 5 * SECOND);

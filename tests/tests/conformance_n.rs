@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::task::{Context, Wake, Waker};
 
 use taskscope::{
-    BoxError, Cancelled, GroupError, Scope, TaskGroup, Value, cancellable, defer, shield,
+    BoxError, Cancelled, GroupError, OnFailure, Scope, TaskGroup, Value, cancellable, defer, shield,
 };
 use taskscope_tests::{Driven, both, paused_once};
 use tokio::sync::oneshot;
@@ -229,6 +229,37 @@ fn n02_cancelled_and_dropped_scopes_leave_nothing_behind() {
             .await;
         });
         run.await.unwrap();
+    });
+}
+
+/// Nor do a group's failures, once it keeps enough of them, and services that have ended.
+#[test]
+fn n02_failures_and_ended_services_leave_nothing_behind() {
+    let _alone = alone();
+    taskscope::set_report_hook(|_| ());
+    both(|| async {
+        let group = TaskGroup::<BoxError>::new()
+            .on_failure(OnFailure::Continue)
+            .run(async |g| {
+                for _ in 0..64 {
+                    g.spawn(async { Err::<(), _>("kept") }).await.ok();
+                }
+                stays_flat(MANY / 2, || async {
+                    g.spawn(async { Err::<(), _>("reported") }).await.ok();
+                    g.service(async { Value([0_u8; 4096]) }).await.unwrap();
+                    let dropped = TaskGroup::<BoxError>::new().on_failure(OnFailure::Continue);
+                    let mut dropped = Driven::new(dropped.run(async |inner| {
+                        inner.spawn(async { Err::<(), _>("dropped") }).await.ok();
+                        pending::<Result<(), BoxError>>().await
+                    }));
+                    dropped.pending();
+                    tokio::task::yield_now().await;
+                    dropped.pending();
+                })
+                .await;
+                Ok(())
+            });
+        assert_eq!(group.await.unwrap_err().failures().len(), 64);
     });
 }
 

@@ -196,7 +196,7 @@ fn failures_while_a_group_is_cancelled_are_attached_to_its_error() {
             inner.await.map_err(BoxError::from)
         });
         let failed = group.await.unwrap_err();
-        assert_eq!(failed.attached(), failed.cancelled().unwrap().failures());
+        assert_eq!(failed.attached(), failed.cancelled().unwrap().attached());
         assert_eq!(failed.attached().len(), 1, "{failed:?}");
         assert!(failed.to_string().contains("late failure"), "{failed}");
     });
@@ -489,7 +489,7 @@ fn errors_of_own_types_are_named_by_their_text() {
             .await
             .err()
             .unwrap()
-            .failures()
+            .attached()
             .join("\n")
     }
 

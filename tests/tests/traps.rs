@@ -931,7 +931,7 @@ fn cleanup_that_overruns_inside_one_that_does_not() {
         let reports = reports_of("in `overrun inside`").split_off(before);
         assert_eq!(reports.len(), 2, "{reports:?}");
         assert!(reports.iter().all(|r| r.kind == ReportKind::Overrun));
-        assert_eq!(left.failures().len(), 2, "{left}");
+        assert_eq!(left.attached().len(), 2, "{left}");
     });
 }
 
@@ -968,7 +968,7 @@ fn scope_with_a_shorter_grace_period_inside() {
         let left = scope.run(body(log.clone())).await.unwrap_err();
         log.is(&["drop stuck cleanup", "outer cleanup"]);
         assert_eq!(start.elapsed(), Duration::from_secs(5));
-        assert_eq!(left.failures().len(), 1, "{left}");
+        assert_eq!(left.attached().len(), 1, "{left}");
     });
 }
 
@@ -997,7 +997,7 @@ fn shield_that_overruns_is_cut() {
         let left = scope.run(body(log.clone())).await.unwrap_err();
         assert_eq!(start.elapsed(), Duration::from_secs(3));
         log.is(&["drop shielded", "cleanup"]);
-        assert_eq!(left.failures().len(), 1, "{left}");
+        assert_eq!(left.attached().len(), 1, "{left}");
     });
 }
 
@@ -1361,7 +1361,7 @@ fn grace_period_of_zero() {
             .unwrap_err();
         assert!(start.elapsed() < Duration::from_millis(10));
         log.is(&["begins", "needs no wait"]);
-        assert_eq!(left.failures().len(), 1, "{left}");
+        assert_eq!(left.attached().len(), 1, "{left}");
     });
 }
 

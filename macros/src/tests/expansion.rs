@@ -245,7 +245,7 @@ fn group_options() {
     assert_same(
         &group("name = \"n\", limit = f().await, local, error = E, |g| { g.x().await }"),
         "::taskscope::TaskGroup::<E>::new()
-            .describe(P::Described::<E>::new().text())
+            .described(P::Described::<E>::new().how())
             .name(\"n\")
             .limit(P::after(P::gate().await, f()).await)
             .run_local(async |g| { P::after(P::gate().await, g.x()).await })",

@@ -1,7 +1,7 @@
 //! What is told of a node that was left.
 
 use std::panic::Location;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use tokio::time::Instant;
 
@@ -100,6 +100,35 @@ impl Node {
             at = node.parent().map(|(parent, _)| parent);
         }
         None
+    }
+
+    /// Notes that code in this node was told, by a handle, of a failure that `group`
+    /// lists: where that group judges this code's own error, which may repeat it. That
+    /// is at the group's task around this code, or at the group itself for its body.
+    /// The code of other groups in between was told of a failure that is not theirs.
+    pub(crate) fn told_of_failure(self: &Arc<Self>, group: &Weak<Node>) {
+        let is_group = |node: &Arc<Node>| std::ptr::addr_eq(Weak::as_ptr(group), Arc::as_ptr(node));
+        let mut path = vec![self.clone()];
+        let mut at = self.clone();
+        while !is_group(&at) {
+            let Some((parent, _)) = at.parent() else {
+                break;
+            };
+            at = parent;
+            path.push(at.clone());
+        }
+        let judged = path.pop_if(|top| is_group(top)).map(|group| {
+            let task = path.pop_if(|below| below.flags() & flag::TASK != 0);
+            task.unwrap_or(group)
+        });
+        if let Some(judged) = judged {
+            judged.set(flag::TOLD);
+        }
+        for node in path {
+            if node.set(flag::TOLD_ELSEWHERE) & flag::TASK != 0 {
+                return;
+            }
+        }
     }
 
     /// Sets bits on this node and those above it, up to the task it is in.

@@ -33,6 +33,7 @@ impl Node {
         }
         inner.pending += 1;
         inner.background += usize::from(background);
+        inner.new_services |= background;
         true
     }
 
@@ -55,6 +56,18 @@ impl Node {
             inner.background -= 1;
             self.one_fewer(inner);
         }
+    }
+
+    /// The services of this group, to be cancelled; none, if there are none that were
+    /// not taken before. One that is spawned meanwhile is found by the next look:
+    /// the child and the note that it is there come under one lock.
+    pub(crate) fn take_services(&self) -> Vec<Arc<Node>> {
+        if !std::mem::take(&mut self.lock().new_services) {
+            return Vec::new();
+        }
+        let mut services = self.children();
+        services.retain(|child| child.flags() & flag::BACKGROUND != 0);
+        services
     }
 
     /// How many tasks are pending.

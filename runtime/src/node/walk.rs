@@ -6,7 +6,7 @@ use std::task::Waker;
 use super::{Node, flag};
 use crate::caught::{Panic, wake_each};
 use crate::observe::note_cancelled;
-use crate::reason::{Origin, Reason};
+use crate::reason::{Culprit, Origin, Reason};
 use crate::trace;
 
 /// How many children are looked at before those who wait in them are woken: what was
@@ -47,7 +47,16 @@ impl Node {
 
     /// Cancels this node and all below it; false if it was cancelled before.
     pub(crate) fn cancel(self: &Arc<Self>, reason: Reason) -> bool {
-        let origin = Arc::new(Origin::new(reason, self.name()));
+        self.cancel_as(Origin::new(reason, self.name()))
+    }
+
+    /// Cancels this node, a group's, and all below it, since one of its tasks failed.
+    pub(crate) fn cancel_for(self: &Arc<Self>, culprit: Culprit) -> bool {
+        self.cancel_as(Origin::failure(culprit, self.name()))
+    }
+
+    fn cancel_as(self: &Arc<Self>, origin: Origin) -> bool {
+        let origin = Arc::new(origin);
         let reached = self.walk(&Walk::Cancel(origin.clone()));
         if reached {
             note_cancelled(self);

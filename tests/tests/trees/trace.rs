@@ -66,7 +66,7 @@ impl CutBy {
     }
 
     pub(crate) fn of(cancelled: &Cancelled) -> CutBy {
-        let texts = cancelled.failures().iter();
+        let texts = cancelled.attached().iter();
         let attached = texts.map(|text| Fault::of_text(text)).collect();
         CutBy::new(Why::of(cancelled.reason()), attached)
     }
