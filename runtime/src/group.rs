@@ -573,6 +573,22 @@ impl<'env, E: Send + 'static> Group<'env, E> {
             .spawn(Kind::Plain, name.into(), Location::caller(), None, future)
     }
 
+    /// Spawns a task that another module makes, located at a line of the user's.
+    #[cfg(feature = "tower")]
+    pub(crate) fn spawn_at<F>(
+        &self,
+        name: Cow<'static, str>,
+        location: &'static Location<'static>,
+        future: F,
+    ) -> TaskHandle<ValueOf<F>>
+    where
+        F: Future + Send + 'static,
+        F::Output: TaskResult<E>,
+        ValueOf<F>: Send,
+    {
+        self.shared.spawn(Kind::Plain, name, location, None, future)
+    }
+
     /// Runs a task concurrently inside the group's own task, so that it may
     /// borrow from outside the group. It is a task in every other way, but does
     /// not count under the limit.

@@ -9,7 +9,9 @@
 //! - The request's own time is over: cancelled with
 //!   [`Reason::Deadline`], and answered.
 //! - The group is cancelled, as by a shutdown: the same, with the group's reason.
-//! - A panic of the handler ends that request alone, and is answered.
+//! - A panic of the handler ends that request alone, and is answered; so does one of
+//!   `name` and `timeout`. One while a cancelled request is dropped is reported. Only
+//!   the closure that makes the answer has none: its panic is the server's to see.
 //!
 //! A request ends with the head of its response. A body that is streamed after
 //! that is polled by the server, outside of the task.
@@ -17,6 +19,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::future::Future;
+use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -27,13 +30,15 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::boundary::after;
-use crate::caught::catch;
+use crate::caught::{Panic, catch};
 use crate::context;
 use crate::error::{BoxError, TaskError};
 use crate::group::Group;
 use crate::handle::TaskHandle;
+use crate::node::Node;
 use crate::output::Value;
 use crate::reason::Reason;
+use crate::report::{self, ReportKind};
 
 type Time<Req> = dyn Fn(&Req) -> Option<Duration> + Send + Sync;
 type Name<Req> = dyn Fn(&Req) -> String + Send + Sync;
@@ -42,7 +47,7 @@ type Answer<Resp> = dyn Fn(TaskError) -> Resp + Send + Sync;
 /// Runs each request as a task of a group, in a scope of its own.
 ///
 /// `answer` makes the response of a request that has none of its own: it was
-/// cancelled, or it panicked. Give the group `on_failure = OnFailure::Continue`, so that
+/// cancelled, or it panicked. It must not panic itself: that is the server's to see. Give the group `on_failure = OnFailure::Continue`, so that
 /// a request whose cleanup overran the grace period does not end the others.
 /// The group's `limit` bounds how many requests run; the others wait.
 ///
@@ -89,6 +94,8 @@ struct Plan<Req, Resp> {
     name: Option<Arc<Name<Req>>>,
     timeout: Option<Arc<Time<Req>>>,
     answer: Arc<Answer<Resp>>,
+    /// Where the layer was made: the line that a request's task names.
+    location: &'static Location<'static>,
 }
 
 impl<Req, Resp> Clone for Plan<Req, Resp> {
@@ -97,6 +104,7 @@ impl<Req, Resp> Clone for Plan<Req, Resp> {
             name: self.name.clone(),
             timeout: self.timeout.clone(),
             answer: self.answer.clone(),
+            location: self.location,
         }
     }
 }
@@ -119,6 +127,7 @@ impl<Req, Resp, E> ScopeLayer<Req, Resp, E> {
     ///     .unwrap();
     /// # }
     /// ```
+    #[track_caller]
     pub fn new(
         group: &Group<'_, E>,
         answer: impl Fn(TaskError) -> Resp + Send + Sync + 'static,
@@ -127,6 +136,7 @@ impl<Req, Resp, E> ScopeLayer<Req, Resp, E> {
             name: None,
             timeout: None,
             answer: Arc::new(answer),
+            location: Location::caller(),
         };
         ScopeLayer {
             group: group.clone(),
@@ -293,15 +303,17 @@ where
 
     fn call(&mut self, request: Req) -> Self::Future {
         let plan = &self.layer.plan;
-        let name = match &plan.name {
-            Some(name) => Cow::Owned(name(&request)),
-            None => Cow::Borrowed("request"),
-        };
-        let timeout = plan.timeout.as_ref().and_then(|timeout| timeout(&request));
-        let caught = Caught {
-            future: Some(self.inner.call(request)),
-        };
-        let task = self.layer.group.spawn_named(name, caught);
+        let (mut name, mut timeout) = (Cow::Borrowed("request"), None);
+        // All of it is the handler's, and so are its panics.
+        let called = catch(|| {
+            if let Some(of) = &plan.name {
+                name = Cow::Owned(of(&request));
+            }
+            timeout = plan.timeout.as_ref().and_then(|of| of(&request));
+            self.inner.call(request)
+        });
+        let caught = Caught::new(called, plan.location);
+        let task = self.layer.group.spawn_at(name, plan.location, caught);
         if let Some(at) = timeout.and_then(after) {
             task.cancel_handle().set_deadline(at);
         }
@@ -318,6 +330,47 @@ pin_project! {
     struct Caught<F> {
         #[pin]
         future: Option<F>,
+        // What the handler panicked with before it had a future.
+        panic: Option<Panic>,
+        // The request's own, once it was polled.
+        node: Option<Arc<Node>>,
+        // Where the layer was made.
+        location: &'static Location<'static>,
+    }
+
+    impl<F> PinnedDrop for Caught<F> {
+        // The request is cancelled. A panic here would be its task's, and end the group.
+        fn drop(this: Pin<&mut Self>) {
+            let this = this.project();
+            if let Err(panic) = context::drop_outside(this.future) {
+                report_panic(this.node.as_ref(), &panic, this.location);
+            }
+        }
+    }
+}
+
+/// A panic that is not in the request's answer.
+fn report_panic(node: Option<&Arc<Node>>, panic: &Panic, location: &'static Location<'static>) {
+    let path = node.map(Node::path).unwrap_or_default();
+    let message = format!(
+        "a request panicked while it was dropped: {}",
+        panic.message()
+    );
+    report::report(ReportKind::Unreported, &path, message, location);
+}
+
+impl<F> Caught<F> {
+    fn new(called: Result<F, Panic>, location: &'static Location<'static>) -> Caught<F> {
+        let (future, panic) = match called {
+            Ok(future) => (Some(future), None),
+            Err(panic) => (None, Some(panic)),
+        };
+        Caught {
+            future,
+            panic,
+            node: None,
+            location,
+        }
     }
 }
 
@@ -325,16 +378,26 @@ impl<F: Future> Future for Caught<F> {
     type Output = Value<Result<F::Output, TaskError>>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut slot = self.project().future;
+        let this = self.project();
+        if let Some(panic) = this.panic.take() {
+            return Poll::Ready(Value(Err(TaskError::Panicked(panic.message()))));
+        }
+        let mut slot = this.future;
         let Some(future) = slot.as_mut().as_pin_mut() else {
             return Poll::Pending;
         };
+        if this.node.is_none() {
+            *this.node = context::ambient().map(|(node, _)| node);
+        }
         let mut outcome = match catch(|| future.poll(cx)) {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(output)) => Ok(output),
             Err(panic) => Err(TaskError::Panicked(panic.message())),
         };
         if let Err(panic) = context::drop_outside(slot) {
+            if outcome.is_err() {
+                report_panic(this.node.as_ref(), &panic, this.location);
+            }
             outcome = outcome.and(Err(TaskError::Panicked(panic.message())));
         }
         Poll::Ready(Value(outcome))

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use taskscope::tower::{ScopeLayer, ScopeService};
 use taskscope::{Group, OnFailure, Reason, cancellable, deadline, defer, task_group};
-use taskscope_tests::{Log, both, paused};
+use taskscope_tests::{Log, both, paused, reports_of, watch_reports};
 use tokio::sync::oneshot;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -221,5 +221,85 @@ fn services_can_be_shared_between_threads() {
         })
         .await
         .unwrap();
+    });
+}
+
+/// A local whose drop panics, as one that is cancelled may have.
+struct PanicsInDrop(&'static str);
+
+impl Drop for PanicsInDrop {
+    fn drop(&mut self) {
+        panic_any(self.0);
+    }
+}
+
+/// Cancelled by its client, by its time, and before it began.
+#[test]
+fn a_request_that_panics_while_it_is_dropped_ends_alone() {
+    watch_reports();
+    paused(|| async {
+        let group = task_group!(name = "dropping", |g| {
+            let mut service = layer(&g)
+                .timeout(|request: &&str| (*request == "late").then_some(Duration::from_secs(1)))
+                .layer(Handler(async |request: &'static str| {
+                    let _local = (request != "good").then(|| PanicsInDrop(request));
+                    match request {
+                        "good" => Ok("good"),
+                        _ => pending().await,
+                    }
+                }));
+            let gone = service.call("gone");
+            tokio::task::yield_now().await;
+            drop(gone);
+            drop(service.call("unpolled"));
+            let late = service.call("late").await?;
+            assert_eq!(
+                late,
+                Err("the task was cancelled: deadline passed".to_owned())
+            );
+            Ok(service.call("good").await?)
+        });
+        assert_eq!(group.await.unwrap(), Ok("good"));
+        for request in ["gone", "late"] {
+            let text = format!("a request panicked while it was dropped: {request}");
+            let reports = reports_of(&text);
+            assert!(!reports.is_empty(), "{request}");
+            assert!(
+                reports[0].text.contains("tests/tests/tower.rs"),
+                "{reports:?}"
+            );
+            assert!(
+                reports[0].text.ends_with("in `dropping > request`"),
+                "{reports:?}"
+            );
+        }
+    });
+}
+
+/// What the handler runs before it has a future is the request's own, too.
+#[test]
+fn a_panic_before_the_handlers_future_ends_its_request_alone() {
+    both(|| async {
+        let group = task_group!(|g| {
+            let mut service = layer(&g)
+                .name(|request: &&str| match *request {
+                    "name" => panic_any("in the name"),
+                    other => other.to_owned(),
+                })
+                .timeout(|request| match *request {
+                    "timeout" => panic_any("in the timeout"),
+                    _ => None,
+                })
+                .layer(Handler(|request: &'static str| match request {
+                    "call" => panic_any("in the call"),
+                    other => ready(Ok(other)),
+                }));
+            for request in ["name", "timeout", "call"] {
+                let answer = service.call(request).await?;
+                assert_eq!(answer, Err(format!("the task panicked: in the {request}")));
+            }
+            Ok(service.call("good").await?)
+        });
+        assert_eq!(group.await.unwrap(), Ok("good"));
     });
 }
