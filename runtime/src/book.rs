@@ -11,7 +11,7 @@
 //!    wait for it.
 //! 4. Once the group's future was dropped, nothing is returned to anybody.
 
-use crate::caught::{Panic, discard};
+use crate::caught::Panic;
 use crate::describe::Echo;
 use crate::error::{Cause, Failure};
 
@@ -167,9 +167,8 @@ impl<E> Entries<E> {
         self.failures.iter().chain(&self.echoes)
     }
 
-    /// Drops the errors, each by itself: one that panics harms no other.
-    pub(crate) fn discard(self) {
+    pub(crate) fn into_all(self) -> impl Iterator<Item = Failure<E>> {
         let all = self.failures.into_iter().chain(self.echoes);
-        all.chain(self.late).for_each(discard);
+        all.chain(self.late)
     }
 }

@@ -17,7 +17,7 @@ use tokio::time::{Instant, Sleep};
 
 use crate::caught::catch;
 use crate::context::{self, Frame};
-use crate::exit::Exit;
+use crate::exit::{Exit, PanicSite};
 use crate::node::{Node, flag};
 use crate::region::out_of_budget;
 use crate::table::Verdict;
@@ -347,7 +347,7 @@ impl State {
             }
         };
         if let Err(panic) = context::drop_outside(slot) {
-            exit.add_panic(panic);
+            exit.add_panic(panic, PanicSite::of(node));
         }
         Some(exit)
     }

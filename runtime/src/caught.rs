@@ -6,10 +6,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr;
 use std::task::Waker;
 
-/// A panic on its way to whom it is resumed for.
+/// A panic that was caught, to be resumed or told of.
 #[derive(Debug)]
 pub struct Panic {
-    payload: Box<dyn Any + Send>,
+    /// Until it is resumed.
+    payload: Option<Box<dyn Any + Send>>,
     /// Reported already, with the name of the task that it came from.
     named: bool,
 }
@@ -27,7 +28,7 @@ pub(crate) fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Panic> {
     NAMED.set(0);
     catch_unwind(AssertUnwindSafe(f)).map_err(|payload| Panic {
         named: NAMED.replace(0) == address(&*payload),
-        payload,
+        payload: Some(payload),
     })
 }
 
@@ -56,10 +57,12 @@ fn each<T>(all: impl IntoIterator<Item = T>, f: fn(T), panics: &mut Vec<Panic>) 
     NAMED.set(named);
 }
 
-/// Drops a value of the user's. A panic of its `Drop` is dropped, too: it has no caller,
-/// and what is under way here has to come to its end.
-pub(crate) fn discard<T>(value: T) {
-    drop_each([value], &mut Vec::new());
+/// Runs user code whose panic has nowhere to go; one that is on its way already keeps
+/// its name.
+pub(crate) fn quietly(f: impl FnOnce()) {
+    let named = NAMED.get();
+    drop(catch(f));
+    NAMED.set(named);
 }
 
 fn address(payload: &(dyn Any + Send)) -> usize {
@@ -69,9 +72,10 @@ fn address(payload: &(dyn Any + Send)) -> usize {
 impl Panic {
     /// The text of the panic.
     pub(crate) fn message(&self) -> String {
-        if let Some(message) = self.payload.downcast_ref::<&str>() {
+        let payload = self.payload.as_deref();
+        if let Some(message) = payload.and_then(|payload| payload.downcast_ref::<&str>()) {
             (*message).to_owned()
-        } else if let Some(message) = self.payload.downcast_ref::<String>() {
+        } else if let Some(message) = payload.and_then(|payload| payload.downcast_ref::<String>()) {
             message.clone()
         } else {
             "a payload that is no string".to_owned()
@@ -95,10 +99,24 @@ impl Panic {
         }
     }
 
-    pub(crate) fn resume(self) -> ! {
+    pub(crate) fn resume(mut self) -> ! {
+        let Some(payload) = self.payload.take() else {
+            unreachable!("it is taken here alone, and by `drop`");
+        };
         if self.named {
-            NAMED.set(address(&*self.payload));
+            NAMED.set(address(&*payload));
         }
-        resume_unwind(self.payload)
+        resume_unwind(payload)
+    }
+}
+
+impl Drop for Panic {
+    /// A payload may panic in its own `Drop`, and the payload of that panic, too: this one
+    /// is leaked.
+    fn drop(&mut self) {
+        let payload = self.payload.take();
+        if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+            std::mem::forget(second);
+        }
     }
 }

@@ -20,7 +20,7 @@ use pin_project_lite::pin_project;
 
 use crate::caught::{Panic, catch};
 use crate::context;
-use crate::exit::Exit;
+use crate::exit::{Exit, PanicSite};
 use crate::region::{Region, out_of_budget};
 use crate::report::{self, ReportKind};
 use crate::table::Kind;
@@ -78,6 +78,13 @@ impl Frame {
         }
     }
 
+    fn site(&self) -> PanicSite<'_> {
+        PanicSite {
+            node: self.region.node(),
+            location: Some(self.location),
+        }
+    }
+
     /// Passes on what the body did: its value, its panic, or the cancellation.
     pub fn leave<T>(self, exit: Exit<T>) -> Leave<T> {
         Leave {
@@ -90,7 +97,7 @@ impl Frame {
         self.disarmed = true;
         self.region.close();
         if let Some(panic) = self.panic.take() {
-            exit.add_panic(panic);
+            exit.add_panic(panic, self.site());
         }
         LeaveBlock {
             exit: Some(exit),
@@ -149,7 +156,7 @@ impl<F: Future> Future for Body<'_, F> {
             Ok(Poll::Pending) => Exit::Left,
         };
         if let Err(panic) = context::drop_outside(this.body) {
-            exit.add_panic(panic);
+            exit.add_panic(panic, this.frame.site());
         }
         Poll::Ready(exit)
     }
@@ -189,7 +196,10 @@ impl<F: Future<Output = ()>> Future for Cleanup<'_, F> {
             }
         }
         if let Err(panic) = context::drop_outside(this.cleanup) {
-            frame.panic.get_or_insert(panic);
+            match &frame.panic {
+                None => frame.panic = Some(panic),
+                Some(_) => frame.site().report(&panic),
+            }
         }
         frame.trace.end(frame.region.kind(), frame.location);
         Poll::Ready(())

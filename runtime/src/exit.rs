@@ -1,6 +1,12 @@
 //! How a body ended.
 
-use crate::caught::Panic;
+use std::panic::Location;
+use std::sync::Arc;
+
+use crate::caught::{Panic, catch};
+use crate::context;
+use crate::node::Node;
+use crate::report::{self, ReportKind};
 
 /// How a body ended. The panic is kept until all around it has been left.
 #[derive(Debug)]
@@ -21,10 +27,53 @@ impl<T> Exit<T> {
         matches!(self, Exit::Left)
     }
 
-    /// A later panic, while leaving; the first one stays.
-    pub(crate) fn add_panic(&mut self, panic: Panic) {
-        if !matches!(self, Exit::Panicked(_)) {
-            *self = Exit::Panicked(panic);
+    /// A later panic, while leaving. The first one stays; the later one is reported.
+    pub(crate) fn add_panic(&mut self, panic: Panic, site: PanicSite<'_>) {
+        if matches!(self, Exit::Panicked(_)) {
+            return site.report(&panic);
+        }
+        // A value that nobody gets any more.
+        site.discard(std::mem::replace(self, Exit::Panicked(panic)));
+    }
+}
+
+/// Where a panic came about that is not resumed, since another one is under way.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct PanicSite<'a> {
+    /// The current one, if it is not said.
+    pub(crate) node: Option<&'a Arc<Node>>,
+    /// That of the node's last checkpoint, if it is not said.
+    pub(crate) location: Option<&'static Location<'static>>,
+}
+
+impl<'a> PanicSite<'a> {
+    pub(crate) fn of(node: &'a Arc<Node>) -> PanicSite<'a> {
+        PanicSite {
+            node: Some(node),
+            location: None,
+        }
+    }
+
+    /// Reports a panic that nobody is told of otherwise.
+    pub(crate) fn report(self, panic: &Panic) {
+        let ambient = context::ambient().map(|(node, _)| node);
+        let node = self.node.or(ambient.as_ref());
+        let location = self.location.or(node.map(|node| node.last_location()));
+        // Outside of every scope there is no place to name. std has printed it.
+        if let Some(location) = location
+            && !panic.is_named()
+        {
+            let path = node.map(Node::path).unwrap_or_default();
+            let message = format!("a panic that is not resumed: {}", panic.message());
+            report::report(ReportKind::Unreported, &path, message, location);
+        }
+    }
+
+    /// Drops a value of the user's: whatever its `Drop` does, what is under way here
+    /// comes to its end.
+    pub(crate) fn discard<T>(self, value: T) {
+        if let Err(panic) = context::outside(|| catch(|| drop(value))) {
+            self.report(&panic);
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::caught::{Panic, catch, drop_each};
 use crate::cleanup::parked;
 use crate::context::{self, Frame};
 use crate::error::{Cause, GroupError};
-use crate::exit::Exit;
+use crate::exit::{Exit, PanicSite};
 use crate::node::pending::Left;
 use crate::reason::Reason;
 use crate::region::Region;
@@ -116,8 +116,12 @@ impl<E: Send + 'static, L: Locals> Drop for Members<E, L> {
             shared.cancel_services(&Reason::Dropped);
             shared.node.release();
         }
-        if let Some(first) = panics.into_iter().next() {
-            first.resume_if_calm();
+        let resumed = usize::from(!std::thread::panicking());
+        for later in panics.iter().skip(resumed) {
+            PanicSite::of(&shared.node).report(later);
+        }
+        if let Some(first) = panics.into_iter().next().filter(|_| resumed > 0) {
+            first.resume();
         }
     }
 }
@@ -196,7 +200,7 @@ impl<E: Send + 'static, L: Locals> Members<E, L> {
             }
         }
         let done = self.deferred.running.take();
-        context::outside(|| drop(done));
+        PanicSite::of(&self.shared.node).discard(done);
         true
     }
 }

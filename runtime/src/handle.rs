@@ -13,6 +13,7 @@ use std::task::{Context, Poll, Waker};
 use crate::caught::catch;
 use crate::context;
 use crate::error::TaskError;
+use crate::exit::PanicSite;
 use crate::node::{Node, flag};
 use crate::reason::{Cancelled, Reason};
 use crate::report::{self, ReportKind};
@@ -182,6 +183,31 @@ struct State<T> {
     rare: Option<Box<Rare>>,
 }
 
+/// A slot in the payload of its node. Whoever drops the node last may be in the middle of
+/// anything: a result that was never read, and panics in its `Drop`, must not disturb it.
+pub(crate) struct Kept<T: Send + 'static>(Slot<T>);
+
+impl<T: Send + 'static> Kept<T> {
+    pub(crate) fn new() -> Kept<T> {
+        Kept(Slot::new())
+    }
+
+    fn of(node: &Node) -> Option<&Slot<T>> {
+        node.payload::<Kept<T>>().map(|kept| &kept.0)
+    }
+}
+
+impl<T: Send + 'static> Drop for Kept<T> {
+    fn drop(&mut self) {
+        if !std::mem::needs_drop::<T>() {
+            return;
+        }
+        if let Some(result) = self.0.state.get_mut().result.take() {
+            PanicSite::default().discard(result);
+        }
+    }
+}
+
 impl<T> Slot<T> {
     pub(crate) fn new() -> Slot<T> {
         Slot {
@@ -210,9 +236,9 @@ impl<T> Clone for Core<T> {
 }
 
 impl<T: Send + 'static> Core<T> {
-    /// For a node whose payload is the slot.
+    /// For a node whose payload is the slot, see [`Kept`].
     pub(crate) fn inside(node: Arc<Node>) -> Core<T> {
-        let slot = SlotAt::Inside(Node::payload::<Slot<T>>);
+        let slot = SlotAt::Inside(Kept::of);
         Core { node, slot }
     }
 }

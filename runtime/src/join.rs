@@ -16,7 +16,7 @@ use crate::boundary::{Boundary, Owner};
 use crate::caught::{Panic, catch};
 use crate::cleanup::parked;
 use crate::context;
-use crate::exit::Exit;
+use crate::exit::{Exit, PanicSite};
 use crate::node::Node;
 use crate::reason::Reason;
 use crate::region::{Region, out_of_budget};
@@ -99,7 +99,7 @@ pub(crate) fn poll_branch<F: Future>(
         Ok(Poll::Pending) => Exit::Left,
     };
     if let Err(panic) = context::drop_outside(slot) {
-        exit.add_panic(panic);
+        exit.add_panic(panic, PanicSite::default());
     }
     region.close();
     Poll::Ready(exit)
@@ -325,7 +325,10 @@ impl<L: Branches> Round<L> {
         self.list.advance(cx, 0, &|index| index < begin);
         // The first one counts; a later one is of a branch already told to leave.
         while let Some(panic) = self.list.take_panic() {
-            self.panic.get_or_insert(panic);
+            match &self.panic {
+                None => self.panic = Some(panic),
+                Some(_) => PanicSite::of(&self.node).report(&panic),
+            }
             self.node.cancel(Reason::SiblingFailed);
         }
         let mut ended = true;

@@ -17,7 +17,7 @@ use pin_project_lite::pin_project;
 
 use crate::caught::{Panic, catch};
 use crate::context::{self, Outer};
-use crate::exit::Exit;
+use crate::exit::{Exit, PanicSite};
 use crate::join::{Concurrent, concurrent, poll_branch};
 use crate::node::{Node, flag};
 use crate::reason::Reason;
@@ -333,7 +333,10 @@ impl<L: Racers> RaceBody<L> {
         let first = &mut self.panic;
         self.list.each(&mut |branch| {
             if let Some(panic) = branch.take_panic() {
-                first.get_or_insert(panic);
+                match first {
+                    None => *first = Some(panic),
+                    Some(_) => PanicSite::default().report(&panic),
+                }
             }
         });
     }

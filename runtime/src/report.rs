@@ -6,6 +6,7 @@ use std::io::Write;
 use std::panic::Location;
 use std::sync::{Arc, RwLock};
 
+use crate::caught::quietly;
 use crate::stats::{Count, count};
 use crate::sync::Mutex;
 use crate::trace;
@@ -272,9 +273,7 @@ fn publish(report: &Report) {
     match hook {
         // A report is often made inside a `Drop` during unwinding, where a
         // second panic would abort the process.
-        Some(hook) => drop(std::panic::catch_unwind(std::panic::AssertUnwindSafe(
-            || hook(report),
-        ))),
+        Some(hook) => quietly(|| hook(report)),
         None => print(format_args!("taskscope: {report}\n")),
     }
 }
@@ -284,9 +283,7 @@ fn publish(report: &Report) {
 #[allow(clippy::print_stderr, reason = "a test harness captures nothing else")]
 pub(crate) fn print(text: fmt::Arguments<'_>) {
     if cfg!(panic = "unwind") {
-        drop(std::panic::catch_unwind(std::panic::AssertUnwindSafe(
-            || eprint!("{text}"),
-        )));
+        quietly(|| eprint!("{text}"));
     } else {
         let _ = std::io::stderr().write_all(text.to_string().as_bytes());
     }

@@ -14,6 +14,7 @@ use std::task::Context;
 
 use slab::Slab;
 
+use crate::exit::PanicSite;
 use crate::sync::Mutex;
 use crate::wakeset::{Member, WakeSet};
 
@@ -137,7 +138,7 @@ impl<C: Future<Output = ()> + Unpin> Children<C> {
             return;
         };
         if member.poll(|cx| Pin::new(child).poll(cx)).is_ready() {
-            drop(self.slots.remove(index));
+            PanicSite::default().discard(self.slots.remove(index));
         }
     }
 

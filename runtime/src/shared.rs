@@ -13,11 +13,12 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use crate::book::{Book, Circumstances, Entries, Fate};
-use crate::caught::{Panic, discard};
+use crate::caught::Panic;
 use crate::describe::{Describe, Echo};
 use crate::error::{Cause, Contents, Failure, GroupError};
+use crate::exit::PanicSite;
 use crate::group::OnFailure;
-use crate::handle::{Core, Slot, TaskHandle, TaskId};
+use crate::handle::{Core, Kept, TaskHandle, TaskId};
 use crate::node::{Duties, Node, flag};
 use crate::output::{TaskResult, ValueOf};
 use crate::reason::{Cancelled, Culprit, Reason};
@@ -162,7 +163,7 @@ impl<E: Send + 'static> Shared<E> {
                 Some(failure)
             }
         };
-        discard(rest);
+        self.discard(rest);
     }
 
     /// The group's future is gone: what fails from now on, and what was not
@@ -173,7 +174,7 @@ impl<E: Send + 'static> Shared<E> {
             let text = self.report(failure);
             self.hand_up(text);
         }
-        entries.discard();
+        self.discard_all(entries);
     }
 
     /// Attaches what no caller of the group gets to the scope above, if that is
@@ -218,7 +219,7 @@ impl<E: Send + 'static> Shared<E> {
             return self.failed(failure, echo, true);
         }
         let culprit = self.culprit(&failure);
-        discard(failure);
+        self.discard(failure);
         self.book.lock().fail();
         self.cancel_for(culprit);
     }
@@ -232,7 +233,7 @@ impl<E: Send + 'static> Shared<E> {
         let cancels = self.on_failure == OnFailure::Cancel;
         match self.echo(&error, node) {
             // The failure that it repeats has cancelled the group, if any does.
-            Echo::Yes => discard(error),
+            Echo::Yes => self.discard(error),
             echo => self.failed(failure(Cause::Error(error)), echo, cancels),
         }
     }
@@ -260,7 +261,18 @@ impl<E: Send + 'static> Shared<E> {
     /// The first one stays.
     fn note_panic(&self, panic: Panic) {
         let later = self.book.lock().note_panic(panic);
-        drop(later);
+        if let Some(later) = later {
+            PanicSite::of(&self.node).report(&later);
+        }
+    }
+
+    /// Drops errors of the user's, each by itself.
+    fn discard<T>(&self, value: T) {
+        PanicSite::of(&self.node).discard(value);
+    }
+
+    fn discard_all(&self, entries: Entries<E>) {
+        entries.into_all().for_each(|failure| self.discard(failure));
     }
 
     /// Expects a new task; gives its node, or one for its handle alone when the
@@ -321,7 +333,7 @@ impl<E: Send + 'static> Shared<E> {
         F::Output: TaskResult<E>,
         ValueOf<F>: Send,
     {
-        let slot = Slot::<ValueOf<F>>::new();
+        let slot = Kept::<ValueOf<F>>::new();
         let core = match self.expect(kind, name, location, slot) {
             Ok(node) => Core::inside(node),
             Err(node) => return TaskHandle::refused(Core::inside(node), self.refusal()),
@@ -355,7 +367,7 @@ impl<E: Send + 'static> Shared<E> {
             ..self.body_failure(cause)
         };
         match echo {
-            Echo::Yes => discard(failure),
+            Echo::Yes => self.discard(failure),
             echo => self.note(failure, echo, false),
         }
     }
@@ -374,7 +386,7 @@ impl<E: Send + 'static> Shared<E> {
             for failure in entries.unreported() {
                 self.report(failure);
             }
-            entries.discard();
+            self.discard_all(entries);
             panic.resume();
         }
         // Acquire: pairs with `was_cut`.
@@ -391,7 +403,7 @@ impl<E: Send + 'static> Shared<E> {
                 for text in earlier.into_iter().chain(texts) {
                     outer.attach_failure(text);
                 }
-                entries.discard();
+                self.discard_all(entries);
                 place.leave();
                 Poll::Pending
             }
@@ -408,7 +420,7 @@ impl<E: Send + 'static> Shared<E> {
         for echo in entries.echoes {
             let (path, message) = self.told(&echo);
             let text = report::line(&path, message, echo.location);
-            discard(echo);
+            self.discard(echo);
             self.node.attach_failure(text);
         }
         let own = self

@@ -131,7 +131,8 @@ impl<T, E: Send + 'static> Ending<T, E> {
     }
 
     fn tell(&mut self, exit: Exit<Result<T, E>>) {
-        let Some(group) = self.group.take() else {
+        // Kept until the outcome is told: unwinding from here, `drop` tells it.
+        let Some(group) = &self.group else {
             return;
         };
         let node = &self.core.node;
@@ -142,12 +143,12 @@ impl<T, E: Send + 'static> Ending<T, E> {
                 group.task_failed(node, |cause| self.failure(cause), error);
                 Err(TaskError::Failed)
             }
-            Exit::Panicked(panic) => Err(self.panicked(&group, panic)),
-            Exit::Left | Exit::Ended if overran => Err(self.aborted(&group)),
+            Exit::Panicked(panic) => Err(self.panicked(group, panic)),
+            Exit::Left | Exit::Ended if overran => Err(self.aborted(group)),
             Exit::Left | Exit::Ended if self.was_cut() => {
                 let what = format!("the shielded task `{}`", node.name());
                 group.node().overran(&what, node.location());
-                Err(self.aborted(&group))
+                Err(self.aborted(group))
             }
             Exit::Left | Exit::Ended => {
                 // A service that is cancelled has done its work.
@@ -157,18 +158,29 @@ impl<T, E: Send + 'static> Ending<T, E> {
                 Err(TaskError::Cancelled(node.take_cancelled()))
             }
         };
+        Self::count(&outcome);
+        self.end(outcome);
+    }
+
+    /// Tells the handle and the group, whatever was told before.
+    fn end(&mut self, outcome: Result<T, TaskError>) {
+        let Some(group) = self.group.take() else {
+            return;
+        };
+        let leaves = Leaves {
+            group: group.node(),
+            task: &self.core.node,
+        };
         // The place is free for the next task after a failure has cancelled the
         // group, and before anyone can learn that this task is gone.
-        node.free_place(group.node());
+        leaves.task.free_place(leaves.group);
         self.admission = Admission::Open;
-        Self::count(&outcome);
-        self.core.complete(outcome, group.node());
-        group.node().task_gone(node, self.is_background());
+        self.core.complete(outcome, leaves.group);
     }
 
     /// Goes only when the others are gone: a service.
     fn is_background(&self) -> bool {
-        self.core.node.flags() & flag::BACKGROUND != 0
+        is_background(&self.core.node)
     }
 
     /// It was to run to its end, and had begun.
@@ -189,18 +201,31 @@ impl<T, E: Send + 'static> Ending<T, E> {
     }
 }
 
+fn is_background(task: &Node) -> bool {
+    task.flags() & flag::BACKGROUND != 0
+}
+
+/// Takes a task out of its group, however what is told before ends: callbacks, wakers
+/// and results are the user's.
+struct Leaves<'a> {
+    group: &'a Arc<Node>,
+    task: &'a Node,
+}
+
+impl Drop for Leaves<'_> {
+    fn drop(&mut self) {
+        self.group.task_gone(self.task, is_background(self.task));
+    }
+}
+
 impl<T, E: Send + 'static> Drop for Ending<T, E> {
     /// The runtime was shut down, or the task never ran.
     fn drop(&mut self) {
-        if let Some(group) = self.group.take() {
-            self.core.node.free_place(group.node());
-            self.admission = Admission::Open;
-            stats::count(Count::Aborted);
-            self.core.complete(Err(TaskError::Aborted), group.node());
-            group
-                .node()
-                .task_gone(&self.core.node, self.is_background());
+        if self.group.is_none() {
+            return;
         }
+        stats::count(Count::Aborted);
+        self.end(Err(TaskError::Aborted));
     }
 }
 
