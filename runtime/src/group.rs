@@ -20,7 +20,7 @@ use crate::boundary::after;
 use crate::context;
 use crate::describe::Describe;
 use crate::error::{BoxError, GroupError};
-use crate::group_run::{GroupRun, LocalChildren};
+use crate::group_run::{GroupRun, LocalChildren, report_lost};
 use crate::handle::{Core, TaskHandle};
 use crate::node::{Node, flag};
 use crate::output::{TaskResult, ValueOf};
@@ -444,9 +444,10 @@ impl<E: Send + 'static> TaskGroup<E> {
     }
 
     fn into_shared(self) -> Arc<Shared<E>> {
-        if let Some(at) = self.timeout.and_then(after) {
-            let mut inner = self.node.lock();
-            inner.deadline = Some(inner.deadline.map_or(at, |deadline| deadline.min(at)));
+        if let Some(timeout) = self.timeout
+            && let Some(at) = after(timeout)
+        {
+            self.node.limit_to(at, timeout);
         }
         Arc::new(Shared::new(
             self.node,
@@ -733,7 +734,9 @@ impl<'env, E: Send + 'static> Group<'env, E> {
     /// Registers a cleanup to be run when the group ends, after all tasks are
     /// gone: last in, first out, shielded. An `Err` is a failure of the group.
     ///
-    /// In a group that has ended the future is dropped.
+    /// In a group that has ended the future is dropped. In one that is aborted, too, and
+    /// reported as a lost cleanup: a cleanup that registers another one would keep it open.
+    /// After 64 cleanups that are ready at once, other tasks get to run.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -756,6 +759,12 @@ impl<'env, E: Send + 'static> Group<'env, E> {
         F: Future + Send + 'env,
         F::Output: TaskResult<E>,
     {
+        let node = &self.shared.node;
+        // One that defers another would keep an aborted group open.
+        if node.flags_acquire() & flag::ABORTED != 0 {
+            drop(future);
+            return report_lost(&node.name(), node.location());
+        }
         let future = Box::pin(async { future.await.into_result().map(drop) });
         // Noted first: the group does not end without having looked for it.
         self.shared.node.hold();

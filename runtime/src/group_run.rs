@@ -55,6 +55,9 @@ impl Locals for LocalChildren {
     }
 }
 
+/// How many deferred cleanups may end in one poll.
+const AT_ONCE: usize = 64;
+
 /// The cleanups that were deferred, run when all tasks are gone.
 struct Deferred<E> {
     running: Option<Erased<Result<(), E>>>,
@@ -126,7 +129,7 @@ impl<E: Send + 'static, L: Locals> Drop for Members<E, L> {
     }
 }
 
-fn report_lost(group: &str, location: &'static Location<'static>) {
+pub(crate) fn report_lost(group: &str, location: &'static Location<'static>) {
     let message = "lost cleanup: a deferred future was dropped before it had run to its end";
     report::report(ReportKind::LostCleanup, group, message.to_owned(), location);
 }
@@ -159,10 +162,18 @@ impl<E: Send + 'static, L: Locals> Members<E, L> {
         let shared = self.shared.clone();
         let frame = Frame::of(&shared.node, cx.waker());
         context::enter(&frame, || {
+            let mut ended = 0;
             while self.next_deferred() {
+                // Each may defer another one: others get to run, and the timer of the
+                // grace period is looked at.
+                if ended == AT_ONCE {
+                    cx.waker().wake_by_ref();
+                    return false;
+                }
                 if !self.poll_running(cx) {
                     return false;
                 }
+                ended += 1;
             }
             self.deferred.region.close();
             true

@@ -47,6 +47,7 @@ use slab::Slab;
 use tokio::time::Instant;
 
 use self::places::Places;
+use self::timing::Limit;
 use self::walk::Walk;
 use crate::clock::Moment;
 use crate::reason::Origin;
@@ -127,6 +128,8 @@ pub(crate) struct Inner {
     name: Cow<'static, str>,
     pub(crate) origin: Option<Arc<Origin>>,
     pub(crate) deadline: Option<Instant>,
+    /// What the deadline was made from, to be told.
+    limit: Limit,
     /// The waker of the task that polls the boundary.
     waker: Option<Waker>,
     pending: usize,

@@ -5,6 +5,7 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::clock::Moment;
 
@@ -50,6 +51,48 @@ impl Reason {
     pub fn other(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Reason::Other(Arc::from(error.into()))
     }
+
+    /// Whether somebody called `cancel()`.
+    pub fn is_requested(&self) -> bool {
+        matches!(self, Reason::Requested)
+    }
+
+    /// Whether a deadline passed.
+    ///
+    /// ```
+    /// assert!(taskscope::Reason::Deadline.is_deadline());
+    /// ```
+    pub fn is_deadline(&self) -> bool {
+        matches!(self, Reason::Deadline)
+    }
+
+    /// Whether a task of the same group, or the group's body, failed.
+    pub fn is_sibling_failed(&self) -> bool {
+        matches!(self, Reason::SiblingFailed)
+    }
+
+    /// Whether the process is shutting down.
+    pub fn is_shutdown(&self) -> bool {
+        matches!(self, Reason::Shutdown)
+    }
+
+    /// Whether the future that owned the scope was dropped.
+    pub fn is_dropped(&self) -> bool {
+        matches!(self, Reason::Dropped)
+    }
+
+    /// The caller's own reason, if it is one.
+    ///
+    /// ```
+    /// let reason = taskscope::Reason::other("the disk is full");
+    /// assert_eq!(reason.as_other().unwrap().to_string(), "the disk is full");
+    /// ```
+    pub fn as_other(&self) -> Option<&(dyn Error + Send + Sync + 'static)> {
+        match self {
+            Reason::Other(error) => Some(&**error),
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Display for Reason {
@@ -73,6 +116,8 @@ pub(crate) struct Origin {
     pub(crate) at: Moment,
     /// The task whose failure it was, for `Reason::SiblingFailed`.
     culprit: Option<Culprit>,
+    /// The timeout that has passed, for a `Reason::Deadline` that was made from one.
+    limit: Option<Duration>,
 }
 
 /// The task whose failure cancelled its group, and what became of it.
@@ -90,6 +135,14 @@ impl Origin {
             scope,
             at: Moment::now(),
             culprit: None,
+            limit: None,
+        }
+    }
+
+    pub(crate) fn deadline(limit: Option<Duration>, scope: Cow<'static, str>) -> Origin {
+        Origin {
+            limit,
+            ..Origin::new(Reason::Deadline, scope)
         }
     }
 
@@ -114,7 +167,7 @@ impl Origin {
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
 /// # async fn main() {
 /// let cancelled = taskscope::timeout(std::time::Duration::ZERO, std::future::pending::<()>()).await.unwrap_err();
-/// assert_eq!(cancelled.to_string(), "`timeout` was cancelled: deadline passed");
+/// assert_eq!(cancelled.to_string(), "`timeout` was cancelled: deadline of 0ns passed");
 /// assert_eq!(std::io::Error::from(cancelled).kind(), std::io::ErrorKind::TimedOut);
 /// # }
 /// ```
@@ -144,6 +197,39 @@ impl Cancelled {
     /// ```
     pub fn reason(&self) -> &Reason {
         &self.origin.reason
+    }
+
+    /// Whether the reason is that somebody called `cancel()`.
+    pub fn is_requested(&self) -> bool {
+        self.reason().is_requested()
+    }
+
+    /// Whether the reason is that a deadline passed.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// let cancelled = taskscope::timeout(std::time::Duration::ZERO, std::future::pending::<()>()).await.unwrap_err();
+    /// assert!(cancelled.is_deadline() && !cancelled.is_shutdown());
+    /// # }
+    /// ```
+    pub fn is_deadline(&self) -> bool {
+        self.reason().is_deadline()
+    }
+
+    /// Whether the reason is that a task of the same group, or the group's body, failed.
+    pub fn is_sibling_failed(&self) -> bool {
+        self.reason().is_sibling_failed()
+    }
+
+    /// Whether the reason is that the process is shutting down.
+    pub fn is_shutdown(&self) -> bool {
+        self.reason().is_shutdown()
+    }
+
+    /// Whether the reason is that the future that owned the scope was dropped.
+    pub fn is_dropped(&self) -> bool {
+        self.reason().is_dropped()
     }
 
     /// The name of the scope or task where the cancellation began.
@@ -227,9 +313,10 @@ struct Why<'a>(&'a Origin);
 
 impl fmt::Display for Why<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0.culprit {
-            Some(Culprit { task, how }) => write!(f, "sibling `{task}` {how}"),
-            None => self.0.reason.fmt(f),
+        match (&self.0.culprit, self.0.limit) {
+            (Some(Culprit { task, how }), _) => write!(f, "sibling `{task}` {how}"),
+            (None, Some(limit)) => write!(f, "deadline of {limit:?} passed"),
+            (None, None) => self.0.reason.fmt(f),
         }
     }
 }

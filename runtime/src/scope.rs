@@ -242,14 +242,15 @@ impl<'a> Scope<'a> {
     /// # use std::time::Duration;
     /// # use taskscope::Scope;
     /// let cancelled = Scope::new().timeout(Duration::ZERO).run(std::future::pending::<()>()).await;
-    /// assert_eq!(cancelled.unwrap_err().to_string(), "`scope` was cancelled: deadline passed");
+    /// assert_eq!(cancelled.unwrap_err().to_string(), "`scope` was cancelled: deadline of 0ns passed");
     /// # }
     /// ```
     pub fn run<F: IntoFuture>(self, future: F) -> ScopeRun<'a, F::IntoFuture> {
         let node = self.owner.node();
-        if let Some(at) = self.timeout.and_then(after) {
-            let mut inner = node.lock();
-            inner.deadline = Some(inner.deadline.map_or(at, |deadline| deadline.min(at)));
+        if let Some(timeout) = self.timeout
+            && let Some(at) = after(timeout)
+        {
+            node.limit_to(at, timeout);
         }
         let home = node
             .parent()

@@ -413,7 +413,7 @@ impl<E: Send + 'static> Shared<E> {
     fn timed_out(&self) -> bool {
         self.node
             .origin()
-            .is_some_and(|origin| matches!(origin.reason, Reason::Deadline))
+            .is_some_and(|origin| origin.reason.is_deadline())
     }
 
     fn error(&self, entries: Entries<E>) -> GroupError<E> {
@@ -426,7 +426,7 @@ impl<E: Send + 'static> Shared<E> {
         let own = self
             .node
             .origin()
-            .is_some_and(|origin| !matches!(origin.reason, Reason::SiblingFailed));
+            .is_some_and(|origin| !origin.reason.is_sibling_failed());
         let cancelled = self.node.take_cancelled();
         let attached = cancelled.share_attached();
         GroupError::new(Contents {

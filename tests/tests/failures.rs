@@ -656,3 +656,49 @@ fn failures_of_dropped_groups_are_attached_to_cancelled_scopes_alone() {
         assert_eq!(reports_of("dropped-fails").len(), before + 3);
     });
 }
+
+#[test]
+fn a_deadline_names_its_limit() {
+    paused(|| async {
+        let limit = Duration::from_millis(1500);
+        let late = timeout(limit, pending::<()>()).await.unwrap_err();
+        assert_eq!(
+            late.to_string(),
+            "`timeout` was cancelled: deadline of 1.5s passed"
+        );
+        assert!(late.is_deadline() && late.reason().is_deadline() && !late.is_shutdown());
+
+        // What runs below, and a group, say the same.
+        let mut task = None;
+        let group = TaskGroup::<BoxError>::new().name("import").timeout(limit);
+        let group = group.run(async |g| {
+            task = Some(g.spawn(pending::<()>()));
+            Ok(())
+        });
+        let error = group.await.unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "group `import` was cancelled: deadline of 1.5s passed"
+        );
+        let told = task.unwrap().await.unwrap_err();
+        assert_eq!(
+            told.to_string(),
+            "the task was cancelled: deadline of 1.5s passed"
+        );
+
+        // The earlier one counts, and one that was made from no timeout has no limit.
+        let at = tokio::time::Instant::now() + SECOND;
+        let scope = Scope::new().deadline(at).timeout(2 * SECOND);
+        let late = scope.run(pending::<()>()).await.unwrap_err();
+        assert!(late.to_string().ends_with("deadline passed"), "{late}");
+        let scope = Scope::new().timeout(SECOND);
+        scope
+            .handle()
+            .set_deadline(tokio::time::Instant::now() + 3 * SECOND);
+        let late = scope.run(pending::<()>()).await.unwrap_err();
+        assert!(
+            late.to_string().ends_with("deadline of 1s passed"),
+            "{late}"
+        );
+    });
+}

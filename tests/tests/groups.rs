@@ -10,7 +10,9 @@ use taskscope::{
     BoxError, Group, OnFailure, Reason, ReportKind, Scope, TaskError, TaskGroup, TaskSet, Value,
     cancellable, defer, is_stopping, shield, stopping, task_group, timeout,
 };
-use taskscope_tests::{Driven, both, caught, paused, reports_of, text_of, watch_reports, watched};
+use taskscope_tests::{
+    Driven, both, caught, lost_cleanups, paused, reports_of, text_of, watch_reports, watched,
+};
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 use tokio::task::yield_now;
@@ -566,5 +568,63 @@ fn stop_reaches_what_is_shielded() {
         });
         assert!(!seen.await.unwrap());
         assert!(handle.is_stopping());
+    });
+}
+
+/// Cleanups that are ready at once let others run in between.
+#[test]
+fn deferred_cleanups_give_way() {
+    paused(|| async {
+        let ran = Arc::new(AtomicUsize::new(0));
+        let count = ran.clone();
+        let mut group = Driven::new(TaskGroup::<BoxError>::new().run(async move |g| {
+            for _ in 0..1000 {
+                let count = count.clone();
+                g.defer(async move {
+                    count.fetch_add(1, Ordering::SeqCst);
+                });
+            }
+            Ok(())
+        }));
+        let mut before = 0;
+        let wakes = group.wakes();
+        while group.poll().is_pending() {
+            let now = ran.load(Ordering::SeqCst);
+            assert!(now > before && now - before <= 64, "{now} after {before}");
+            before = now;
+        }
+        assert_eq!(ran.load(Ordering::SeqCst), 1000);
+        assert!(group.wakes() - wakes >= 1000 / 64, "it asked to go on");
+    });
+}
+
+/// One that defers the next is cut at the end of the grace period.
+#[test]
+fn a_chain_of_deferred_cleanups_ends_with_the_grace_period() {
+    fn next(g: Group<'static>, ran: Arc<AtomicUsize>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(async move {
+            ran.fetch_add(1, Ordering::SeqCst);
+            g.defer(next(g.clone(), ran));
+        })
+    }
+
+    watch_reports();
+    paused(|| async {
+        let before = lost_cleanups("endless chain").len();
+        let ran = Arc::new(AtomicUsize::new(0));
+        let counted = ran.clone();
+        let options = TaskGroup::<BoxError>::new().name("endless chain");
+        let options = options.grace(Duration::from_secs(1));
+        let mut group = Driven::new(options.run(async move |g: Group<'static>| {
+            g.defer(next(g.clone(), counted));
+            g.cancel();
+            Ok(7)
+        }));
+        group.pending();
+        group.pending();
+        assert!(ran.load(Ordering::SeqCst) >= 128, "control: it goes on");
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert_eq!(group.finish().unwrap(), 7);
+        assert_eq!(lost_cleanups("endless chain").len(), before + 1);
     });
 }

@@ -6,9 +6,57 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{Node, flag};
-use crate::reason::Reason;
+use crate::reason::Origin;
+
+/// The timeout that a deadline was made from. Every task's node has room for it, where
+/// its other fields leave some: in milliseconds or, with the highest bit, microseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Limit(u32);
+
+impl Limit {
+    const MICROSECONDS: u32 = 1 << 31;
+
+    fn of(timeout: Duration) -> Limit {
+        let whole = |units: u128| {
+            u32::try_from(units)
+                .ok()
+                .filter(|n| *n < Self::MICROSECONDS)
+        };
+        let (millis, micros) = (whole(timeout.as_millis()), whole(timeout.as_micros()));
+        let exact = |limit: &Limit| limit.get() == Some(timeout);
+        let millis = millis.map(Limit).filter(exact);
+        let micros = micros.map(|n| Limit(n | Self::MICROSECONDS)).filter(exact);
+        millis.or(micros).unwrap_or_default()
+    }
+
+    /// The timeout, if there is one and it is a whole number of microseconds.
+    fn get(self) -> Option<Duration> {
+        let units = u64::from(self.0 & !Self::MICROSECONDS);
+        match self.0 {
+            u32::MAX => None,
+            n if n & Self::MICROSECONDS == 0 => Some(Duration::from_millis(units)),
+            _ => Some(Duration::from_micros(units)),
+        }
+    }
+}
+
+/// None.
+impl Default for Limit {
+    fn default() -> Limit {
+        Limit(u32::MAX)
+    }
+}
 
 impl Node {
+    /// Sets the deadline to `at`, which is `timeout` from now, unless an earlier one is set.
+    pub(crate) fn limit_to(&self, at: Instant, timeout: Duration) {
+        let mut inner = self.lock();
+        if inner.deadline.is_none_or(|deadline| at <= deadline) {
+            inner.deadline = Some(at);
+            inner.limit = Limit::of(timeout);
+        }
+    }
+
     /// The grace period that this node's own boundary has to watch: its own,
     /// or the inherited one where the cancellation began here. Elsewhere the
     /// boundary above aborts this node together with its own.
@@ -60,17 +108,45 @@ impl Node {
             }
             at = node.unshielded_parent();
         }
-        due.cancel(Reason::Deadline);
+        let limit = due.lock().limit.get();
+        due.cancel_as(Origin::deadline(limit, due.name()));
     }
 
     pub(crate) fn set_deadline(&self, deadline: Option<Instant>) {
         let mut inner = self.lock();
         inner.deadline = deadline;
+        inner.limit = Limit::default();
         let waker = inner.waker.clone();
         self.set(flag::RETIMED);
         drop(inner);
         if let Some(waker) = waker {
             waker.wake();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_is_exact_or_none() {
+        let exact = [
+            Duration::ZERO,
+            Duration::from_micros(1),
+            Duration::from_millis(1500),
+            Duration::from_secs(24 * 3600),
+        ];
+        for timeout in exact {
+            assert_eq!(Limit::of(timeout).get(), Some(timeout));
+        }
+        for timeout in [
+            Duration::from_nanos(1),
+            Duration::from_micros(u64::from(u32::MAX)),
+            Duration::MAX,
+        ] {
+            assert_eq!(Limit::of(timeout).get(), None, "{timeout:?}");
+        }
+        assert_eq!(Limit::default().get(), None);
     }
 }

@@ -55,7 +55,7 @@ impl Node {
         self.cancel_as(Origin::failure(culprit, self.name()))
     }
 
-    fn cancel_as(self: &Arc<Self>, origin: Origin) -> bool {
+    pub(super) fn cancel_as(self: &Arc<Self>, origin: Origin) -> bool {
         let origin = Arc::new(origin);
         let reached = self.walk(&Walk::Cancel(origin.clone()));
         if reached {
