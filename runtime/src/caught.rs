@@ -32,6 +32,15 @@ pub(crate) fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Panic> {
     })
 }
 
+/// Runs user code whose panic nobody can be told of, such as a report hook's. A panic
+/// that is on its way already keeps its name.
+pub(crate) fn contain<R>(f: impl FnOnce() -> R) -> Option<R> {
+    let named = NAMED.get();
+    let result = catch(f);
+    NAMED.set(named);
+    result.ok()
+}
+
 /// Drops them one by one, in a `drop`: two panics at once would abort the process, and
 /// one that is on its way already keeps its name.
 pub(crate) fn drop_each<T>(all: impl IntoIterator<Item = T>, panics: &mut Vec<Panic>) {
@@ -54,14 +63,6 @@ fn each<T>(all: impl IntoIterator<Item = T>, f: fn(T), panics: &mut Vec<Panic>) 
     while let Err(panic) = catch(|| all.by_ref().for_each(f)) {
         panics.push(panic);
     }
-    NAMED.set(named);
-}
-
-/// Runs user code whose panic has nowhere to go; one that is on its way already keeps
-/// its name.
-pub(crate) fn quietly(f: impl FnOnce()) {
-    let named = NAMED.get();
-    drop(catch(f));
     NAMED.set(named);
 }
 

@@ -53,7 +53,7 @@ fn built(built: io::Result<Runtime>) -> Runtime {
     match built {
         Ok(runtime) => runtime,
         Err(error) => {
-            print(format_args!(
+            print(&format!(
                 "taskscope: cannot start tokio's runtime: {error}\n"
             ));
             std::process::exit(1)

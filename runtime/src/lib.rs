@@ -7,6 +7,7 @@
 #[doc(hidden)]
 pub mod __private;
 mod ambient;
+mod aside;
 mod beat;
 mod blocking;
 mod book;
@@ -16,6 +17,8 @@ mod cleanup;
 mod clock;
 mod context;
 mod describe;
+#[cfg(feature = "shutdown")]
+mod ending;
 mod entry;
 mod error;
 mod exit;

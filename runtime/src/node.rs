@@ -105,6 +105,9 @@ pub(crate) mod flag {
     /// The code of the task, or of the group's body, was told by a handle of a failure
     /// that another group lists.
     pub(crate) const TOLD_ELSEWHERE: u32 = 1 << 21;
+    /// Was aborted by a second signal, before the end of its grace period. Set together
+    /// with `ABORTED`.
+    pub(crate) const CUT: u32 = 1 << 22;
 }
 
 /// The place of a node in its parent.
@@ -418,7 +421,9 @@ impl Node {
             self.stop();
         }
         let Some(origin) = origin else { return };
-        if inherited & flag::ABORTED != 0 {
+        if inherited & flag::CUT != 0 {
+            self.walk(&Walk::Cut(origin));
+        } else if inherited & flag::ABORTED != 0 {
             self.walk(&Walk::Abort(origin));
         } else if inherited & flag::CANCELLED != 0 && !shielded {
             self.walk(&Walk::Cancel(origin));

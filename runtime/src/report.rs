@@ -1,12 +1,13 @@
 //! What went wrong where nobody could be told by a return value.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
-use std::io::Write;
 use std::panic::Location;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, RwLock};
+use std::time::{Duration, Instant};
 
-use crate::caught::quietly;
+use crate::caught::contain;
 use crate::stats::{Count, count};
 use crate::sync::Mutex;
 use crate::trace;
@@ -37,8 +38,8 @@ pub enum ReportKind {
     /// awaited: a losing `tokio::select!` branch, an aborted task, a runtime
     /// that was shut down.
     LostCleanup,
-    /// A cleanup or a shielded future did not end within the grace period and
-    /// was dropped where it was.
+    /// A cleanup or a shielded future did not end within the grace period, or before a
+    /// second signal ended that, and was dropped where it was.
     Overrun,
     /// A failure that came up where no caller is left to return it to.
     Unreported,
@@ -183,20 +184,29 @@ type Hook = Arc<dyn Fn(&Report) + Send + Sync>;
 static HOOK: RwLock<Option<Hook>> = RwLock::new(None);
 
 /// Replaces what is done with a [`Report`]: by default one line is written to
-/// standard error.
+/// standard error, by one `write`.
 ///
 /// The hook is called where the thing happens, possibly inside a `Drop`: it
-/// should not block, and a panic in it is caught and dropped.
+/// should not block, and a panic in it is caught and dropped. A hook may set
+/// another hook, and may itself cause reports; those that its own reports cause in
+/// turn are written to standard error after a few levels.
+///
+/// The former hook is dropped here, or at the end of the last call to it.
+///
+/// A [`Shutdown`](crate::Shutdown) that ends the process waits for hooks that are still
+/// running, for as long as the grace period lasts.
 ///
 /// ```
 /// taskscope::set_report_hook(|report| eprintln!("taskscope: {report}"));
 /// ```
 pub fn set_report_hook(hook: impl Fn(&Report) + Send + Sync + 'static) {
     let hook: Hook = Arc::new(hook);
-    match HOOK.write() {
-        Ok(mut slot) => *slot = Some(hook),
-        Err(poisoned) => *poisoned.into_inner() = Some(hook),
-    }
+    let former = match HOOK.write() {
+        Ok(mut slot) => slot.replace(hook),
+        Err(poisoned) => poisoned.into_inner().replace(hook),
+    };
+    // Not under the lock: what the hook has captured may report, or set a hook.
+    drop(former);
 }
 
 /// The text of a report that is not made.
@@ -228,8 +238,11 @@ pub(crate) fn report(
         message,
         location,
     };
-    trace::reported(&report);
-    publish(&report);
+    let telling = Telling::begin();
+    // A report is often made inside a `Drop` during unwinding, where a second panic
+    // would abort the process.
+    contain(|| trace::reported(&report));
+    publish(&report, &telling);
     report.to_string()
 }
 
@@ -260,7 +273,54 @@ impl Sink {
     }
 }
 
-fn publish(report: &Report) {
+/// How deep reports that a hook causes may be nested before they bypass it.
+const DEEPEST: usize = 8;
+
+/// Reports that are being told by some thread at this moment.
+static UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    /// How many of them this thread tells, each inside the hook of the one before.
+    static DEPTH: Cell<usize> = const { Cell::new(0) };
+}
+
+/// A report that is being told, until it is dropped.
+struct Telling {
+    depth: usize,
+}
+
+impl Telling {
+    fn begin() -> Telling {
+        // SeqCst, also below: paired with what the end of the process does afterwards.
+        UNDER_WAY.fetch_add(1, Ordering::SeqCst);
+        let depth = DEPTH.try_with(|depth| depth.replace(depth.get() + 1));
+        Telling {
+            depth: depth.unwrap_or(0),
+        }
+    }
+}
+
+impl Drop for Telling {
+    fn drop(&mut self) {
+        // A thread that ends has no storage any more.
+        DEPTH.try_with(|depth| depth.set(self.depth)).ok();
+        UNDER_WAY.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Whether some report has been begun and not been told to the end.
+pub(crate) fn is_under_way() -> bool {
+    UNDER_WAY.load(Ordering::SeqCst) > 0
+}
+
+/// Waits until all reports that were begun have been told, at most until then.
+pub(crate) fn settle(until: Instant) {
+    while is_under_way() && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn publish(report: &Report, telling: &Telling) {
     // A thread that ends has no sink any more.
     let sink = SINK.try_with(|sink| sink.borrow().clone()).ok().flatten();
     if let Some(sink) = sink {
@@ -271,20 +331,48 @@ fn publish(report: &Report) {
         Err(poisoned) => poisoned.into_inner().clone(),
     };
     match hook {
-        // A report is often made inside a `Drop` during unwinding, where a
-        // second panic would abort the process.
-        Some(hook) => quietly(|| hook(report)),
-        None => print(format_args!("taskscope: {report}\n")),
+        Some(hook) if telling.depth < DEEPEST => {
+            contain(|| hook(report));
+            // Another hook may have been set meanwhile: then this one is dropped here.
+            contain(|| drop(hook));
+        }
+        _ => print(&format!("taskscope: {report}\n")),
     }
 }
 
-/// Writes to standard error, if it can be written to: a terminal that was closed is no
-/// reason to panic, as `eprint!` does, in the middle of a task's end or of a shutdown.
+/// Writes a text to standard error, by one `write`, if it can be written to: a
+/// terminal that was closed is no reason to panic in the middle of a task's end.
 #[allow(clippy::print_stderr, reason = "a test harness captures nothing else")]
-pub(crate) fn print(text: fmt::Arguments<'_>) {
-    if cfg!(panic = "unwind") {
-        quietly(|| eprint!("{text}"));
-    } else {
-        let _ = std::io::stderr().write_all(text.to_string().as_bytes());
+pub(crate) fn print(text: &str) {
+    contain(|| eprint!("{}", Lenient(text)));
+}
+
+/// What a pipe takes in one piece, or not at all.
+#[cfg(feature = "shutdown")]
+const PIPE_BUF: usize = 4096;
+
+/// Writes lines to standard error, as many at once as cannot be cut in the middle where
+/// nobody reads any more.
+#[cfg(feature = "shutdown")]
+pub(crate) fn print_lines(text: &str) {
+    let mut piece = String::new();
+    for line in text.split_inclusive('\n') {
+        if piece.len() + line.len() > PIPE_BUF {
+            print(&piece);
+            piece.clear();
+        }
+        piece.push_str(line);
+    }
+    print(&piece);
+}
+
+/// A text whose `Display` ignores that it could not be written, so that `eprint!` does
+/// not panic: that would call the panic hook, which may end the process.
+struct Lenient<'a>(&'a str);
+
+impl fmt::Display for Lenient<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0).ok();
+        Ok(())
     }
 }

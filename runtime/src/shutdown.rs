@@ -14,19 +14,24 @@ use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 
+use crate::aside::Aside;
+use crate::caught::catch;
+use crate::ending::{self, Ending, LINGER, LastResort, exit_code};
 use crate::node::Node;
 use crate::observe::{Watchdog, tree};
 use crate::reason::{Cancelled, Reason};
-use crate::report::{self, ReportKind, print};
+use crate::report::{self, ReportKind, print_lines};
 use crate::scope::Scope;
 use crate::signal::{Signal, Signals};
 
-/// How long what is aborted may take to be dropped, before the process ends
-/// without it.
-const LINGER: Duration = Duration::from_millis(250);
+/// How long the reports of what is stuck may take, at the very end.
+const LAST_WORDS: Duration = Duration::from_millis(400);
 
-/// Longer than anyone waits, and short enough to be added to an instant.
-const LONG: Duration = Duration::from_secs(365 * 24 * 3600);
+/// How long `exit` may take then.
+const LAST_STEPS: Duration = Duration::from_millis(100);
+
+/// Signals closer together than this count as one: some supervisors send several at once.
+const INTERVAL: Duration = Duration::from_millis(100);
 
 /// How many stuck tasks are named.
 const MOST_NAMED: usize = 20;
@@ -45,7 +50,11 @@ const MOST_NAMED: usize = 20;
 /// 4. what cannot even be dropped, because it blocks its thread, is reported with
 ///    the line of its last checkpoint, and the process exits without it.
 ///
-/// Another signal ends the step at hand. SIGUSR1 prints what runs, see
+/// Nothing makes that longer than a second more: neither a standard error that nobody
+/// reads or whose lock is held, nor a report hook that blocks.
+///
+/// Another signal ends the step at hand, unless it comes within 100 ms of the last one that
+/// counted: some supervisors send several at once. SIGUSR1 prints what runs, see
 /// [`tree`](crate::tree()), and changes nothing. On other systems than Unix, Ctrl-C alone
 /// counts. Only while the future runs are signals listened to: before and after,
 /// they do what they do to any process.
@@ -169,7 +178,9 @@ impl Shutdown {
     /// # Exits
     ///
     /// The process, with 130 after SIGINT and 143 after SIGTERM, when something
-    /// does not even end when it is aborted.
+    /// does not even end when it is aborted; with 1 if the future had been cancelled
+    /// for another reason before the signal came. Reports that are still being told
+    /// are waited for, a moment at most.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
@@ -182,7 +193,8 @@ impl Shutdown {
     /// # }
     /// ```
     pub async fn run<F: IntoFuture>(self, future: F) -> Result<F::Output, Cancelled> {
-        self.run_told(future).await.0
+        let scope = self.scope();
+        self.run_told(scope, future).await.outcome
     }
 
     /// Runs `future` on `runtime` and gives its value, as
@@ -191,12 +203,19 @@ impl Shutdown {
     /// # Exits
     ///
     /// The process, when the future was cancelled: with 130 after SIGINT, 143
-    /// after SIGTERM, and 1 when something else cancelled it. Blocking work that
+    /// after SIGTERM, and 1 when something else cancelled it, though a signal came
+    /// afterwards. Tasks of the runtime are dropped before, and what they
+    /// report is told, within what is left of the grace period. Blocking work that
     /// goes on is not waited for then.
+    ///
+    /// When the future has returned or panicked, blocking work that no scope owns is
+    /// waited for, at most for the grace period; after one second a line on standard
+    /// error says so. It may be the end of a file that `tokio::fs` writes. See the
+    /// [guide](crate::guide::shutdown) for standard input, which is read there, too.
     ///
     /// # Panics
     ///
-    /// A panic of `future` is resumed.
+    /// A panic of `future` is resumed, after the same wait.
     ///
     /// ```
     /// use taskscope::Shutdown;
@@ -205,26 +224,32 @@ impl Shutdown {
     /// assert_eq!(Shutdown::new().block_on(runtime, async { 7 }), 7);
     /// ```
     pub fn block_on<F: IntoFuture>(self, runtime: Runtime, future: F) -> F::Output {
-        let grace = self.grace;
-        let (outcome, signal) = runtime.block_on(self.run_told(future));
-        match outcome {
-            Ok(value) => {
-                // Only unstructured work on the blocking pool can be left.
-                runtime.shutdown_timeout(grace.min(LONG));
+        let scope = self.scope();
+        let ending = Ending::new(scope.node().clone(), self.grace);
+        let told = catch(|| runtime.block_on(self.run_told(scope, future)));
+        match told {
+            Ok(Told {
+                outcome: Ok(value),
+                due,
+                ..
+            }) => {
+                ending.wait(runtime, "returned", due);
                 value
             }
-            Err(cancelled) => {
-                runtime.shutdown_background();
-                let code = signal.map_or_else(
-                    || {
-                        print(format_args!("taskscope: {cancelled}\n"));
-                        1
-                    },
-                    Signal::exit_code,
-                );
-                std::process::exit(code)
+            Ok(Told {
+                outcome: Err(cancelled),
+                signal,
+                due,
+            }) => ending.exit(runtime, cancelled, signal, due),
+            Err(panic) => {
+                ending.wait(runtime, "panicked", ending.due());
+                panic.resume()
             }
         }
+    }
+
+    fn scope(&self) -> Scope<'static> {
+        Scope::at("main", self.location).grace(self.grace)
     }
 
     fn watch(&self) -> Option<Watchdog> {
@@ -238,17 +263,32 @@ impl Shutdown {
         started.ok()
     }
 
-    /// Runs `future`, and tells which signal came first.
-    async fn run_told<F: IntoFuture>(
-        self,
-        future: F,
-    ) -> (Result<F::Output, Cancelled>, Option<Signal>) {
-        let scope = Scope::at("main", self.location).grace(self.grace);
-        let _watchdog = self.watch();
+    /// Runs `future` in `scope`, and tells which signal came first.
+    async fn run_told<F: IntoFuture>(self, scope: Scope<'_>, future: F) -> Told<F::Output> {
+        let ending = Ending::new(scope.node().clone(), self.grace);
+        let watchdog = self.watch();
         let supervisor = Supervisor::start(self, scope.node().clone());
         let outcome = scope.run(future).await;
-        (outcome, supervisor.end())
+        let signal = supervisor.end();
+        let due = ending.due();
+        if let Some(watchdog) = watchdog {
+            watchdog.stop(due);
+        }
+        Told {
+            outcome,
+            signal,
+            due,
+        }
     }
+}
+
+/// How `main`'s scope has ended.
+struct Told<T> {
+    outcome: Result<T, Cancelled>,
+    /// The first that came.
+    signal: Option<Signal>,
+    /// When the process has to go on without what still runs.
+    due: Instant,
 }
 
 /// The thread that escalates; it ends with the scope.
@@ -302,7 +342,7 @@ impl Supervisor {
     fn join(&mut self) {
         drop(self.running.take());
         if let Some(thread) = self.thread.take() {
-            // It runs no user code but the report hook, whose panics are caught.
+            // It only waits, for a limited time: what may block is done aside.
             thread.join().ok();
         }
     }
@@ -324,7 +364,7 @@ fn listen(
         let guard = runtime.enter();
         let signals = Signals::listen()?;
         drop(guard);
-        Ok((runtime, Events { ended, signals }))
+        Ok((runtime, Events::new(ended, signals)))
     });
     listened
         .inspect_err(|error| deaf(&error.to_string(), location))
@@ -341,6 +381,10 @@ fn deaf(error: &str, location: &'static Location<'static>) {
 struct Events {
     ended: oneshot::Receiver<()>,
     signals: Signals,
+    /// When the last signal came that counted.
+    counted: Option<Instant>,
+    /// Prints and reports.
+    aside: Aside,
 }
 
 enum Event {
@@ -350,6 +394,15 @@ enum Event {
 }
 
 impl Events {
+    fn new(ended: oneshot::Receiver<()>, signals: Signals) -> Events {
+        Events {
+            ended,
+            signals,
+            counted: None,
+            aside: Aside::new("taskscope-print"),
+        }
+    }
+
     /// The next event, or that `patience` is over.
     async fn next(&mut self, patience: Option<Duration>) -> Event {
         let mut elapsed = pin!(async {
@@ -363,14 +416,26 @@ impl Events {
                 return Poll::Ready(Event::Ended);
             }
             while self.signals.poll_show(cx).is_ready() {
-                print(format_args!("{}", tree()));
+                self.aside.run(|| print_lines(&tree().to_string()));
             }
-            if let Poll::Ready(signal) = self.signals.poll_next(cx) {
-                return Poll::Ready(Event::Signal(signal));
+            while let Poll::Ready(signal) = self.signals.poll_next(cx) {
+                if self.counts() {
+                    return Poll::Ready(Event::Signal(signal));
+                }
             }
             elapsed.as_mut().poll(cx).map(|()| Event::Elapsed)
         })
         .await
+    }
+
+    /// Whether the signal that has just come is another one, or the same one once more.
+    fn counts(&mut self) -> bool {
+        let now = Instant::now();
+        let counts = self.counted.is_none_or(|last| now - last >= INTERVAL);
+        if counts {
+            self.counted = Some(now);
+        }
+        counts
     }
 }
 
@@ -383,43 +448,101 @@ struct Escalation {
 
 impl Escalation {
     async fn run(self, mut events: Events) {
+        if let Some(stuck) = self.escalate(&mut events).await {
+            self.give_up(stuck, events.aside);
+        }
+        // A tree that was asked for is shown to the end.
+        events.aside.finish(Instant::now() + LINGER);
+    }
+
+    /// Ends with the scope, or where something blocks its thread and cannot even be dropped.
+    async fn escalate(&self, events: &mut Events) -> Option<Escalated> {
         let Event::Signal(signal) = events.next(None).await else {
-            return;
+            return None;
         };
         self.signal.get_or_init(|| signal);
         let stopped = Instant::now();
+        let _last_resort = self.last_resort(signal);
         self.root.stop();
         if let Event::Ended = events.next(Some(self.plan.drain)).await {
-            return;
+            return None;
         }
         let cancelled = Instant::now();
         self.root.cancel(Reason::Shutdown);
-        if let Event::Ended = events.next(Some(self.plan.grace)).await {
-            return;
-        }
+        let cut = match events.next(Some(self.plan.grace)).await {
+            Event::Ended => return None,
+            Event::Signal(_) => true,
+            Event::Elapsed => false,
+        };
         let aborted = Instant::now();
-        self.root.abort();
-        if let Event::Ended = events.next(Some(LINGER)).await {
-            return;
+        if cut {
+            self.root.cut();
+        } else {
+            self.root.abort();
         }
-        self.give_up(signal, cancelled - stopped, aborted - cancelled)
+        if let Event::Ended = events.next(Some(LINGER)).await {
+            return None;
+        }
+        Some(Escalated {
+            signal,
+            drained: cancelled - stopped,
+            left: aborted - cancelled,
+            cut,
+        })
     }
 
-    /// Something blocks its thread and cannot even be dropped.
-    fn give_up(&self, signal: Signal, drained: Duration, left: Duration) -> ! {
-        let root = self.root.name();
-        for stuck in self.root.leaves(MOST_NAMED) {
+    /// In case that this thread is itself held up, by a waker or a `Drop` of the user's.
+    fn last_resort(&self, signal: Signal) -> LastResort {
+        let steps = self.plan.drain.saturating_add(self.plan.grace);
+        let most = steps.saturating_add(LINGER + LAST_WORDS + 2 * LAST_STEPS);
+        LastResort::after(most, self.exit_code(signal))
+    }
+
+    fn exit_code(&self, signal: Signal) -> i32 {
+        let origin = self.root.origin();
+        let reason = origin.as_ref().map(|origin| &origin.reason);
+        exit_code(reason.unwrap_or(&Reason::Shutdown), Some(signal))
+    }
+
+    fn give_up(&self, stuck: Escalated, mut aside: Aside) -> ! {
+        let code = self.exit_code(stuck.signal);
+        let (root, location) = (self.root.clone(), self.plan.location);
+        aside.run(move || stuck.report(&root, location));
+        aside.finish(Instant::now() + LAST_WORDS);
+        ending::exit(code, LAST_STEPS)
+    }
+}
+
+/// How long each step took until something was still there after the last.
+struct Escalated {
+    signal: Signal,
+    drained: Duration,
+    left: Duration,
+    /// A second signal has ended the grace period.
+    cut: bool,
+}
+
+impl Escalated {
+    fn report(&self, root: &Arc<Node>, location: &'static Location<'static>) {
+        let name = root.name();
+        for stuck in root.leaves(MOST_NAMED) {
             let message = format!(
                 "stuck: `{}` is still running, last checkpoint at {}",
                 stuck.path, stuck.last
             );
-            report::report(ReportKind::Stuck, &root, message, stuck.location);
+            report::report(ReportKind::Stuck, &name, message, stuck.location);
         }
+        let Escalated {
+            signal,
+            drained,
+            left,
+            cut,
+        } = self;
+        let cut = if *cut { ", then a second signal" } else { "" };
         let message = format!(
             "the process exits without what is stuck: {signal}, {drained:.1?} to drain, \
-             {left:.1?} of grace"
+             {left:.1?} of grace{cut}"
         );
-        report::report(ReportKind::Stuck, &root, message, self.plan.location);
-        std::process::exit(signal.exit_code())
+        report::report(ReportKind::Stuck, &name, message, location);
     }
 }

@@ -4,6 +4,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 use std::sync::mpsc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -52,7 +53,16 @@ impl Program {
     pub fn start_unheard(path: &str, arguments: impl IntoIterator<Item: AsRef<OsStr>>) -> Program {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
-        Program::spawn(Command::new(path).args(arguments).stderr(writer))
+        Program::start_on(path, arguments, writer)
+    }
+
+    /// Starts it with this standard error.
+    pub fn start_on(
+        path: &str,
+        arguments: impl IntoIterator<Item: AsRef<OsStr>>,
+        stderr: impl Into<Stdio>,
+    ) -> Program {
+        Program::spawn(Command::new(path).args(arguments).stderr(stderr))
     }
 
     fn spawn(command: &mut Command) -> Program {
@@ -89,6 +99,12 @@ impl Program {
     pub fn send(&self, signal: Signal) {
         let pid = Pid::from_raw(self.child.id().cast_signed()).unwrap();
         kill_process(pid, signal).unwrap();
+    }
+
+    /// Sends it another signal, late enough not to count as one with the first.
+    pub fn send_another(&self, signal: Signal) {
+        std::thread::sleep(Duration::from_millis(150));
+        self.send(signal);
     }
 
     /// Waits for its end.

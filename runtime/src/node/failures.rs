@@ -75,7 +75,12 @@ impl Node {
             .leaving_since()
             .map(|since| since.elapsed())
             .unwrap_or_default();
-        let message = format!("{what} overran the grace period and {fate} after {since:.1?}");
+        let why = if self.flags_acquire() & flag::CUT != 0 {
+            "had not ended when a second signal ended the grace period,"
+        } else {
+            "overran the grace period"
+        };
+        let message = format!("{what} {why} and {fate} after {since:.1?}");
         let text = report::report(ReportKind::Overrun, &self.name(), message, location);
         self.attach_failure(text);
     }

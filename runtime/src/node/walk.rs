@@ -38,6 +38,8 @@ pub(super) enum Walk {
     Stop,
     Cancel(Arc<Origin>),
     Abort(Arc<Origin>),
+    /// The same, by a second signal.
+    Cut(Arc<Origin>),
 }
 
 impl Node {
@@ -68,6 +70,12 @@ impl Node {
     /// Ends the grace period of this node and all below it, shielded or not.
     pub(crate) fn abort(self: &Arc<Self>) {
         self.walk(&Walk::Abort(self.origin_or_request()));
+    }
+
+    /// The same, because a second signal does not wait for it.
+    #[cfg(feature = "shutdown")]
+    pub(crate) fn cut(self: &Arc<Self>) {
+        self.walk(&Walk::Cut(self.origin_or_request()));
     }
 
     /// Visits the nodes below, iteratively. A node's children are read some at a
@@ -109,7 +117,7 @@ impl Node {
         if self.flags() & bits == bits {
             return false;
         }
-        if let Walk::Cancel(origin) | Walk::Abort(origin) = walk {
+        if let Walk::Cancel(origin) | Walk::Abort(origin) | Walk::Cut(origin) = walk {
             inner.origin.get_or_insert_with(|| origin.clone());
         }
         self.set(bits);
@@ -132,6 +140,7 @@ impl Walk {
             Walk::Stop => flag::STOPPING,
             Walk::Cancel(_) => flag::CANCELLED,
             Walk::Abort(_) => flag::CANCELLED | flag::ABORTED,
+            Walk::Cut(_) => flag::CANCELLED | flag::ABORTED | flag::CUT,
         }
     }
 

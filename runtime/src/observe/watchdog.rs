@@ -6,11 +6,11 @@ use std::io;
 use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak, mpsc};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::display::Span;
 use super::snapshot::held_in;
+use crate::aside::{self, Done};
 use crate::beat::{self, Look, Poller};
 use crate::clock::Moment;
 use crate::node::{Node, flag};
@@ -24,6 +24,9 @@ const MOST_NAMED: usize = 20;
 /// still there are found by a walk through all trees.
 const MOST_NOTED: usize = 4096;
 
+/// How long whoever drops a watchdog waits for a report that it makes just then.
+const LINGER: Duration = Duration::from_millis(250);
+
 /// Names, from a thread of its own, what is stuck:
 ///
 /// - a task that has been polled for this long without a checkpoint: a loop that
@@ -34,7 +37,7 @@ const MOST_NOTED: usize = 4096;
 ///
 /// Each is reported once, by the first watchdog that sees it, with the path of names, and the file and line of the
 /// last checkpoint: what the code awaits, or has called from there. It watches
-/// until it is dropped. `Shutdown` and [`#[taskscope::main]`](macro@crate::main)
+/// until it is dropped, which waits a moment for a report that is being told. `Shutdown` and [`#[taskscope::main]`](macro@crate::main)
 /// start one, see their option `stuck_after`.
 ///
 /// It looks a few times within `stuck_after`, so that a report comes up to half
@@ -56,7 +59,7 @@ const MOST_NOTED: usize = 4096;
 pub struct Watchdog {
     /// Dropped to tell the thread.
     running: Option<mpsc::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    ended: Done,
 }
 
 impl fmt::Debug for Watchdog {
@@ -82,24 +85,34 @@ impl Watchdog {
     /// # }
     /// ```
     pub fn start(stuck_after: Duration) -> io::Result<Watchdog> {
-        let (running, ended) = mpsc::channel();
+        let (running, told) = mpsc::channel();
         let notes = Notes::enter();
-        let thread = std::thread::Builder::new()
-            .name("taskscope-watchdog".to_owned())
-            .spawn(move || Watch::new(stuck_after, notes).run(&ended))?;
+        let mut watch = Watch::new(stuck_after, notes);
+        let ended = aside::spawn("taskscope-watchdog", move || watch.run(&told))?;
         Ok(Watchdog {
             running: Some(running),
-            thread: Some(thread),
+            ended,
         })
+    }
+
+    /// Stops it, and waits at most until then for a look that it takes just now.
+    fn stop_by(&mut self, due: Instant) {
+        drop(self.running.take());
+        self.ended.wait(due);
+    }
+
+    /// The same, for an owner who knows how long a report may take.
+    #[cfg(feature = "shutdown")]
+    pub(crate) fn stop(mut self, due: Instant) {
+        self.stop_by(due);
     }
 }
 
 impl Drop for Watchdog {
     fn drop(&mut self) {
-        drop(self.running.take());
-        if let Some(thread) = self.thread.take() {
-            // It runs no user code but the report hook, whose panics are caught.
-            thread.join().ok();
+        // It may be telling a hook that blocks, or wait for someone to read standard error.
+        if self.running.is_some() {
+            self.stop_by(Instant::now() + LINGER);
         }
     }
 }
@@ -191,7 +204,7 @@ impl Watch {
         }
     }
 
-    fn run(mut self, ended: &mpsc::Receiver<()>) {
+    fn run(&mut self, ended: &mpsc::Receiver<()>) {
         let pause = (self.stuck_after / 4).clamp(Duration::from_millis(5), Duration::from_secs(1));
         while ended.recv_timeout(pause) == Err(mpsc::RecvTimeoutError::Timeout) {
             self.look_at_threads();
