@@ -5,6 +5,7 @@ use std::fmt;
 use std::panic::Location;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, RwLock};
+#[cfg(feature = "shutdown")]
 use std::time::{Duration, Instant};
 
 use crate::caught::contain;
@@ -309,11 +310,13 @@ impl Drop for Telling {
 }
 
 /// Whether some report has been begun and not been told to the end.
+#[cfg(feature = "shutdown")]
 pub(crate) fn is_under_way() -> bool {
     UNDER_WAY.load(Ordering::SeqCst) > 0
 }
 
 /// Waits until all reports that were begun have been told, at most until then.
+#[cfg(feature = "shutdown")]
 pub(crate) fn settle(until: Instant) {
     while is_under_way() && Instant::now() < until {
         std::thread::sleep(Duration::from_millis(1));
