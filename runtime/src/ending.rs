@@ -83,7 +83,7 @@ impl Ending {
         let code = exit_code(cancelled.reason(), signal);
         let mut said = Aside::new("taskscope-print");
         if code == FAILURE {
-            said.run(move || print(&format!("taskscope: {cancelled}\n")));
+            said.run(move || print(&format!("taskscope: {}\n", cancelled.text())));
         }
         let handle = runtime.handle().clone();
         let gone = end_runtime(runtime, due);

@@ -227,7 +227,7 @@ impl Test {
         runtime.shutdown_timeout(PATIENCE);
         match outcome {
             Ok(output) => (output, left),
-            Err(cancelled) => panic!("test `{}` ended early: {cancelled}", self.name),
+            Err(cancelled) => panic!("test `{}` ended early: {}", self.name, cancelled.text()),
         }
     }
 

@@ -168,7 +168,7 @@ enum SlotAt<T> {
 }
 
 /// The outcome of a task, or who waits for it.
-pub(crate) struct Slot<T> {
+struct Slot<T> {
     id: TaskId,
     state: Mutex<State<T>>,
 }

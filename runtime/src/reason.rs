@@ -7,6 +7,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::caught::contain;
 use crate::clock::Moment;
 
 /// Why a scope was cancelled.
@@ -92,6 +93,15 @@ impl Reason {
             Reason::Other(error) => Some(&**error),
             _ => None,
         }
+    }
+}
+
+impl Reason {
+    /// What is said of it where nobody can be told that its `Display` panics: it may be
+    /// the caller's own.
+    pub(crate) fn text(&self) -> String {
+        let text = contain(|| self.to_string());
+        text.unwrap_or_else(|| "a reason whose `Display` panics".to_owned())
     }
 }
 
@@ -296,6 +306,15 @@ impl Cancelled {
     /// The reason, with what else is known of it.
     pub(crate) fn why(&self) -> impl fmt::Display {
         Why(&self.origin)
+    }
+
+    /// As [`Reason::text`].
+    pub(crate) fn text(&self) -> String {
+        let text = contain(|| self.to_string());
+        text.unwrap_or_else(|| {
+            let reason = self.reason().text();
+            format!("`{}` was cancelled: {reason}", self.scope())
+        })
     }
 
     /// Whether it tells of this cancellation, and of nothing else.

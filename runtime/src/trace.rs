@@ -66,6 +66,7 @@ mod on {
 
     pub(crate) fn cancelled(node: &Node, reason: &Reason) {
         if tracing::enabled!(target: TARGET, Level::INFO) {
+            let reason = reason.text();
             event!(target: TARGET, Level::INFO, scope = &*node.name(), %reason, "cancel");
         }
     }

@@ -245,7 +245,7 @@ impl Entry {
             age: now.since(node.born()),
             location: node.location(),
             last_checkpoint: node.last_checkpoint(),
-            reason: origin.as_ref().map(|origin| origin.reason.to_string()),
+            reason: origin.as_ref().map(|origin| origin.reason.text()),
             cancelled_for: origin.as_ref().map(|origin| now.since(origin.at)),
             held,
         }

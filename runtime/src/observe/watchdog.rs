@@ -12,6 +12,7 @@ use super::display::Span;
 use super::snapshot::held_in;
 use crate::aside::{self, Done};
 use crate::beat::{self, Look, Poller};
+use crate::caught::contain;
 use crate::clock::Moment;
 use crate::node::{Node, flag};
 use crate::report::{self, ReportKind};
@@ -207,8 +208,9 @@ impl Watch {
     fn run(&mut self, ended: &mpsc::Receiver<()>) {
         let pause = (self.stuck_after / 4).clamp(Duration::from_millis(5), Duration::from_secs(1));
         while ended.recv_timeout(pause) == Err(mpsc::RecvTimeoutError::Timeout) {
-            self.look_at_threads();
-            self.look_at_cancelled();
+            // Whoever holds a node last drops it, which may run code of the user's.
+            contain(|| self.look_at_threads());
+            contain(|| self.look_at_cancelled());
         }
     }
 
@@ -343,7 +345,7 @@ fn report_late(cancelled: &Arc<Node>, since: Duration, most: usize) -> usize {
 fn report_leaf(leaf: &Arc<Node>, since: Duration, cancelled: &Node) {
     let reason = cancelled
         .origin()
-        .map_or_else(String::new, |origin| format!(" ({})", origin.reason));
+        .map_or_else(String::new, |origin| format!(" ({})", origin.reason.text()));
     let message = format!(
         "late: not gone {} after its cancellation{reason}; {}; last checkpoint",
         Span(since),

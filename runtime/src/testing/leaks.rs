@@ -75,7 +75,7 @@ async fn run<F: IntoFuture>(scope: Scope<'_>, future: F, sink: &Sink) -> (F::Out
     match poll_fn(|cx| sink.collect(|| run.as_mut().poll(cx))).await {
         Ok(ended) => ended,
         // Nobody has a handle to it, and it has no deadline.
-        Err(cancelled) => panic!("the future ended early: {cancelled}"),
+        Err(cancelled) => panic!("the future ended early: {}", cancelled.text()),
     }
 }
 
