@@ -468,7 +468,7 @@ impl Escalation {
             return None;
         }
         let cancelled = Instant::now();
-        self.root.cancel(Reason::Shutdown);
+        self.cancel(signal, &mut events.aside);
         let cut = match events.next(Some(self.plan.grace)).await {
             Event::Ended => return None,
             Event::Signal(_) => true,
@@ -489,6 +489,17 @@ impl Escalation {
             left: aborted - cancelled,
             cut,
         })
+    }
+
+    #[cfg_attr(not(feature = "tracing"), allow(unused_variables))]
+    fn cancel(&self, signal: Signal, aside: &mut Aside) {
+        let begun = self.root.cancel_untold(Reason::Shutdown);
+        #[cfg(feature = "tracing")]
+        if begun.is_some() {
+            let root = self.root.clone();
+            // A subscriber may wait for someone to read, too.
+            aside.run(move || crate::trace::shutdown(&root, signal));
+        }
     }
 
     /// In case that this thread is itself held up, by a waker or a `Drop` of the user's.

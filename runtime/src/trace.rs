@@ -3,10 +3,12 @@
 //! The span of a task is called `task`, with its `name` and the `location` where
 //! it was spawned. Its parent is the span in which its group began to run: the
 //! tree of spans is that of the tasks, whoever spawned them. Events have the
-//! target `taskscope`.
+//! target `taskscope`: a shutdown is INFO, a cancellation and a cleanup are DEBUG, reports are WARN or ERROR.
 
 #[cfg(not(feature = "tracing"))]
 pub(crate) use off::{CleanupTrace, TaskSpan, cancelled, reported};
+#[cfg(all(feature = "tracing", feature = "shutdown"))]
+pub(crate) use on::shutdown;
 #[cfg(feature = "tracing")]
 pub(crate) use on::{CleanupTrace, GroupSpan, TaskSpan, cancelled, reported};
 
@@ -21,6 +23,8 @@ mod on {
     use crate::node::Node;
     use crate::reason::Reason;
     use crate::report::{Report, ReportKind};
+    #[cfg(feature = "shutdown")]
+    use crate::signal::Signal;
     use crate::table::Kind;
 
     const TARGET: &str = "taskscope";
@@ -64,11 +68,18 @@ mod on {
         }
     }
 
+    /// Requests that time out and connections that end are cancelled all day.
     pub(crate) fn cancelled(node: &Node, reason: &Reason) {
-        if tracing::enabled!(target: TARGET, Level::INFO) {
-            let reason = reason.text();
-            event!(target: TARGET, Level::INFO, scope = &*node.name(), %reason, "cancel");
+        if tracing::enabled!(target: TARGET, Level::DEBUG) {
+            let (scope, reason) = (&*node.name(), reason.text());
+            event!(target: TARGET, Level::DEBUG, scope, %reason, "cancel");
         }
+    }
+
+    /// The process is cancelled, once.
+    #[cfg(feature = "shutdown")]
+    pub(crate) fn shutdown(node: &Node, signal: Signal) {
+        event!(target: TARGET, Level::INFO, scope = &*node.name(), %signal, "shutdown");
     }
 
     /// What a cleanup tells about itself.
@@ -158,4 +169,55 @@ mod off {
 
     #[inline]
     pub(crate) fn reported(_: &Report) {}
+}
+
+#[cfg(all(test, feature = "tracing", not(taskscope_loom)))]
+mod tests {
+    use std::sync::{Arc, Mutex};
+    use std::time::Duration;
+
+    use tracing::span::{Attributes, Id, Record};
+    use tracing::subscriber::with_default;
+    use tracing::{Event, Level, Metadata, Subscriber};
+
+    /// The levels of the events so far.
+    #[derive(Clone, Default)]
+    struct Levels(Arc<Mutex<Vec<Level>>>);
+
+    impl Subscriber for Levels {
+        fn enabled(&self, _: &Metadata<'_>) -> bool {
+            true
+        }
+
+        fn new_span(&self, _: &Attributes<'_>) -> Id {
+            Id::from_u64(1)
+        }
+
+        fn record(&self, _: &Id, _: &Record<'_>) {}
+
+        fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+        fn event(&self, event: &Event<'_>) {
+            if event.metadata().target() == "taskscope" {
+                self.0.lock().unwrap().push(*event.metadata().level());
+            }
+        }
+
+        fn enter(&self, _: &Id) {}
+
+        fn exit(&self, _: &Id) {}
+    }
+
+    /// A service has thousands of them each second.
+    #[test]
+    fn a_cancellation_is_for_debugging() {
+        let levels = Levels::default();
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        let runtime = builder.enable_time().build().unwrap();
+        with_default(levels.clone(), || {
+            let late = crate::timeout(Duration::ZERO, std::future::pending::<()>());
+            runtime.block_on(late).unwrap_err();
+        });
+        assert_eq!(*levels.0.lock().unwrap(), [Level::DEBUG]);
+    }
 }

@@ -58,13 +58,26 @@ impl Node {
     }
 
     pub(super) fn cancel_as(self: &Arc<Self>, origin: Origin) -> bool {
+        let origin = self.cancel_silently(origin);
+        if let Some(origin) = &origin {
+            trace::cancelled(self, &origin.reason);
+        }
+        origin.is_some()
+    }
+
+    /// The same without an event, which runs code of the user's. Returns the origin if the
+    /// node was not cancelled before.
+    pub(crate) fn cancel_untold(self: &Arc<Self>, reason: Reason) -> Option<Arc<Origin>> {
+        self.cancel_silently(Origin::new(reason, self.name()))
+    }
+
+    fn cancel_silently(self: &Arc<Self>, origin: Origin) -> Option<Arc<Origin>> {
         let origin = Arc::new(origin);
         let reached = self.walk(&Walk::Cancel(origin.clone()));
         if reached {
             note_cancelled(self);
-            trace::cancelled(self, &origin.reason);
         }
-        reached
+        reached.then_some(origin)
     }
 
     /// Ends the grace period of this node and all below it, shielded or not.
