@@ -167,12 +167,14 @@ fn what_the_system_refuses_is_said() {
             assert_eq!(ended.code, Some(1), "{ended:?}");
             ended.errors
         };
-        let log = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("graceful-refused.log");
+        let name = format!("graceful-refused-{}.log", std::process::id());
+        let log = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
         let errors = run(["127.0.0.1:no", "--log", log.to_str().unwrap()]);
         assert!(errors.contains("invalid"), "{errors}");
         assert_eq!(fs::read_to_string(&log).unwrap(), "closed\n");
         fs::remove_file(log).unwrap();
-        let errors = run(["127.0.0.1:0", "--log", "/none/log"]);
+        let nowhere = concat!(env!("CARGO_TARGET_TMPDIR"), "/none/log");
+        let errors = run(["127.0.0.1:0", "--log", nowhere]);
         assert!(errors.contains("/none/log: No such file"), "{errors}");
     });
 }

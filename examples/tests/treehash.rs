@@ -8,7 +8,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{self, Permissions};
 use std::io::{Read, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -66,6 +66,14 @@ impl Place {
     fn start(&self, args: &[&str]) -> Child {
         let mut command = self.command(env!("CARGO_BIN_EXE_treehash"));
         command.args(args).spawn().unwrap()
+    }
+
+    /// A named pipe.
+    fn pipe(&self, name: &str) -> PathBuf {
+        let path = self.path.join(name);
+        let made = Command::new("mkfifo").arg(&path).status();
+        assert!(made.unwrap().success());
+        path
     }
 
     /// `sha256sum` accepts the manifest, every line of it.
@@ -301,10 +309,7 @@ fn links_are_followed_and_what_is_no_file_is_skipped() {
     symlink("../elsewhere", place.path.join("tree/folder")).unwrap();
     symlink("file", place.path.join("tree/link")).unwrap();
     symlink("/dev/zero", place.path.join("tree/device")).unwrap();
-    let made = Command::new("mkfifo")
-        .arg(place.path.join("tree/pipe"))
-        .status();
-    assert!(made.unwrap().success());
+    place.pipe("tree/pipe");
     let printed = place.treehash(["tree"]).succeeded().stdout;
     let paths: Vec<&str> = printed.lines().map(|line| &line[66..]).collect();
     assert_eq!(paths, ["tree/file", "tree/folder/file", "tree/link"]);
@@ -415,13 +420,111 @@ fn a_target_that_cannot_be_written() {
         ("none/SUMS", "No such file or directory"),
         ("folder", "exists and is not a regular file"),
         ("new/", "exists and is not a regular file"),
-        ("/dev/null", "exists and is not a regular file"),
         ("tree/1/1/SUMS", "Not a directory"),
     ] {
         place.treehash(["tree", "-o", target]).failed(target, cause);
     }
     assert_eq!(place.entries("."), before);
     assert_eq!(place.entries("folder"), BTreeSet::new());
+}
+
+fn is_pipe(path: &Path) -> bool {
+    fs::symlink_metadata(path).unwrap().file_type().is_fifo()
+}
+
+/// It is written into, as by every tool, and stays what it is.
+#[test]
+fn a_target_that_is_a_pipe() {
+    let place = Place::new("fifo");
+    place.tree(200);
+    let before = place.entries(".");
+    let printed = place.treehash(["tree"]).succeeded().stdout;
+    let pipe = place.pipe("pipe");
+    symlink("pipe", place.path.join("link")).unwrap();
+    for target in ["pipe", "link"] {
+        let child = place.start(&["tree", "-o", target]);
+        let written = fs::read_to_string(&pipe).unwrap();
+        let ran = Ran::from(finish(child)).succeeded();
+        assert_eq!((ran.stdout.as_str(), written == printed), ("", true));
+        assert!(is_pipe(&pipe));
+    }
+    let made: BTreeSet<_> = place.entries(".").difference(&before).cloned().collect();
+    assert_eq!(made, ["link", "pipe"].map(OsString::from).into());
+}
+
+/// By its name: a pipe here, which the test reads.
+#[test]
+fn a_target_that_is_standard_output() {
+    let place = Place::new("stdout");
+    place.tree(200);
+    let printed = place.treehash(["tree"]).succeeded().stdout;
+    let ran = place.treehash(["tree", "-o", "/dev/stdout"]).succeeded();
+    assert!(ran.stdout == printed);
+    assert_eq!(place.entries("."), ["tree"].map(OsString::from).into());
+
+    // A file, as in `treehash tree -o /dev/stdout >> LOG`.
+    place.file("LOG", "before\n");
+    let log = fs::OpenOptions::new()
+        .append(true)
+        .open(place.path.join("LOG"))
+        .unwrap();
+    let mut command = place.command(env!("CARGO_BIN_EXE_treehash"));
+    command.args(["tree", "-o", "/dev/stdout"]).stdout(log);
+    Ran::from(finish(command.spawn().unwrap())).succeeded();
+    let log = fs::read_to_string(place.path.join("LOG")).unwrap();
+    assert!(log == format!("before\n{printed}"));
+}
+
+/// Nobody reads the pipe, so it cannot be opened.
+#[test]
+fn a_pipe_without_a_reader_holds_nothing_up() {
+    let place = Place::new("unread");
+    place.tree(20);
+    let pipe = place.pipe("pipe");
+    let ran = place.treehash(["tree", "-o", "pipe", "--timeout", "0.3"]);
+    assert_eq!(ran.code, Some(124), "{ran:?}");
+    assert!(is_pipe(&pipe));
+    assert_eq!(
+        place.entries("."),
+        ["pipe", "tree"].map(OsString::from).into()
+    );
+}
+
+/// Starts a run that writes `SUMS`, and puts a pipe there once it has looked at what was there before. `None` if
+/// the run was faster.
+fn pipe_appears(place: &Place, old: Option<&str>) -> Option<(Ran, PathBuf)> {
+    let _ = fs::remove_file(place.path.join("SUMS"));
+    if let Some(old) = old {
+        place.file("SUMS", old);
+    }
+    let child = place.start(&["tree", "-o", "SUMS"]);
+    let is_temporary = |name: &OsString| name.as_bytes().starts_with(b".treehash.");
+    while !place.entries(".").iter().any(is_temporary) {
+        thread::yield_now();
+    }
+    let _ = kill_process(Pid::from_child(&child), Signal::STOP);
+    let going = place.entries(".").iter().any(is_temporary);
+    let _ = fs::remove_file(place.path.join("SUMS"));
+    let pipe = place.pipe("SUMS");
+    let _ = kill_process(Pid::from_child(&child), Signal::CONT);
+    let ran = Ran::from(finish(child));
+    going.then_some((ran, pipe))
+}
+
+#[test]
+fn a_pipe_that_appears_in_between_is_not_replaced() {
+    let place = Place::new("appears");
+    place.tree(2000);
+    for old in [None, Some("old\n")] {
+        let mut tries = (0..10).filter_map(|_| pipe_appears(&place, old));
+        let (ran, pipe) = tries
+            .next()
+            .expect("none is faster than this test ten times");
+        ran.failed("SUMS", "exists and is not a regular file");
+        assert!(is_pipe(&pipe));
+        let left = ["SUMS", "tree"].map(OsString::from);
+        assert_eq!(place.entries("."), left.into());
+    }
 }
 
 #[test]

@@ -25,7 +25,7 @@ use crate::scope::Scope;
 use crate::signal::{Signal, Signals};
 
 /// How long the reports of what is stuck may take, at the very end.
-const LAST_WORDS: Duration = Duration::from_millis(400);
+const LAST_WORDS: Duration = Duration::from_millis(250);
 
 /// How long `exit` may take then.
 const LAST_STEPS: Duration = Duration::from_millis(100);

@@ -21,7 +21,8 @@ pub struct Args {
     /// The directory whose files are hashed
     pub dir: PathBuf,
 
-    /// Write to this file, which appears whole or not at all, instead of standard output
+    /// Write to this file, which appears whole or not at all, or into this pipe or device, instead of
+    /// standard output
     #[arg(short, long, value_name = "MANIFEST")]
     pub output: Option<PathBuf>,
 

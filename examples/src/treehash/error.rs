@@ -22,7 +22,7 @@ pub enum Cause {
     Loop(PathBuf),
     /// The manifest is UTF-8, so it cannot name this file.
     NotUtf8,
-    /// The manifest would replace a directory, a device or a pipe.
+    /// The manifest would replace a directory, or a device or pipe that was not there in the beginning.
     NotRegular,
 }
 

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::Arc;
 
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
 use taskscope::cancellable;
 
 use super::error::{Cause, PathError, say};
@@ -77,6 +79,8 @@ fn write_sorted(mut lines: Vec<Line>, out: impl Write) -> io::Result<()> {
 pub enum Target {
     /// Standard output, written to only when all files are hashed.
     Stdout,
+    /// A pipe or a device, as the user named it. Written to as standard output is.
+    Stream(PathBuf, Arc<File>),
     /// A file, put in place only when it is written and on disk.
     File(Replacement),
 }
@@ -86,20 +90,42 @@ impl Target {
     ///
     /// # Errors
     /// When the manifest cannot be written to `path`.
-    pub fn create(path: Option<&Path>) -> Result<Self, PathError> {
-        match path {
-            None => Ok(Self::Stdout),
-            Some(path) => match Replacement::create(path) {
-                Ok(replacement) => Ok(Self::File(replacement)),
-                Err(cause) => Err(PathError::new(path, cause)),
-            },
+    ///
+    /// # Cancel safety
+    /// Cancelled while it waits for a pipe's reader, it has created nothing.
+    #[cancellable]
+    pub async fn create(path: Option<&Path>) -> Result<Self, PathError> {
+        let Some(path) = path else {
+            return Ok(Self::Stdout);
+        };
+        // Through links, such as /dev/stdout.
+        let created = match fs::metadata(path) {
+            Ok(there) if stdout_file() == Some(FileId::of(&there)) => Ok(Self::Stdout),
+            Ok(there) if !there.is_file() && !there.is_dir() => Self::open(path.to_owned()).await,
+            _ => Replacement::create(path).map(Self::File),
+        };
+        created.map_err(|cause| PathError::new(path, cause))
+    }
+
+    /// Opens a pipe, which waits for its reader, or a device.
+    #[cancellable]
+    async fn open(path: PathBuf) -> Result<Self, Cause> {
+        let opened = off_thread(move || {
+            let file = OpenOptions::new().write(true).open(&path)?;
+            Ok::<_, io::Error>((path, file))
+        });
+        let (path, file) = opened.await?;
+        if file.metadata()?.is_file() {
+            return Err(Cause::NotRegular); // any more: it is another one now
         }
+        Ok(Self::Stream(path, Arc::new(file)))
     }
 
     /// The files that are the manifest, old and new: hashing them would make it wrong.
     pub fn files(&self) -> Vec<FileId> {
         match self {
             Self::Stdout => stdout_file().into_iter().collect(),
+            Self::Stream(..) => Vec::new(),
             Self::File(replacement) => replacement.files(),
         }
     }
@@ -114,6 +140,11 @@ impl Target {
             Self::Stdout => {
                 let written = off_thread(move || write_sorted(lines, io::stdout().lock())).await;
                 (Path::new("standard output"), written)
+            }
+            Self::Stream(named, file) => {
+                let file = Arc::clone(file);
+                let written = off_thread(move || write_sorted(lines, &*file)).await;
+                (named.as_path(), written)
             }
             Self::File(replacement) => {
                 let file = Arc::clone(&replacement.file);
@@ -132,10 +163,10 @@ impl Target {
     /// When it cannot be renamed.
     pub fn publish(&mut self) -> Result<(), PathError> {
         match self {
-            Self::Stdout => Ok(()),
+            Self::Stdout | Self::Stream(..) => Ok(()),
             Self::File(replacement) => match replacement.publish() {
                 Ok(()) => Ok(()),
-                Err(error) => Err(PathError::new(&replacement.named, error)),
+                Err(cause) => Err(PathError::new(&replacement.named, cause)),
             },
         }
     }
@@ -172,7 +203,6 @@ impl Replacement {
             Err(error) if error.kind() == io::ErrorKind::NotFound => named.to_owned(),
             Err(error) => return Err(Cause::Io(error)),
         };
-        // Renaming would replace it: as root, and with `-o /dev/null`, to everyone's surprise.
         let folder = named.as_os_str().as_encoded_bytes().ends_with(b"/");
         if folder || fs::metadata(&target).is_ok_and(|metadata| !metadata.is_file()) {
             return Err(Cause::NotRegular);
@@ -192,10 +222,12 @@ impl Replacement {
         [old, new].iter().flatten().map(FileId::of).collect()
     }
 
-    fn publish(&mut self) -> io::Result<()> {
+    fn publish(&mut self) -> Result<(), Cause> {
         if let Some(temporary) = &self.temporary {
-            fs::rename(temporary, &self.target)?;
-            self.temporary = None;
+            let replaced = put_in_place(temporary, &self.target)?;
+            if !replaced || fs::remove_file(temporary).is_ok() {
+                self.temporary = None;
+            }
             // For the name to survive a power cut. Not every file system can do this, and the manifest is
             // whole either way.
             let _ = File::open(folder_of(&self.target)).and_then(|folder| folder.sync_all());
@@ -210,6 +242,46 @@ impl Replacement {
             say(PathError::new(temporary, error));
         }
     }
+}
+
+/// Renames `new` to `target`, where a file or nothing is to be. What else is there by now, such as a pipe that
+/// somebody has just made, stays. True if there was a file: it is at `new` then.
+fn put_in_place(new: &Path, target: &Path) -> Result<bool, Cause> {
+    let rename = |flags| renameat_with(CWD, new, CWD, target, flags);
+    loop {
+        fs::symlink_metadata(new)?;
+        let there = match fs::symlink_metadata(target) {
+            Ok(there) if is_replaceable(&there) => true,
+            Ok(_) => return Err(Cause::NotRegular),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+            Err(error) => return Err(Cause::Io(error)),
+        };
+        // It may be another one in a moment. So it is exchanged, and looked at again.
+        let renamed = match there {
+            true => rename(RenameFlags::EXCHANGE),
+            false => rename(RenameFlags::NOREPLACE),
+        };
+        match renamed {
+            Ok(()) if there && !is_replaceable(&fs::symlink_metadata(new)?) => {
+                rename(RenameFlags::EXCHANGE).map_err(io::Error::from)?;
+                return Err(Cause::NotRegular);
+            }
+            Ok(()) => return Ok(there),
+            // It has come or gone meanwhile.
+            Err(Errno::EXIST | Errno::NOENT) => {}
+            // Not every file system knows these flags.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
+                fs::rename(new, target)?;
+                return Ok(false);
+            }
+            Err(error) => return Err(Cause::Io(error.into())),
+        }
+    }
+}
+
+/// A link that leads nowhere was to be replaced from the beginning; others were resolved.
+fn is_replaceable(metadata: &fs::Metadata) -> bool {
+    metadata.is_file() || metadata.is_symlink()
 }
 
 /// A new file in `folder`, under a name that nothing there has.
@@ -262,6 +334,36 @@ mod tests {
             written(&["a\\b\nc\rd"]),
             format!("\\{digest}  a\\\\b\\nc\\rd\n")
         );
+    }
+
+    /// A folder with a new file `new`, and what `put_in_place` makes of it and `target`.
+    fn put(name: &str, prepare: impl FnOnce(&Path)) -> (Result<bool, Cause>, PathBuf) {
+        let folder = std::env::temp_dir().join(format!("treehash-put-{name}-{}", process::id()));
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join("new"), "new").unwrap();
+        let target = folder.join("target");
+        prepare(&target);
+        (put_in_place(&folder.join("new"), &target), folder)
+    }
+
+    #[test]
+    fn a_file_is_replaced_and_anything_else_stays() {
+        let (done, folder) = put("none", |_| ());
+        assert!(matches!(done, Ok(false)), "{done:?}");
+        assert_eq!(fs::read(folder.join("target")).unwrap(), b"new");
+        fs::remove_dir_all(folder).unwrap();
+
+        let (done, folder) = put("file", |target| fs::write(target, "old").unwrap());
+        assert!(matches!(done, Ok(true)), "{done:?}");
+        assert_eq!(fs::read(folder.join("target")).unwrap(), b"new");
+        assert_eq!(fs::read(folder.join("new")).unwrap(), b"old");
+        fs::remove_dir_all(folder).unwrap();
+
+        let (done, folder) = put("folder", |target| fs::create_dir(target).unwrap());
+        assert!(matches!(done, Err(Cause::NotRegular)), "{done:?}");
+        assert!(folder.join("target").is_dir());
+        assert_eq!(fs::read(folder.join("new")).unwrap(), b"new");
+        fs::remove_dir_all(folder).unwrap();
     }
 
     #[test]

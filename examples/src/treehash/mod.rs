@@ -42,7 +42,7 @@ use walk::{FileId, Walk};
 /// Cancelled before the manifest is whole, it leaves nothing behind; after that, it completes.
 #[cancellable]
 pub async fn treehash(args: &Args, progress: &Arc<Progress>) -> Result<(), Failed> {
-    let mut target = Target::create(args.output.as_deref())?;
+    let mut target = Target::create(args.output.as_deref()).await?;
     // Error, panic, Ctrl-C, time limit: whichever way this function is left, it ends here.
     defer! {
         target.discard().await;
