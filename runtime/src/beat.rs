@@ -4,6 +4,7 @@
 //! plain relaxed stores. It is entered in a list when the thread first polls
 //! something, and taken out by a destructor that runs before that storage goes.
 
+use std::cell::OnceCell;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
@@ -69,6 +70,12 @@ impl Beat {
         self.budget.store(budget, Ordering::Relaxed);
     }
 
+    /// The poll that the thread is in.
+    #[cfg(feature = "shutdown")]
+    pub(crate) fn poll(&self) -> Poll {
+        Poll(self.polls.load(Ordering::Relaxed))
+    }
+
     /// A task begins to be polled.
     #[inline]
     pub(crate) fn begin(&self, budget: u32) {
@@ -77,6 +84,11 @@ impl Beat {
         self.polls.store(polls.wrapping_add(1), Ordering::Relaxed);
     }
 }
+
+/// One of a thread's polls.
+#[cfg(feature = "shutdown")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Poll(u32);
 
 /// What a thread was seen to do. Equal to a later look, it has passed no
 /// checkpoint and ended no poll since.
@@ -93,6 +105,12 @@ impl Look {
     /// Whether something is polled here that ought to come back soon.
     pub(crate) fn is_polling(&self) -> bool {
         self.pulse != 0 && !self.may_block
+    }
+
+    /// Whether the thread is in this poll.
+    #[cfg(feature = "shutdown")]
+    pub(crate) fn is_in(&self, poll: Poll) -> bool {
+        self.pulse != 0 && self.polls == poll.0
     }
 }
 
@@ -229,6 +247,17 @@ impl Drop for Leave {
     }
 }
 
+thread_local! {
+    static LEAVE: OnceCell<Leave> = const { OnceCell::new() };
+}
+
+/// The key of the current thread in the list, if it is there.
+#[cfg(feature = "shutdown")]
+pub(crate) fn this_thread() -> Option<usize> {
+    let key = LEAVE.try_with(|leave| leave.get().map(|leave| leave.0));
+    key.ok().flatten()
+}
+
 /// Enters the current thread, for as long as it lives.
 ///
 /// # Safety
@@ -236,10 +265,6 @@ impl Drop for Leave {
 /// `beat` must lie in storage of the current thread that is freed only after its
 /// thread-local destructors have run.
 pub(crate) unsafe fn enlist(beat: *const Beat) {
-    thread_local! {
-        static LEAVE: std::cell::OnceCell<Leave> = const { std::cell::OnceCell::new() };
-    }
-
     // The threads of a model share all thread-local storage.
     if cfg!(taskscope_loom) {
         return;

@@ -505,6 +505,12 @@ fn park_gate(frame: &Frame<'_>, cx: &mut Context<'_>) -> Poll<()> {
     Poll::Pending
 }
 
+/// The thread and the poll that it is in.
+#[cfg(feature = "shutdown")]
+pub(crate) fn this_poll() -> Option<(usize, beat::Poll)> {
+    CURRENT.with(|current| Some((beat::this_thread()?, current.beat.poll())))
+}
+
 /// Makes all gates of this thread take their slow path, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Probed(());

@@ -48,6 +48,8 @@ mod shield;
 mod shutdown;
 #[cfg(feature = "shutdown")]
 mod signal;
+#[cfg(feature = "shutdown")]
+mod stall;
 mod stats;
 mod sync;
 mod table;

@@ -591,7 +591,9 @@ impl Node {
     /// Keeps the waker of a future that is parked in this node, and wakes it when
     /// the boundary has ended: the future may lie in a collection that is polled
     /// on outside.
-    pub(crate) fn park(&self, waker: &Waker) {
+    pub(crate) fn park(self: &Arc<Self>, waker: &Waker) {
+        #[cfg(feature = "shutdown")]
+        crate::stall::note(self);
         let mut inner = self.lock();
         self.use_locked();
         if inner.rest().parked.contains(waker) {

@@ -56,7 +56,8 @@ pub enum ReportKind {
     /// [`Watchdog`](crate::observe::Watchdog).
     Busy,
     /// Something is still there long after its cancellation; from a
-    /// [`Watchdog`](crate::observe::Watchdog).
+    /// [`Watchdog`](crate::observe::Watchdog). Also a thread that an executor inside of a
+    /// poll blocks after the grace period; from a [`Shutdown`](crate::Shutdown).
     Late,
 }
 

@@ -23,6 +23,7 @@ use crate::reason::{Cancelled, Reason};
 use crate::report::{self, ReportKind, print_lines};
 use crate::scope::Scope;
 use crate::signal::{Signal, Signals};
+use crate::stall;
 
 /// How long the reports of what is stuck may take, at the very end.
 const LAST_WORDS: Duration = Duration::from_millis(250);
@@ -310,13 +311,14 @@ impl Supervisor {
             root,
             signal: signal.clone(),
         };
-        let location = escalation.plan.location;
+        let (location, grace) = (escalation.plan.location, escalation.plan.grace);
         let spawned = std::thread::Builder::new()
             .name("taskscope-shutdown".to_owned())
             .spawn(move || {
                 let Some((runtime, events)) = listen(ended, location) else {
                     return;
                 };
+                runtime.spawn(stall::Watch::begin(grace).run());
                 // Whoever waits has gone if this fails.
                 listening.send(()).ok();
                 runtime.block_on(escalation.run(events));

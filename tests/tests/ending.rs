@@ -306,3 +306,31 @@ fn what_a_second_signal_cuts_is_said_to_be_cut() {
         );
     });
 }
+
+/// Nothing else would name it where no watchdog runs: the thread waits for ever, and nobody is told.
+#[test]
+fn an_executor_inside_of_a_poll_is_named_after_the_grace_period() {
+    both_flavors(|flavor| {
+        for name in ["nests_an_executor", "nests_an_executor_in_a_drop"] {
+            let since = Instant::now();
+            let (program, _) = ready(name, flavor, "heard");
+            let line = program.error_line();
+            assert!(since.elapsed() >= GRACE, "{line}");
+            assert!(line.starts_with("taskscope: late: not gone "), "{line}");
+            assert!(line.contains("block_on"), "{line}");
+            assert!(line.contains("ending.rs:"), "{line}");
+            assert!(line.ends_with("in `main > import`"), "{line}");
+            program.send(Signal::TERM);
+            let ended = program.end();
+            assert_eq!(ended.code, Some(143));
+            assert_eq!(
+                ended.errors.matches("late: ").count(),
+                1,
+                "{}",
+                ended.errors
+            );
+        }
+        let ended = Program::start(EXE, ["combines", flavor, "heard"]).end();
+        assert_eq!((ended.code, &*ended.errors), (Some(0), ""));
+    });
+}

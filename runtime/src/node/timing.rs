@@ -71,6 +71,10 @@ impl Node {
         {
             return None;
         }
+        self.inherited_grace()
+    }
+
+    fn inherited_grace(&self) -> Option<Duration> {
         let mut at = self.parent();
         while let Some((node, _)) = at {
             let grace = node.lock().grace();
@@ -80,6 +84,13 @@ impl Node {
             at = node.parent();
         }
         None
+    }
+
+    /// The grace period of this node, its own or an inherited one.
+    #[cfg(feature = "shutdown")]
+    pub(crate) fn grace_in_force(&self) -> Option<Duration> {
+        let own = self.lock().grace();
+        own.or_else(|| self.inherited_grace())
     }
 
     /// The earliest deadline that will reach this node.

@@ -97,6 +97,15 @@ fn main() {
         "cancels_itself" => Shutdown::new().block_on(runtime, cancels_itself()),
         "cancels_itself_and_blocks" => shutdown.block_on(runtime, cancels_itself_and_blocks()),
         "leaves_in_time" => Shutdown::new().block_on(runtime, leaves_in_time()),
+        "nests_an_executor" => shutdown
+            .stuck_after(Duration::MAX)
+            .block_on(runtime, nests(|| futures::executor::block_on(waits()))),
+        "nests_an_executor_in_a_drop" => shutdown
+            .stuck_after(Duration::MAX)
+            .block_on(runtime, nests(|| drop(OnDrop))),
+        "combines" => shutdown
+            .stuck_after(Duration::MAX)
+            .block_on(runtime, combines()),
         "is_cut" => Shutdown::new().block_on(runtime, overruns()),
         other => panic!("no such program: {other}"),
     }
@@ -241,4 +250,48 @@ async fn leaves_in_time() {
     }
     say("ready");
     pending::<()>().await;
+}
+
+#[cancellable]
+async fn waits() {
+    sleep(LONG).await;
+}
+
+struct OnDrop;
+
+impl Drop for OnDrop {
+    fn drop(&mut self) {
+        futures::executor::block_on(waits());
+    }
+}
+
+/// Calls `block` in a cancelled scope, where it waits for ever.
+async fn nests(block: impl FnOnce()) {
+    let scope = Scope::new().name("import");
+    scope.handle().cancel();
+    let blocked = scope.run(async {
+        say("ready");
+        block();
+    });
+    blocked.await.ok();
+}
+
+/// Combinators have wakers of their own, too, and their thread goes on.
+#[cancellable(allow(hard_drop))]
+async fn combines() {
+    #[cancellable]
+    async fn part() {
+        defer! { sleep(GRACE / 2).await; }
+        sleep(LONG).await;
+    }
+
+    let scope = Scope::new().name("import").grace(LONG);
+    let handle = scope.handle();
+    let parts = futures::future::join_all((0..100).map(|_| part()));
+    let all = async {
+        taskscope::join!(parts, async { handle.cancel() });
+    };
+    scope.run(all).await.unwrap_err();
+    // Past what is looked at.
+    sleep(GRACE).await;
 }
