@@ -495,7 +495,9 @@ pub fn race(input: TokenStream) -> TokenStream {
 /// All as `name = value`:
 ///
 /// - `drain`, `grace`: the `Duration` between being asked to stop and being cancelled, and
-///   the one between being cancelled and being dropped.
+///   the one between being cancelled and being dropped. `grace` is ten seconds if left out.
+///   `drain` is then as long as `grace` if anything waits for `stopping()` when the signal
+///   comes, otherwise zero.
 /// - `stuck_after`: how long a task may go without a checkpoint before it is named.
 /// - `flavor`: `"multi_thread"`, which it is if left out, or `"current_thread"`.
 /// - `worker_threads`: how many threads `"multi_thread"` has.

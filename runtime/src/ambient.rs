@@ -1,11 +1,12 @@
 //! What a piece of code can ask of the scope it runs in.
 
+use std::panic::Location;
+
 use tokio::time::Instant;
 
 use crate::context;
 use crate::node::flag;
-use crate::reason::Reason;
-use crate::scope::Watch;
+use crate::watch::{UntilCancelled, UntilStopping};
 
 /// A checkpoint by hand: passes while the current scope is live; where it is
 /// cancelled, the code is left here.
@@ -39,11 +40,15 @@ pub fn is_cancelled() -> bool {
     context::current(|frame| frame.is_some_and(|frame| frame.is_cancelled()))
 }
 
-/// Waits until the current scope is cancelled; for ever in a shield, in a
-/// cleanup, and outside any scope.
+/// Waits until the scope is cancelled in which this is called, or in which the future is
+/// polled, whichever comes first. Returns the reason.
 ///
-/// In a `#[cancellable]` function the code behind it may run to the next
-/// checkpoint and is then left.
+/// The future may be given to code that polls it elsewhere, see [`stopping`], which says
+/// more about the two scopes. A cancellation does not reach a shield or a cleanup: called
+/// or polled there, the future does not wait for it. Called and polled outside any scope,
+/// it never completes; that is reported once for each line of code.
+///
+/// In a `#[cancellable]` function, the code after it runs to the next checkpoint.
 ///
 /// # Cancel safety
 ///
@@ -61,11 +66,9 @@ pub fn is_cancelled() -> bool {
 /// assert!(matches!(reason.await, Ok(taskscope::Reason::Requested)));
 /// # }
 /// ```
-pub async fn cancelled() -> Reason {
-    let node = context::ambient().and_then(|(node, shielded)| (!shielded).then_some(node));
-    Watch::new(node.clone(), flag::CANCELLED).await;
-    node.and_then(|node| node.origin())
-        .map_or(Reason::Requested, |origin| origin.reason.clone())
+#[track_caller]
+pub fn cancelled() -> UntilCancelled {
+    UntilCancelled::new(Location::caller())
 }
 
 /// The earliest deadline that will cancel the current code. `None` in a shield
@@ -91,7 +94,8 @@ pub fn deadline() -> Option<Instant> {
 
 /// Whether the current scope was asked to stop, or is cancelled.
 ///
-/// In a shield or a cleanup a request to stop is seen, a cancellation is not.
+/// In a shield or a cleanup a request to stop is seen, a cancellation is not. False
+/// outside any scope.
 ///
 /// ```
 /// assert!(!taskscope::is_stopping());
@@ -100,7 +104,7 @@ pub fn is_stopping() -> bool {
     context::ambient().is_some_and(|(node, shielded)| node.flags_acquire() & asks(shielded) != 0)
 }
 
-/// What asks code to finish.
+/// The flags that ask code to finish.
 fn asks(shielded: bool) -> u32 {
     if shielded {
         flag::STOPPING
@@ -109,10 +113,22 @@ fn asks(shielded: bool) -> u32 {
     }
 }
 
-/// Waits until the current scope is asked to stop, or is cancelled: the polite
-/// request to finish, which interrupts nothing.
+/// Waits until a scope is asked to stop, or is cancelled: the polite request to finish,
+/// which interrupts nothing. The scope is the one in which this is called, or the one in
+/// which the future is polled, whichever is asked first.
 ///
-/// In a shield or a cleanup a request to stop is seen, a cancellation is not.
+/// So the future can be given to a server that polls it in a task of its own, as
+/// `axum::serve(…).with_graceful_shutdown(stopping())` does: the scope of the call counts.
+/// And `g.spawn(stopping())` also ends when that task alone is asked: the scope of the poll
+/// counts as well. If the scope of the call ends without being asked, the scope around it
+/// counts from then on: the body of a response outlives the request in which it was made.
+///
+/// In a shield or a cleanup a request to stop is seen, a cancellation is not. Called and
+/// polled outside any scope, the future never completes; that is reported once for each
+/// line of code, as [`ReportKind::Unscoped`](crate::ReportKind::Unscoped).
+///
+/// While a future waits here, a signal gives the program time to drain, see
+/// [`Shutdown::drain`](crate::Shutdown::drain).
 ///
 /// # Cancel safety
 ///
@@ -126,9 +142,7 @@ fn asks(shielded: bool) -> u32 {
 /// scope.run(taskscope::stopping()).await.unwrap();
 /// # }
 /// ```
-pub async fn stopping() {
-    let (node, bits) = context::ambient()
-        .map(|(node, shielded)| (node, asks(shielded)))
-        .unzip();
-    Watch::new(node, bits.unwrap_or_default()).await;
+#[track_caller]
+pub fn stopping() -> UntilStopping {
+    UntilStopping::new(Location::caller())
 }

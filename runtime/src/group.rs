@@ -807,7 +807,7 @@ impl<'env, E: Send + 'static> Group<'env, E> {
             };
             let mut acquire = Box::pin(limit.acquire_owned());
             let mut cancelled =
-                crate::scope::Watch::new(Some(shared.node.clone()), flag::CANCELLED);
+                crate::watch::Watch::new(Some(shared.node.clone()), flag::CANCELLED);
             let place = std::future::poll_fn(|cx| {
                 if let Poll::Ready(Ok(permit)) = acquire.as_mut().poll(cx) {
                     return Poll::Ready(Some(permit));

@@ -180,6 +180,8 @@ struct State<T> {
     waker: Option<Waker>,
     /// It was polled before the task was gone.
     awaited: bool,
+    /// The handle was dropped: nobody takes the result.
+    unwanted: bool,
     rare: Option<Box<Rare>>,
 }
 
@@ -217,6 +219,7 @@ impl<T> Slot<T> {
                 outcome: None,
                 waker: None,
                 awaited: false,
+                unwanted: false,
                 rare: None,
             }),
         }
@@ -279,10 +282,14 @@ impl<T> Core<T> {
             })
         });
         let mut slot = self.lock();
-        slot.result = Some(result);
         slot.outcome = Some(outcome);
+        let unwanted = match slot.unwanted {
+            true => Some(result),
+            false => slot.result.replace(result),
+        };
         let (waker, rare) = (slot.waker.take(), std::mem::replace(&mut slot.rare, listed));
         drop(slot);
+        self.discard(unwanted);
         for (_, callback) in rare.into_iter().flat_map(|rare| rare.callbacks) {
             self.call(callback, outcome);
         }
@@ -291,12 +298,22 @@ impl<T> Core<T> {
         }
     }
 
+    /// Drops a result that nobody takes. A panic of its drop does not harm the task.
+    fn discard(&self, result: Option<Result<T, TaskError>>) {
+        self.run("the drop of a result that was not taken", || drop(result));
+    }
+
     /// A callback that panics harms neither the task nor the other callbacks.
     fn call(&self, callback: Callback, outcome: Outcome) {
-        let Err(panic) = context::outside(|| catch(|| callback(outcome))) else {
+        self.run("a callback of `on_done`", || callback(outcome));
+    }
+
+    /// Runs code of the user's outside every scope, and reports its panic.
+    fn run(&self, what: &str, code: impl FnOnce()) {
+        let Err(panic) = context::outside(|| catch(code)) else {
             return;
         };
-        let message = format!("a callback of `on_done` panicked: {}", panic.message());
+        let message = format!("{what} panicked: {}", panic.message());
         report::report(
             ReportKind::Unreported,
             &self.node.name(),
@@ -546,6 +563,18 @@ impl<T> TaskHandle<T> {
     /// ```
     pub fn cancel_handle(&self) -> CancelHandle {
         CancelHandle::new(self.core.node.clone())
+    }
+}
+
+impl<T> Drop for TaskHandle<T> {
+    /// The result goes with the handle: other handles of the task may live on, and the
+    /// result itself may hold one.
+    fn drop(&mut self) {
+        let mut slot = self.core.lock();
+        slot.unwanted = true;
+        let (result, waker) = (slot.result.take(), slot.waker.take());
+        drop(slot);
+        drop((result, waker));
     }
 }
 

@@ -61,6 +61,7 @@ pub mod tower;
 mod trace;
 mod wakers;
 mod wakeset;
+mod watch;
 
 pub use ambient::{cancelled, checkpoint, deadline, is_cancelled, is_stopping, stopping};
 pub use blocking::{Blocking, blocking};
@@ -181,3 +182,4 @@ pub use taskscope_macros::{
     cancellable, checkpoint, defer, no_checkpoint, on_cancel, task_group, test,
 };
 pub use thread::{Ambient, block_on, checkpoint_blocking, sleep_blocking};
+pub use watch::{UntilCancelled, UntilStopping};

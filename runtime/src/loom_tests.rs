@@ -88,11 +88,28 @@ fn a_cancel_is_seen_by_who_watches_or_wakes_it() {
             }
         });
         let mut key = None;
-        node.watch(&mut key, &waker);
+        node.watch(&mut key, flag::CANCELLED, &waker);
         let seen = is_cancelled(&node);
         canceller.join().unwrap();
         assert!(seen || count(&wakes) > 0, "the wake was lost");
         node.unwatch(&mut key);
+        assert_eq!(node.watcher_count(), 0);
+    });
+}
+
+#[test]
+fn a_watch_is_refused_or_woken_by_the_end_of_the_scope() {
+    loom::model(|| {
+        let node = root();
+        let (wakes, waker) = counting();
+        let closer = thread::spawn({
+            let node = node.clone();
+            move || node.try_close().expect("nothing is pending").release()
+        });
+        let mut key = None;
+        let noted = node.watch(&mut key, flag::CANCELLED, &waker);
+        closer.join().unwrap();
+        assert_eq!(noted, count(&wakes) > 0);
         assert_eq!(node.watcher_count(), 0);
     });
 }

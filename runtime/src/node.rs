@@ -159,12 +159,19 @@ struct Rest {
     leaving_since: Option<Instant>,
     /// Wakers of parked gates, where they are not the task's.
     parked: Wakers,
-    /// Wakers of those who wait for the cancellation.
-    watchers: Slab<Waker>,
+    /// The futures that wait for a flag of this node.
+    watchers: Slab<Watcher>,
     children: Slab<Child>,
     regions: Table,
     places: Places,
     failures: Vec<String>,
+}
+
+/// A future that waits for a flag.
+#[derive(Debug)]
+struct Watcher {
+    bits: u32,
+    waker: Waker,
 }
 
 impl Inner {
@@ -224,11 +231,19 @@ impl Inner {
         &mut self.rest().regions
     }
 
+    fn is_stop_watched(&self) -> bool {
+        let rest = self.rest.as_ref();
+        rest.is_some_and(|rest| {
+            let mut watchers = rest.watchers.iter();
+            watchers.any(|(_, watcher)| watcher.bits & flag::STOPPING != 0)
+        })
+    }
+
     fn take_noted(&mut self) -> Noted {
         let rest = self.rest.as_mut();
         Noted {
             waker: self.waker.take(),
-            parked: rest.map_or_else(Wakers::default, |rest| std::mem::take(&mut rest.parked)),
+            waiting: rest.map_or_else(Wakers::default, |rest| rest.take_waiting()),
         }
     }
 
@@ -245,19 +260,32 @@ impl Inner {
     }
 }
 
-/// What was noted for a boundary that has ended.
+impl Rest {
+    /// The wakers of parked gates, and of futures that wait for a flag.
+    fn take_waiting(&mut self) -> Wakers {
+        let mut waiting = std::mem::take(&mut self.parked);
+        let watchers = std::mem::take(&mut self.watchers);
+        for (_, watcher) in watchers {
+            waiting.insert(watcher.waker);
+        }
+        waiting
+    }
+}
+
+/// The wakers that were noted for a boundary that has ended.
 #[derive(Debug, Default)]
-#[must_use = "parked gates are to be woken"]
+#[must_use = "futures that wait must be woken"]
 pub(crate) struct Noted {
     waker: Option<Waker>,
-    parked: Wakers,
+    waiting: Wakers,
 }
 
 impl Noted {
-    /// Drops the waker, and wakes the gates: their futures may go on outside.
+    /// Drops the boundary's waker and wakes the futures that wait: a parked gate may go on
+    /// outside, and a watcher goes on with the scope around this one.
     pub(crate) fn release(self) {
         drop(self.waker);
-        self.parked.wake_all();
+        self.waiting.wake_all();
     }
 }
 
@@ -605,28 +633,51 @@ impl Node {
         self.lock().rest().parked.insert(waker);
     }
 
-    /// Notes a waker of someone who waits for a flag, or renews it.
-    pub(crate) fn watch(&self, key: &mut Option<usize>, waker: &Waker) {
-        let mut inner = self.lock();
-        let watchers = &mut inner.rest().watchers;
-        let kept = key.and_then(|key| watchers.get(key));
-        if kept.is_some_and(|kept| kept.will_wake(waker)) {
-            return;
+    /// Keeps the waker of a future that waits for some of these flags. Returns false if
+    /// the node is closed, and nothing will set them any more.
+    pub(crate) fn watch(&self, key: &mut Option<usize>, bits: u32, waker: &Waker) -> bool {
+        if self.is_watched_by(*key, waker) {
+            return true;
         }
-        drop(inner);
         // Code of the waker's owner: not under the lock.
         let waker = waker.clone();
         let mut inner = self.lock();
+        // Before the look at `CLOSED` (invariant 7).
+        self.use_locked();
+        if self.flags() & flag::CLOSED != 0 {
+            return false;
+        }
         let watchers = &mut inner.rest().watchers;
         let old = match key.and_then(|key| watchers.get_mut(key)) {
-            Some(slot) => Some(std::mem::replace(slot, waker)),
+            Some(watcher) => Some(std::mem::replace(&mut watcher.waker, waker)),
             None => {
-                *key = Some(watchers.insert(waker));
+                *key = Some(watchers.insert(Watcher { bits, waker }));
                 None
             }
         };
         drop(inner);
         drop(old);
+        true
+    }
+
+    fn is_watched_by(&self, key: Option<usize>, waker: &Waker) -> bool {
+        let Some(key) = key else { return false };
+        let inner = self.lock();
+        let watchers = inner.rest.as_ref().map(|rest| &rest.watchers);
+        let kept = watchers.and_then(|watchers| watchers.get(key));
+        kept.is_some_and(|kept| kept.waker.will_wake(waker))
+    }
+
+    /// Whether a future waits for the request to stop, here or in any scope below.
+    pub(crate) fn is_stop_awaited(self: &Arc<Self>) -> bool {
+        let mut unseen = vec![self.clone()];
+        while let Some(node) = unseen.pop() {
+            if node.lock().is_stop_watched() {
+                return true;
+            }
+            unseen.extend(node.children());
+        }
+        false
     }
 
     pub(crate) fn unwatch(&self, key: &mut Option<usize>) {

@@ -59,6 +59,9 @@ pub enum ReportKind {
     /// [`Watchdog`](crate::observe::Watchdog). Also a thread that an executor inside of a
     /// poll blocks after the grace period; from a [`Shutdown`](crate::Shutdown).
     Late,
+    /// [`stopping`](crate::stopping()) or [`cancelled`](crate::cancelled()) was called and
+    /// awaited outside any scope, where it never completes.
+    Unscoped,
 }
 
 /// Something that went wrong where nobody could be told by a return value.

@@ -20,6 +20,7 @@ use crate::exit::Exit;
 use crate::node::{Node, flag};
 use crate::reason::{Cancelled, Reason};
 use crate::region::{Polled, Region};
+use crate::watch::Watch;
 
 type When<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
@@ -735,51 +736,5 @@ impl CancelHandle {
     /// ```
     pub async fn stopping(&self) {
         Watch::new(Some(self.node.clone()), flag::STOPPING | flag::CANCELLED).await;
-    }
-}
-
-/// Waits for a flag of a node; for ever, where there is no node.
-#[derive(Debug)]
-pub(crate) struct Watch {
-    node: Option<Arc<Node>>,
-    bits: u32,
-    key: Option<usize>,
-}
-
-impl Watch {
-    pub(crate) fn new(node: Option<Arc<Node>>, bits: u32) -> Watch {
-        Watch {
-            node,
-            bits,
-            key: None,
-        }
-    }
-}
-
-impl Future for Watch {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let this = &mut *self;
-        let Some(node) = &this.node else {
-            return Poll::Pending;
-        };
-        // Noted before the flags are read (invariant 4 of the node).
-        if node.flags_acquire() & this.bits == 0 {
-            node.watch(&mut this.key, cx.waker());
-        }
-        if node.flags_acquire() & this.bits == 0 {
-            return Poll::Pending;
-        }
-        node.unwatch(&mut this.key);
-        Poll::Ready(())
-    }
-}
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        if let Some(node) = &self.node {
-            node.unwatch(&mut self.key);
-        }
     }
 }

@@ -76,7 +76,8 @@ const MOST_NAMED: usize = 20;
 #[derive(Clone, Debug)]
 #[must_use = "a shutdown does nothing until `run` is awaited"]
 pub struct Shutdown {
-    drain: Duration,
+    /// `None`: the grace period where something waits for `stopping()`, otherwise zero.
+    drain: Option<Duration>,
     grace: Duration,
     stuck_after: Duration,
     location: &'static Location<'static>,
@@ -90,7 +91,8 @@ impl Default for Shutdown {
 }
 
 impl Shutdown {
-    /// No time to drain, ten seconds of grace, stuck after ten seconds.
+    /// Ten seconds of grace, the same to drain for code that waits for
+    /// [`stopping`](crate::stopping()), and stuck after ten seconds.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
@@ -102,15 +104,20 @@ impl Shutdown {
     #[track_caller]
     pub fn new() -> Shutdown {
         Shutdown {
-            drain: Duration::ZERO,
+            drain: None,
             grace: Duration::from_secs(10),
             stuck_after: Duration::from_secs(10),
             location: Location::caller(),
         }
     }
 
-    /// How long what was asked to stop may go on before it is cancelled. The
-    /// default is zero: stopped and cancelled at once.
+    /// How long the program may go on after it was asked to stop, before it is cancelled.
+    ///
+    /// Without it, a program that listens gets time, and another one is cancelled at once:
+    /// the default is [`grace`](Self::grace) if any future waits for
+    /// [`stopping`](crate::stopping()) in the program when the signal comes, and zero
+    /// otherwise. Code that looks at [`is_stopping`](crate::is_stopping) only now and then
+    /// needs this option.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
@@ -121,7 +128,7 @@ impl Shutdown {
     /// # }
     /// ```
     pub fn drain(mut self, drain: Duration) -> Self {
-        self.drain = drain;
+        self.drain = Some(drain);
         self
     }
 
@@ -464,9 +471,10 @@ impl Escalation {
         };
         self.signal.get_or_init(|| signal);
         let stopped = Instant::now();
-        let _last_resort = self.last_resort(signal);
+        let drain = self.drain();
+        let _last_resort = self.last_resort(signal, drain);
         self.root.stop();
-        if let Event::Ended = events.next(Some(self.plan.drain)).await {
+        if let Event::Ended = events.next(Some(drain)).await {
             return None;
         }
         let cancelled = Instant::now();
@@ -493,6 +501,15 @@ impl Escalation {
         })
     }
 
+    /// Asked before the program is told to stop: then nothing waits for it any more.
+    fn drain(&self) -> Duration {
+        let by_default = || match self.root.is_stop_awaited() {
+            true => self.plan.grace,
+            false => Duration::ZERO,
+        };
+        self.plan.drain.unwrap_or_else(by_default)
+    }
+
     #[cfg_attr(not(feature = "tracing"), allow(unused_variables))]
     fn cancel(&self, signal: Signal, aside: &mut Aside) {
         let begun = self.root.cancel_untold(Reason::Shutdown);
@@ -505,8 +522,8 @@ impl Escalation {
     }
 
     /// In case that this thread is itself held up, by a waker or a `Drop` of the user's.
-    fn last_resort(&self, signal: Signal) -> LastResort {
-        let steps = self.plan.drain.saturating_add(self.plan.grace);
+    fn last_resort(&self, signal: Signal, drain: Duration) -> LastResort {
+        let steps = drain.saturating_add(self.plan.grace);
         let most = steps.saturating_add(LINGER + LAST_WORDS + 2 * LAST_STEPS);
         LastResort::after(most, self.exit_code(signal))
     }

@@ -21,7 +21,8 @@ use crate::exit::Exit;
 use crate::node::{Node, flag};
 use crate::probe;
 use crate::reason::Cancelled;
-use crate::scope::{CancelHandle, Watch};
+use crate::scope::CancelHandle;
+use crate::watch::Watch;
 
 /// A checkpoint of blocking code: `Err` once the current scope is cancelled.
 ///

@@ -130,6 +130,36 @@ fn what_drains_too_long_is_cancelled() {
     });
 }
 
+/// Where `drain` is not given, what waits for the request to stop gets time.
+#[test]
+fn what_listens_drains_by_default() {
+    watched(|| {
+        for program in ["listens", "gives_away"] {
+            let ended = signalled(program, Signal::TERM);
+            assert_eq!((ended.code, &*ended.errors), (Some(0), ""), "{program}");
+            assert_eq!(ended.lines, ["drained"], "{program}");
+        }
+    });
+}
+
+/// And what does not listen, or no longer does, is cancelled at once.
+#[test]
+fn what_does_not_listen_is_cancelled_at_once() {
+    watched(|| {
+        let program = Program::ready(EXE, ["has_listened"]);
+        let since = Instant::now();
+        program.send(Signal::TERM);
+        let ended = program.end();
+        assert!(
+            since.elapsed() < Duration::from_secs(9),
+            "{:?}",
+            since.elapsed()
+        );
+        assert_eq!((ended.code, &*ended.errors), (Some(143), ""));
+        assert_eq!(ended.lines, ["clean"]);
+    });
+}
+
 /// Nothing can interrupt it, and the process ends all the same.
 #[test]
 fn a_thread_that_blocks_is_left_behind_and_named() {

@@ -227,11 +227,13 @@ impl Node {
         let mut inner = self.lock();
         self.set(flag::CLOSED);
         inner.orphaned = inner.pending > 0;
-        let (orphaned, waker) = (inner.orphaned, inner.waker.take());
+        let (orphaned, noted) = (inner.orphaned, inner.take_noted());
         drop(inner);
-        drop(waker);
         if orphaned {
             self.cancel(Reason::Dropped);
+        }
+        noted.release();
+        if orphaned {
             return;
         }
         self.finish();

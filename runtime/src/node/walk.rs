@@ -136,7 +136,7 @@ impl Node {
         self.set(bits);
         found.wakers.extend(inner.waker.clone());
         if let Some(rest) = &inner.rest {
-            let watchers = rest.watchers.iter().map(|(_, waker)| waker);
+            let watchers = rest.watchers.iter().map(|(_, watcher)| &watcher.waker);
             let wakers = rest.regions.wakers().chain(watchers);
             found.wakers.extend(wakers.cloned());
             if !rest.children.is_empty() {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use taskscope::{BoxError, defer, task_group};
 use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 fn say(line: &str) {
@@ -34,6 +35,9 @@ fn main() -> Result<ExitCode, BoxError> {
         "waits_on_one_thread" => waits_on_one_thread(),
         "drains" => drains(),
         "drains_too_long" => drains_too_long(),
+        "listens" => listens(),
+        "gives_away" => gives_away(),
+        "has_listened" => has_listened(),
         "blocks" => blocks(),
         other => panic!("no such program: {other}"),
     }
@@ -136,6 +140,54 @@ async fn drains_too_long() {
     taskscope::stopping().await;
     say("stopping");
     pending::<()>().await;
+}
+
+/// Says `ready` when it waits.
+async fn told_ready(future: impl Future<Output = ()>) {
+    let mut future = std::pin::pin!(future);
+    let mut first = true;
+    std::future::poll_fn(|cx| {
+        let polled = future.as_mut().poll(cx);
+        if std::mem::take(&mut first) {
+            say("ready");
+        }
+        polled
+    })
+    .await;
+    sleep(Duration::from_millis(10)).await;
+    say("drained");
+}
+
+/// A task waits for the request to stop, and `drain` is not given.
+#[taskscope::main]
+async fn listens() {
+    task_group!(|g| {
+        g.spawn(async { told_ready(taskscope::stopping()).await });
+        Ok(())
+    })
+    .await
+    .unwrap();
+}
+
+/// A task outside every scope waits for it, as that of a server library does.
+#[taskscope::main]
+async fn gives_away() {
+    fn serve_until(signal: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+        tokio::spawn(told_ready(signal))
+    }
+    serve_until(taskscope::stopping()).await.unwrap();
+}
+
+/// What waited for it has been dropped.
+#[taskscope::main]
+async fn has_listened() {
+    defer! { say("clean"); }
+    taskscope::race! {
+        () = taskscope::stopping() => unreachable!(),
+        () = sleep(Duration::from_millis(1)) => {}
+    }
+    say("ready");
+    sleep(Duration::from_secs(100)).await;
 }
 
 /// Work that blocks its thread without a checkpoint cannot hold the process.
