@@ -49,6 +49,7 @@ const OPTIONS: &[&str] = &[
     "timeout",
     "deadline",
     "grace",
+    "drain",
     "on_failure",
     "error",
     "local",

@@ -410,7 +410,7 @@ pub fn on_cancel(input: TokenStream) -> TokenStream {
 ///
 /// # Options
 ///
-/// Before the body, as `name = value`: `name`, `limit`, `timeout`, `deadline`, `grace` and
+/// Before the body, as `name = value`: `name`, `limit`, `timeout`, `deadline`, `grace`, `drain` and
 /// `on_failure` are those of the builder `TaskGroup`; `error = E` is the error type of
 /// the group (`BoxError` if left out, `_` to infer it), and reports use its `Display`; `local` stands alone and allows
 /// tasks that are not `Send`; `crate = path` says where the runtime crate is.

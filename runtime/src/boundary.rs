@@ -93,10 +93,12 @@ pin_project! {
     /// When a boundary ends by itself. Few have it, and then apart.
     #[derive(Debug)]
     struct Timing {
-        // One timer: for the deadline, later for the grace period.
+        // One timer: for the deadline or the drain, later for the grace period.
         #[pin]
         sleep: Option<Sleep>,
         deadline: Option<Instant>,
+        // The end of the time to drain, once that has begun.
+        drained: Option<Instant>,
         // The end of the grace period, as far as this boundary has to watch it.
         grace: Option<Instant>,
     }
@@ -275,10 +277,19 @@ impl State {
             self.register(node, cx.waker());
         }
         if node.take_retimed() {
-            let deadline = node.lock().deadline;
-            self.set_deadline(deadline);
+            self.retime(node);
         }
         new
+    }
+
+    #[cold]
+    fn retime(&mut self, node: &Node) {
+        let deadline = node.lock().deadline;
+        self.set_deadline(deadline);
+        if let Some(drain) = node.time_to_drain() {
+            let drained = self.timing().project().drained;
+            *drained = drained.or_else(|| after(drain));
+        }
     }
 
     fn register(&mut self, node: &Arc<Node>, waker: &Waker) {
@@ -292,6 +303,7 @@ impl State {
             Box::pin(Timing {
                 sleep: None,
                 deadline: None,
+                drained: None,
                 grace: None,
             })
         };
@@ -378,8 +390,7 @@ impl State {
     fn poll_timers(&mut self, node: &Arc<Node>, running: bool, cx: &mut Context<'_>) -> bool {
         let flags = leaving(node);
         if flags == 0 {
-            if self.timing.is_some() && self.take_due(|timing| timing.project().deadline, cx) {
-                node.expire(Instant::now());
+            if self.timing.is_some() && self.end_in_time(node, cx) {
                 return true;
             }
             if running {
@@ -387,6 +398,28 @@ impl State {
             }
         }
         self.poll_grace(node, flags, cx)
+    }
+
+    /// Cancels the node if its deadline has passed, or its time to drain. The timer waits
+    /// for the earlier of the two.
+    fn end_in_time(&mut self, node: &Arc<Node>, cx: &mut Context<'_>) -> bool {
+        let timing = self.timing().project();
+        let drains_first = match (*timing.drained, *timing.deadline) {
+            (Some(drained), Some(deadline)) => drained < deadline,
+            (drained, _) => drained.is_some(),
+        };
+        if drains_first {
+            let due = self.take_due(|timing| timing.project().drained, cx);
+            if due {
+                node.end_drain();
+            }
+            return due;
+        }
+        let due = self.take_due(|timing| timing.project().deadline, cx);
+        if due {
+            node.expire(Instant::now());
+        }
+        due
     }
 
     fn poll_grace(&mut self, node: &Arc<Node>, flags: u32, cx: &mut Context<'_>) -> bool {

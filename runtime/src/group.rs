@@ -251,6 +251,29 @@ impl<E: Send + 'static> TaskGroup<E> {
         self
     }
 
+    /// How long the group may go on after it was asked to stop. Then it is cancelled; see
+    /// [`Scope::drain`](crate::Scope::drain).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use taskscope::{BoxError, TaskGroup};
+    /// # use std::time::Duration;
+    /// let group = TaskGroup::<BoxError>::new()
+    ///     .drain(Duration::from_secs(5))
+    ///     .run(async |g| {
+    ///         g.spawn(std::future::pending::<()>()); // does not listen
+    ///         g.stop();
+    ///         Ok(())
+    ///     });
+    /// group.await.unwrap(); // after five seconds
+    /// # }
+    /// ```
+    pub fn drain(self, drain: Duration) -> Self {
+        self.node.set_drain(drain);
+        self
+    }
+
     /// What happens when a task fails. The default cancels the others.
     ///
     /// ```

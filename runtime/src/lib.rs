@@ -59,6 +59,7 @@ mod thread;
 #[cfg(feature = "tower")]
 pub mod tower;
 mod trace;
+mod trigger;
 mod wakers;
 mod wakeset;
 mod watch;

@@ -107,7 +107,7 @@ fn a_watch_is_refused_or_woken_by_the_end_of_the_scope() {
             move || node.try_close().expect("nothing is pending").release()
         });
         let mut key = None;
-        let noted = node.watch(&mut key, flag::CANCELLED, &waker);
+        let noted = node.watch(&mut key, flag::CANCELLED | flag::CLOSED, &waker);
         closer.join().unwrap();
         assert_eq!(noted, count(&wakes) > 0);
         assert_eq!(node.watcher_count(), 0);

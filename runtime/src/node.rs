@@ -32,6 +32,8 @@ mod leaves;
 pub(crate) mod pending;
 mod places;
 mod timing;
+#[cfg(feature = "tokio-util")]
+mod token;
 mod walk;
 
 use std::any::Any;
@@ -64,7 +66,8 @@ pub(crate) mod flag {
     pub(crate) const ABORTED: u32 = 1 << 1;
     /// Was asked to finish.
     pub(crate) const STOPPING: u32 = 1 << 2;
-    /// The deadline was moved: the owner has to look at its timer.
+    /// The deadline was moved, or the time to drain has begun: the boundary has to look at
+    /// its timer.
     pub(crate) const RETIMED: u32 = 1 << 3;
     /// The boundary has returned or was dropped: no more children.
     pub(crate) const CLOSED: u32 = 1 << 4;
@@ -108,6 +111,8 @@ pub(crate) mod flag {
     /// Was aborted by a second signal, before the end of its grace period. Set together
     /// with `ABORTED`.
     pub(crate) const CUT: u32 = 1 << 22;
+    /// The request to finish came from a signal. Set together with `STOPPING`.
+    pub(crate) const SHUTDOWN: u32 = 1 << 24;
 }
 
 /// The place of a node in its parent.
@@ -155,19 +160,25 @@ struct Rest {
     root: Option<usize>,
     /// The node's own grace period; `None` means its parent's.
     grace: Option<Duration>,
+    /// How long it may go on after it was asked to stop; `None` means as long as it likes.
+    drain: Option<Duration>,
     /// Since when its boundary watches the grace period.
     leaving_since: Option<Instant>,
     /// Wakers of parked gates, where they are not the task's.
     parked: Wakers,
     /// The futures that wait for a flag of this node.
     watchers: Slab<Watcher>,
+    /// Cancelled by one of them.
+    #[cfg(feature = "tokio-util")]
+    token: Option<tokio_util::sync::CancellationToken>,
     children: Slab<Child>,
     regions: Table,
     places: Places,
     failures: Vec<String>,
 }
 
-/// A future that waits for a flag.
+/// The waker of a future that waits for a flag. It is called when one of these flags is
+/// set, `CLOSED` included.
 #[derive(Debug)]
 struct Watcher {
     bits: u32,
@@ -231,6 +242,7 @@ impl Inner {
         &mut self.rest().regions
     }
 
+    #[cfg(feature = "shutdown")]
     fn is_stop_watched(&self) -> bool {
         let rest = self.rest.as_ref();
         rest.is_some_and(|rest| {
@@ -241,9 +253,11 @@ impl Inner {
 
     fn take_noted(&mut self) -> Noted {
         let rest = self.rest.as_mut();
+        let (waiting, others) = rest.map(|rest| rest.take_waiting()).unwrap_or_default();
         Noted {
             waker: self.waker.take(),
-            waiting: rest.map_or_else(Wakers::default, |rest| rest.take_waiting()),
+            waiting,
+            others,
         }
     }
 
@@ -261,14 +275,17 @@ impl Inner {
 }
 
 impl Rest {
-    /// The wakers of parked gates, and of futures that wait for a flag.
-    fn take_waiting(&mut self) -> Wakers {
+    /// What the end of the boundary wakes, and the wakers that it drops.
+    fn take_waiting(&mut self) -> (Wakers, Vec<Waker>) {
         let mut waiting = std::mem::take(&mut self.parked);
-        let watchers = std::mem::take(&mut self.watchers);
-        for (_, watcher) in watchers {
-            waiting.insert(watcher.waker);
+        let mut others = Vec::new();
+        for (_, Watcher { bits, waker }) in std::mem::take(&mut self.watchers) {
+            match bits & flag::CLOSED != 0 {
+                true => waiting.insert(waker),
+                false => others.push(waker),
+            }
         }
-        waiting
+        (waiting, others)
     }
 }
 
@@ -278,13 +295,14 @@ impl Rest {
 pub(crate) struct Noted {
     waker: Option<Waker>,
     waiting: Wakers,
+    others: Vec<Waker>,
 }
 
 impl Noted {
     /// Drops the boundary's waker and wakes the futures that wait: a parked gate may go on
-    /// outside, and a watcher goes on with the scope around this one.
+    /// outside, and a watcher may go on with the scope around this one.
     pub(crate) fn release(self) {
-        drop(self.waker);
+        drop((self.waker, self.others));
         self.waiting.wake_all();
     }
 }
@@ -402,7 +420,7 @@ impl Node {
         node.key.store(key, Ordering::Relaxed);
         // Read under the lock; a later walk finds the node (invariant 3).
         if inherited & flag::STOPPING != 0 {
-            node.stop();
+            node.stop_with(inherited & flag::SHUTDOWN);
         }
         Ok(node)
     }
@@ -446,7 +464,7 @@ impl Node {
         // The flags were read under the parent's lock; a walk that starts after
         // it finds this node among the children.
         if inherited & flag::STOPPING != 0 {
-            self.stop();
+            self.stop_with(inherited & flag::SHUTDOWN);
         }
         let Some(origin) = origin else { return };
         if inherited & flag::CUT != 0 {
@@ -531,6 +549,14 @@ impl Node {
 
     pub(crate) fn set_grace(&self, grace: Duration) {
         self.lock().rest().grace = Some(grace);
+    }
+
+    pub(crate) fn set_drain(&self, drain: Duration) {
+        let mut inner = self.lock();
+        inner.rest().drain = Some(drain);
+        if self.flags() & flag::STOPPING != 0 {
+            self.set(flag::RETIMED);
+        }
     }
 
     /// Opens a region of code that this node runs.
@@ -669,6 +695,7 @@ impl Node {
     }
 
     /// Whether a future waits for the request to stop, here or in any scope below.
+    #[cfg(feature = "shutdown")]
     pub(crate) fn is_stop_awaited(self: &Arc<Self>) -> bool {
         let mut unseen = vec![self.clone()];
         while let Some(node) = unseen.pop() {

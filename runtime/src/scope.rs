@@ -13,16 +13,14 @@ use pin_project_lite::pin_project;
 use tokio::time::Instant;
 
 use crate::boundary::{Boundary, Owner, after};
-use crate::caught::{Panic, catch};
 use crate::cleanup::parked;
 use crate::context::{self, Frame};
 use crate::exit::Exit;
 use crate::node::{Node, flag};
 use crate::reason::{Cancelled, Reason};
 use crate::region::{Polled, Region};
+use crate::trigger::{self, Action, Triggers};
 use crate::watch::Watch;
-
-type When<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
 /// A scope to be run in the current task: what runs in it can be cancelled
 /// together, and is left in order.
@@ -49,7 +47,7 @@ type When<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 pub struct Scope<'a> {
     owner: Owner,
     timeout: Option<Duration>,
-    when: Option<When<'a>>,
+    triggers: Triggers<'a>,
 }
 
 impl fmt::Debug for Scope<'_> {
@@ -91,7 +89,7 @@ impl<'a> Scope<'a> {
         Scope {
             owner,
             timeout: None,
-            when: None,
+            triggers: Triggers::default(),
         }
     }
 
@@ -172,12 +170,38 @@ impl<'a> Scope<'a> {
         self
     }
 
+    /// How long the scope may go on after it was asked to stop. Then it is cancelled.
+    ///
+    /// The time begins when the scope is asked, by its handle or together with a scope above
+    /// it, or when the scope is first polled, if it was asked before. Zero cancels it at once.
+    /// The reason is [`Shutdown`](Reason::Shutdown) if a signal has asked for the stop,
+    /// otherwise [`Requested`](Reason::Requested). By default there is no limit.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// use std::time::Duration;
+    /// use taskscope::Scope;
+    /// let scope = Scope::new()
+    ///     .stop_when(tokio::time::sleep(Duration::from_secs(1)))
+    ///     .drain(Duration::from_secs(5));
+    /// // Does not listen, and is cancelled after six seconds.
+    /// assert!(scope.run(std::future::pending::<()>()).await.is_err());
+    /// # }
+    /// ```
+    pub fn drain(self, drain: Duration) -> Self {
+        self.owner.node().set_drain(drain);
+        self
+    }
+
     /// Cancels the scope with [`Reason::Requested`] when `future` completes.
     ///
     /// The future is polled in the same task, outside of the scope; it is
     /// dropped when the scope returns. Given several times, the first to
     /// complete counts. Its panic cancels the scope as well, and is resumed once
     /// the scope has been left.
+    ///
+    /// It is the bridge from tokio-util's tokens: `cancel_when(token.cancelled_owned())`.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
@@ -188,11 +212,30 @@ impl<'a> Scope<'a> {
     /// # }
     /// ```
     pub fn cancel_when<F: Future + Send + 'a>(mut self, future: F) -> Self {
-        let earlier = self.when.take();
-        self.when = Some(match earlier {
-            None => Box::pin(async { drop(future.await) }),
-            Some(earlier) => Box::pin(first(earlier, future)),
-        });
+        self.triggers.add(Action::Cancel, future);
+        self
+    }
+
+    /// Asks the scope to stop when `future` completes, as [`CancelHandle::stop`] does.
+    ///
+    /// It is the bridge from a token that means "please finish":
+    /// `stop_when(token.cancelled_owned())`.
+    ///
+    /// With [`drain`](Self::drain), the scope is cancelled if it does not end in time. The
+    /// future is polled and dropped as that of [`cancel_when`](Self::cancel_when); its panic
+    /// cancels the scope at once.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// use std::time::Duration;
+    /// use taskscope::{Scope, stopping};
+    /// let scope = Scope::new().stop_when(tokio::time::sleep(Duration::from_secs(1)));
+    /// scope.run(stopping()).await.unwrap();
+    /// # }
+    /// ```
+    pub fn stop_when<F: Future + Send + 'a>(mut self, future: F) -> Self {
+        self.triggers.add(Action::Stop, future);
         self
     }
 
@@ -258,7 +301,7 @@ impl<'a> Scope<'a> {
             .map(|(parent, shielded)| Home::of(&parent, shielded));
         ScopeRun {
             boundary: Boundary::new(self.owner, future.into_future()),
-            when: self.when.map(|future| Box::new(Watched::Pending(future))),
+            triggers: self.triggers.boxed(),
             place: Place {
                 region: Region::boundary(),
                 home,
@@ -267,15 +310,6 @@ impl<'a> Scope<'a> {
             },
         }
     }
-}
-
-async fn first<F: Future>(mut earlier: When<'_>, later: F) {
-    let mut later = std::pin::pin!(later);
-    std::future::poll_fn(|cx| {
-        let done = earlier.as_mut().poll(cx).is_ready() || later.as_mut().poll(cx).is_ready();
-        if done { Poll::Ready(()) } else { Poll::Pending }
-    })
-    .await;
 }
 
 /// Runs `future`, cancelled in order after `timeout`.
@@ -464,7 +498,7 @@ pin_project! {
     pub struct ScopeRun<'a, F: Future> {
         #[pin]
         boundary: Boundary<F, F::Output>,
-        when: Option<Box<Watched<'a>>>,
+        triggers: Option<Box<Triggers<'a>>>,
         place: Place,
     }
 }
@@ -489,7 +523,8 @@ impl<F: Future> Future for ScopeRun<'_, F> {
             this.place.settle(this.boundary.as_mut().node(), frame);
             this.place.enter_in(frame, cx, |cx| {
                 let polled = this.boundary.as_mut().poll_exit(cx);
-                if polled.is_ready() || !poll_when(this.when, this.boundary.as_mut().node(), cx) {
+                let node = this.boundary.as_mut().node();
+                if polled.is_ready() || !trigger::poll(this.triggers, node, cx) {
                     return polled;
                 }
                 this.boundary.as_mut().poll_exit(cx)
@@ -498,9 +533,9 @@ impl<F: Future> Future for ScopeRun<'_, F> {
         let Poll::Ready(exit) = exit else {
             return Poll::Pending;
         };
-        let when = this.when.take();
+        let triggers = this.triggers.take();
         let outer = this.place.close();
-        if let Some(Watched::Panicked(panic)) = when.map(|when| *when) {
+        if let Some(panic) = triggers.and_then(|triggers| triggers.into_panic()) {
             panic.resume();
         }
         let node = this.boundary.node();
@@ -528,27 +563,6 @@ fn hand_up(node: &Node, outer: Option<&Arc<Node>>) {
             outer.attach_failure(failure);
         }
     }
-}
-
-/// What `cancel_when` was given.
-enum Watched<'a> {
-    Pending(When<'a>),
-    /// To be resumed once the scope has been left.
-    Panicked(Panic),
-}
-
-/// Whether `cancel_when` has just cancelled the scope.
-#[inline]
-fn poll_when(when: &mut Option<Box<Watched<'_>>>, node: &Arc<Node>, cx: &mut Context<'_>) -> bool {
-    let Some(Watched::Pending(future)) = when.as_deref_mut() else {
-        return false;
-    };
-    match catch(|| future.as_mut().poll(cx)) {
-        Ok(Poll::Pending) => return false,
-        Ok(Poll::Ready(())) => *when = None,
-        Err(panic) => *when = Some(Box::new(Watched::Panicked(panic))),
-    }
-    node.cancel(Reason::Requested)
 }
 
 /// Cancels a scope, a group or a task, from anywhere.
@@ -666,6 +680,28 @@ impl CancelHandle {
     /// ```
     pub fn reason(&self) -> Option<Reason> {
         self.node.origin().map(|origin| origin.reason.clone())
+    }
+
+    /// A token that is cancelled when the scope is cancelled, for code that expects one.
+    ///
+    /// It keeps neither a task nor a thread, and nothing of the scope. Each call returns a
+    /// token of its own: cancelling it reaches neither the scope nor the other tokens. A
+    /// scope that ends without being cancelled leaves its tokens as they are. For the other
+    /// direction, see [`Scope::cancel_when`] and [`Scope::stop_when`] with
+    /// `token.cancelled_owned()`.
+    ///
+    /// ```
+    /// let scope = taskscope::Scope::new();
+    /// let handle = scope.handle();
+    /// let token = handle.token();
+    /// assert!(!token.is_cancelled());
+    /// handle.cancel();
+    /// assert!(token.is_cancelled());
+    /// ```
+    #[cfg(feature = "tokio-util")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "tokio-util")))]
+    pub fn token(&self) -> tokio_util::sync::CancellationToken {
+        self.node.token()
     }
 
     /// Moves the scope's own deadline, earlier or later, or removes it. A

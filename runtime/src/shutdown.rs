@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 use crate::aside::Aside;
 use crate::caught::catch;
 use crate::ending::{self, Ending, LINGER, LastResort, exit_code};
-use crate::node::Node;
+use crate::node::{Node, flag};
 use crate::observe::{Watchdog, tree};
 use crate::reason::{Cancelled, Reason};
 use crate::report::{self, ReportKind, print_lines};
@@ -473,7 +473,7 @@ impl Escalation {
         let stopped = Instant::now();
         let drain = self.drain();
         let _last_resort = self.last_resort(signal, drain);
-        self.root.stop();
+        self.root.stop_with(flag::SHUTDOWN);
         if let Event::Ended = events.next(Some(drain)).await {
             return None;
         }

@@ -39,6 +39,8 @@ use crate::sync::{Mutex, lazy_static};
 pub(crate) struct Watch {
     node: Option<Arc<Node>>,
     bits: u32,
+    /// The flags that wake it: with `CLOSED` if it goes on with another node.
+    wakes: u32,
     key: Option<usize>,
 }
 
@@ -58,8 +60,16 @@ impl Watch {
             // There is nothing to wait for.
             node: node.filter(|_| bits != 0),
             bits,
+            wakes: bits,
             key: None,
         }
+    }
+
+    /// The same, woken by the end of the scope as well.
+    fn until_end(node: Option<Arc<Node>>, bits: u32) -> Watch {
+        let mut watch = Watch::new(node, bits);
+        watch.wakes |= flag::CLOSED;
+        watch
     }
 
     fn is_set(&self) -> bool {
@@ -72,7 +82,7 @@ impl Watch {
             return Seen::Ended;
         };
         // Noted before the flags are read (invariant 4 of the node).
-        let noted = self.is_set() || node.watch(&mut self.key, self.bits, cx.waker());
+        let noted = self.is_set() || node.watch(&mut self.key, self.wakes, cx.waker());
         match self.is_set() {
             true => {
                 node.unwatch(&mut self.key);
@@ -137,7 +147,7 @@ impl Until {
         let (node, called) = around.next().unzip();
         Until {
             bits,
-            called: Watch::new(node, called.unwrap_or_default()),
+            called: Watch::until_end(node, called.unwrap_or_default()),
             around,
             polled: Watch::new(None, bits),
             unscoped,
@@ -165,7 +175,7 @@ impl Until {
             let Some((node, bits)) = self.around.next() else {
                 return false;
             };
-            self.called = Watch::new(Some(node), bits);
+            self.called = Watch::until_end(Some(node), bits);
         }
     }
 

@@ -176,3 +176,15 @@ fn sigusr1_shows_what_runs_and_changes_nothing() {
         assert!(program.end().lines.is_empty());
     });
 }
+
+/// The signal stops all scopes; one that has a time of its own is cancelled after that.
+#[test]
+fn k12_the_drain_of_a_scope_ends_in_the_reason_of_the_signal() {
+    watched(|| {
+        let program = ready("part_drains", "multi_thread");
+        program.send(Signal::TERM);
+        let ended = program.end();
+        assert_eq!(ended.lines, ["`scope` was cancelled: shutdown"]);
+        assert_eq!(ended.code, Some(0));
+    });
+}

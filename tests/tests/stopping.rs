@@ -74,7 +74,7 @@ fn the_scope_of_the_call_counts_where_no_scope_polls() {
             stops.pending();
             cancels.pending();
             handle.stop();
-            assert_eq!((stops.wakes(), cancels.wakes()), (1, 1));
+            assert_eq!((stops.wakes(), cancels.wakes()), (1, 0));
             assert!(stops.poll().is_ready());
             cancels.pending();
             handle.cancel_with(Reason::Shutdown);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{Node, flag};
-use crate::reason::Origin;
+use crate::reason::{Origin, Reason};
 
 /// The timeout that a deadline was made from. Every task's node has room for it, where
 /// its other fields leave some: in milliseconds or, with the highest bit, microseconds.
@@ -121,6 +121,23 @@ impl Node {
         }
         let limit = due.lock().limit.get();
         due.cancel_as(Origin::deadline(limit, due.name()));
+    }
+
+    /// How long the node may go on from now, if it was asked to stop and may not go on for
+    /// ever.
+    pub(crate) fn time_to_drain(&self) -> Option<Duration> {
+        if self.flags_acquire() & flag::STOPPING == 0 {
+            return None;
+        }
+        self.lock().rest.as_ref()?.drain
+    }
+
+    /// Cancels because the time to drain is over.
+    pub(crate) fn end_drain(self: &Arc<Self>) {
+        self.cancel(match self.flags_acquire() & flag::SHUTDOWN {
+            0 => Reason::Requested,
+            _ => Reason::Shutdown,
+        });
     }
 
     pub(crate) fn set_deadline(&self, deadline: Option<Instant>) {

@@ -35,7 +35,8 @@ impl Found {
 /// What a walk does to each node that it reaches.
 #[derive(Clone)]
 pub(super) enum Walk {
-    Stop,
+    /// With `SHUTDOWN`, where a signal asks for it.
+    Stop(u32),
     Cancel(Arc<Origin>),
     Abort(Arc<Origin>),
     /// The same, by a second signal.
@@ -44,7 +45,12 @@ pub(super) enum Walk {
 
 impl Node {
     pub(crate) fn stop(self: &Arc<Self>) {
-        self.walk(&Walk::Stop);
+        self.stop_with(0);
+    }
+
+    /// Asks this node and all below it to finish; with `SHUTDOWN` because of a signal.
+    pub(crate) fn stop_with(self: &Arc<Self>, cause: u32) {
+        self.walk(&Walk::Stop(cause));
     }
 
     /// Cancels this node and all below it; false if it was cancelled before.
@@ -126,17 +132,22 @@ impl Node {
     /// the node itself if it has children.
     fn visit(self: &Arc<Self>, walk: &Walk, found: &mut Found) -> bool {
         let mut inner = self.lock();
-        let bits = walk.bits();
-        if self.flags() & bits == bits {
+        if walk.has_reached(self.flags()) {
             return false;
         }
         if let Walk::Cancel(origin) | Walk::Abort(origin) | Walk::Cut(origin) = walk {
             inner.origin.get_or_insert_with(|| origin.clone());
         }
+        let bits = walk.bits();
         self.set(bits);
         found.wakers.extend(inner.waker.clone());
         if let Some(rest) = &inner.rest {
-            let watchers = rest.watchers.iter().map(|(_, watcher)| &watcher.waker);
+            if rest.drain.is_some() {
+                self.set(flag::RETIMED);
+            }
+            let watchers = rest.watchers.iter().map(|(_, watcher)| watcher);
+            let watchers = watchers.filter(|watcher| watcher.bits & bits != 0);
+            let watchers = watchers.map(|watcher| &watcher.waker);
             let wakers = rest.regions.wakers().chain(watchers);
             found.wakers.extend(wakers.cloned());
             if !rest.children.is_empty() {
@@ -150,11 +161,20 @@ impl Node {
 impl Walk {
     fn bits(&self) -> u32 {
         match self {
-            Walk::Stop => flag::STOPPING,
+            Walk::Stop(cause) => flag::STOPPING | cause,
             Walk::Cancel(_) => flag::CANCELLED,
             Walk::Abort(_) => flag::CANCELLED | flag::ABORTED,
             Walk::Cut(_) => flag::CANCELLED | flag::ABORTED | flag::CUT,
         }
+    }
+
+    /// The first request to stop stays: a later one does not change its cause.
+    fn has_reached(&self, flags: u32) -> bool {
+        let bits = match self {
+            Walk::Stop(_) => flag::STOPPING,
+            Walk::Cancel(_) | Walk::Abort(_) | Walk::Cut(_) => self.bits(),
+        };
+        flags & bits == bits
     }
 
     fn passes_shields(&self) -> bool {

@@ -41,6 +41,7 @@ fn main() {
             .block_on(runtime, leaves_late()),
         "shielded" => Shutdown::new().block_on(runtime, shielded()),
         "shows" => Shutdown::new().block_on(runtime, shows()),
+        "part_drains" => Shutdown::new().drain(LONG).block_on(runtime, part_drains()),
         "reason" => runtime.block_on(reason()),
         "afterwards" => {
             Shutdown::new().block_on(self::runtime("current_thread"), async {});
@@ -175,6 +176,17 @@ async fn shows() {
     })
     .await
     .unwrap();
+}
+
+/// A scope has less time than the program, which ends by itself then.
+#[cancellable]
+async fn part_drains() {
+    let part = Scope::new().drain(Duration::from_millis(20));
+    let cancelled = part.run(async {
+        say("ready");
+        std::future::pending::<()>().await
+    });
+    say(&cancelled.await.unwrap_err().to_string());
 }
 
 /// What the boundary is told.
