@@ -62,7 +62,13 @@ impl Kind {
                 "worker_threads",
                 "crate",
             ],
-            Self::Test => &["flavor", "worker_threads", "start_paused", "crate"],
+            Self::Test => &[
+                "flavor",
+                "worker_threads",
+                "start_paused",
+                "timeout",
+                "crate",
+            ],
         }
     }
 

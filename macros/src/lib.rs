@@ -531,7 +531,9 @@ pub fn main(args: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// `tokio::test` with a scope around the body, which is cancellable, as under
 /// [`macro@cancellable`]. It fails, with names and lines, if a task outlives it or a `defer!`
-/// was lost.
+/// was lost; and with the tree of what runs, if it has not ended after `timeout`. A test that
+/// keeps its thread for 5 s more, because it blocks or computes, cannot be ended: the tree is
+/// printed, and the process aborts.
 ///
 /// # Options
 ///
@@ -540,6 +542,10 @@ pub fn main(args: TokenStream, item: TokenStream) -> TokenStream {
 /// - `flavor`: `"current_thread"`, which it is if left out, or `"multi_thread"`.
 /// - `worker_threads`: how many threads `"multi_thread"` has.
 /// - `start_paused`: `true` to begin with tokio's clock paused.
+/// - `timeout`: the `Duration` in which the test has to end, in real time, also where tokio's
+///   clock is paused. 60 s if left out, `Duration::MAX` for no limit. The environment
+///   variable `TASKSCOPE_TEST_TIMEOUT` overrides it: a number of seconds, or 0 for no limit.
+///   Under Miri and loom there is none.
 /// - `crate`: the path of the runtime crate, if not at `::taskscope`.
 ///
 /// An explicit [`macro@cancellable`], for its options, stands above or below.

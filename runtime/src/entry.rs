@@ -10,8 +10,10 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Runtime};
 
+use crate::alarm::{self, Alarm};
 use crate::caught::catch;
 use crate::node::Node;
+use crate::observe::Tree;
 use crate::report::{ReportKind, Sink, print};
 use crate::scope::Scope;
 #[cfg(feature = "shutdown")]
@@ -122,6 +124,8 @@ pub struct Test {
     name: &'static str,
     flavor: Flavor,
     start_paused: bool,
+    /// As the option says.
+    timeout: Option<Duration>,
     location: &'static Location<'static>,
 }
 
@@ -155,6 +159,7 @@ impl Test {
             name,
             flavor,
             start_paused: false,
+            timeout: None,
             location: Location::caller(),
         }
     }
@@ -175,11 +180,17 @@ impl Test {
         self
     }
 
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
     /// Runs the test.
     ///
     /// # Panics
     ///
-    /// With the test's own panic, or when a task or a cleanup was left behind.
+    /// With the test's own panic, when its time is over, or when a task or a cleanup was left
+    /// behind.
     #[track_caller]
     pub fn run<F: Future>(self, test: F) -> F::Output {
         let sink = Sink::default();
@@ -206,17 +217,32 @@ impl Test {
         let runtime = built(self.builder(sink).build());
         let scope = Scope::at(self.name, self.location);
         let root = scope.node().clone();
-        let (outcome, mut left) = runtime.block_on(async {
-            let mut left = Vec::new();
-            let outcome = scope
-                .run(async {
-                    let output = test.await;
-                    left = still_running(&root);
-                    output
-                })
-                .await;
-            (outcome, left)
+        let limit = alarm::limit(self.timeout);
+        let alarm = limit.map_or_else(Alarm::default, |limit| self.alarm(limit, &root));
+        let mut left = Vec::new();
+        let ended = runtime.block_on(async {
+            let mut run = Box::pin(scope.run(async {
+                let output = test.await;
+                left = still_running(&root);
+                output
+            }));
+            match alarm.run(run.as_mut()).await {
+                Some(outcome) => Ok(outcome),
+                // Told before the future is dropped, and whatever panics in it then.
+                None => Err((Tree::of(vec![root.clone()]), catch(|| drop(run)))),
+            }
         });
+        let outcome = match ended {
+            Ok(outcome) => outcome,
+            Err((tree, _)) => {
+                runtime.shutdown_background();
+                let limit = limit.unwrap_or_default();
+                panic!(
+                    "test `{}` has not ended after {limit:?}; this is what runs:\n{tree}",
+                    self.name
+                )
+            }
+        };
         let alive = runtime.block_on(alive_beyond(0, PATIENCE));
         if alive > 0 {
             left.push(format!(
@@ -229,6 +255,17 @@ impl Test {
             Ok(output) => (output, left),
             Err(cancelled) => panic!("test `{}` ended early: {}", self.name, cancelled.text()),
         }
+    }
+
+    fn alarm(&self, limit: Duration, root: &Arc<Node>) -> Alarm {
+        let (name, root) = (self.name, root.clone());
+        Alarm::set(limit, move || {
+            format!(
+                "taskscope: test `{name}` has not ended after {limit:?}, and keeps its thread; this \
+                 is what runs:\n{}",
+                Tree::of(vec![root])
+            )
+        })
     }
 
     fn builder(&self, sink: &Sink) -> Builder {

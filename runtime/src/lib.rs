@@ -6,6 +6,7 @@
 
 #[doc(hidden)]
 pub mod __private;
+mod alarm;
 mod ambient;
 mod aside;
 mod beat;

@@ -3,10 +3,13 @@
 
 use std::future::pending;
 use std::panic::{Location, catch_unwind};
+use std::process::{Command, ExitStatus};
 use std::sync::{Barrier, mpsc};
 use std::time::Duration;
 
-use taskscope::{Ambient, BoxError, TaskGroup, Value, blocking, cancellable, defer, timeout};
+use taskscope::{
+    Ambient, BoxError, TaskGroup, Value, blocking, cancellable, defer, task_group, timeout,
+};
 use taskscope_tests::{Driven, text_of, watched};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::oneshot;
@@ -356,5 +359,174 @@ fn tests_do_not_see_each_others_reports() {
                 });
             }
         });
+    });
+}
+
+/// Each in its own way it does not end, and says so with what it waits for.
+#[test]
+fn a_test_that_hangs_fails_with_the_tree() {
+    #[taskscope::test(timeout = LIMIT)]
+    async fn idle() {
+        pending::<()>().await;
+    }
+
+    #[taskscope::test(timeout = LIMIT, start_paused = true)]
+    async fn idle_and_paused() {
+        pending::<()>().await;
+    }
+
+    #[taskscope::test(timeout = LIMIT, start_paused = true)]
+    async fn busy_and_paused() {
+        loop {
+            sleep(Duration::from_secs(1)).await;
+        }
+    }
+
+    #[taskscope::test(timeout = LIMIT)]
+    async fn spins() {
+        loop {
+            yield_now().await;
+        }
+    }
+
+    #[taskscope::test(timeout = LIMIT, flavor = "multi_thread")]
+    async fn in_a_task() -> Result<(), BoxError> {
+        let group = TaskGroup::<BoxError>::new().run(async |g| {
+            g.spawn_named("sleeper", pending::<()>());
+            Ok(())
+        });
+        group.await?;
+        Ok(())
+    }
+
+    #[taskscope::test(timeout = LIMIT)]
+    async fn in_its_cleanup() {
+        defer! { pending::<()>().await; }
+        yield_now().await;
+    }
+
+    const LIMIT: Duration = Duration::from_millis(50);
+    let hang: [(&str, fn()); 5] = [
+        ("idle", idle),
+        ("idle_and_paused", idle_and_paused),
+        ("busy_and_paused", busy_and_paused),
+        ("spins", spins),
+        ("in_its_cleanup", in_its_cleanup),
+    ];
+    for (name, test) in hang {
+        let text = failure(test);
+        let told = format!("test `{name}` has not ended after 50ms");
+        contains(
+            &text,
+            &[&told, &format!("{name}  running"), "entry_test.rs"],
+        );
+    }
+    contains(&failure(in_a_task), &["test `in_a_task`", "sleeper  "]);
+}
+
+/// The time is over, and what is dropped then panics.
+#[test]
+fn a_test_that_hangs_fails_for_its_time_whatever_is_dropped() {
+    struct Bomb;
+
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("in the drop");
+        }
+    }
+
+    #[taskscope::test(timeout = Duration::from_millis(50))]
+    async fn explodes() {
+        let _bomb = Bomb;
+        pending::<()>().await;
+    }
+
+    contains(&failure(explodes), &["test `explodes` has not ended"]);
+}
+
+#[taskscope::test(timeout = Duration::MAX)]
+async fn a_limit_that_never_comes() {
+    yield_now().await;
+}
+
+/// Set for a test that is run in a process of its own.
+const CHILD: &str = "TASKSCOPE_TESTS_CHILD";
+const LIMIT: &str = "TASKSCOPE_TEST_TIMEOUT";
+
+/// Runs one test of this program in a process of its own.
+fn child(test: &str, limit: Option<&str>) -> (ExitStatus, String) {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
+        .args([test, "--exact", "--nocapture"])
+        .env(CHILD, "");
+    command
+        .env_remove(LIMIT)
+        .envs(limit.map(|limit| (LIMIT, limit)));
+    let output = command.output().unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    (output.status, String::from_utf8(text).unwrap())
+}
+
+/// Does nothing unless it is run by another test.
+#[test]
+fn child_that_blocks_its_thread() {
+    #[taskscope::test(timeout = Duration::from_millis(50))]
+    async fn blocks() {
+        task_group!(|g| {
+            g.spawn_named("blocker", async { std::thread::park() });
+            Ok(())
+        })
+        .await
+        .unwrap();
+    }
+
+    if std::env::var_os(CHILD).is_some() {
+        blocks();
+    }
+}
+
+#[test]
+fn child_that_waits() {
+    #[taskscope::test]
+    async fn waits() {
+        sleep(Duration::from_secs(1)).await;
+    }
+
+    if std::env::var_os(CHILD).is_some() {
+        waits();
+    }
+}
+
+/// Nothing can end a thread.
+#[cfg(unix)]
+#[test]
+fn a_test_that_blocks_its_thread_aborts_the_process() {
+    use std::os::unix::process::ExitStatusExt;
+
+    watched(|| {
+        let since = std::time::Instant::now();
+        let (status, text) = child("child_that_blocks_its_thread", None);
+        assert!(since.elapsed() >= Duration::from_secs(5));
+        assert_eq!(status.signal(), Some(6), "{text}");
+        let told = "test `blocks` has not ended after 50ms, and keeps its thread";
+        contains(&text, &[told, "blocker  running"]);
+    });
+}
+
+/// In seconds; zero is no limit, and what is no number is an error.
+#[test]
+fn the_environment_overrides_the_limit() {
+    watched(|| {
+        let run = |limit| child("child_that_waits", limit);
+        let (status, text) = run(Some("0.05"));
+        assert!(!status.success());
+        contains(&text, &["test `waits` has not ended after 50ms"]);
+        for limit in [None, Some("0"), Some("600")] {
+            let (status, text) = run(limit);
+            assert!(status.success(), "{text}");
+        }
+        let (status, text) = run(Some("soon"));
+        assert!(!status.success());
+        contains(&text, &["TASKSCOPE_TEST_TIMEOUT=`soon` is not a time"]);
     });
 }

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::future::Future;
-use std::io::Write;
 use std::panic::Location;
 use std::pin::pin;
 use std::sync::{Arc, mpsc};
@@ -12,6 +11,7 @@ use tokio::runtime::{Builder, Handle};
 
 use super::invariant::{Invariant, ask};
 use super::leaks::{PATIENCE, is_bad, spawned};
+use crate::alarm::abort;
 use crate::caught::catch;
 use crate::context;
 use crate::entry::{PausedClock, alive_beyond};
@@ -763,15 +763,11 @@ impl Deadlock {
                     || "nothing cancelled".to_owned(),
                     |(how, number)| format!("{VARIABLE}={}:{number}", how.word()),
                 );
-                // Not `eprintln!`, which the test harness keeps to itself.
-                writeln!(
-                    std::io::stderr(),
+                abort(format_args!(
                     "cancel_everywhere: `{test}` keeps its thread since {DEADLOCK:?} ({point}); \
                      this is what runs:\n{}",
                     crate::tree()
-                )
-                .ok();
-                std::process::abort();
+                ));
             }
         });
         Deadlock { _running: running }
