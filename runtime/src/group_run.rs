@@ -141,7 +141,7 @@ impl<E: Send + 'static, L: Locals> Members<E, L> {
         match self.shared.node.left() {
             Left::Tasks | Left::Nothing => false,
             Left::Services => {
-                self.shared.cancel_services(&Reason::Requested);
+                self.shared.cancel_services(&Reason::Ended);
                 false
             }
             Left::Deferred if !self.poll_deferred(cx) => false,

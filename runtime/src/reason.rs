@@ -38,6 +38,9 @@ pub enum Reason {
     Shutdown,
     /// The future that owned the scope was dropped.
     Dropped,
+    /// The group has ended. A task that is spawned into it then is dropped before it is
+    /// polled; and a service is cancelled once the body and the other tasks have ended.
+    Ended,
     /// A reason of the caller's own.
     Other(Arc<dyn Error + Send + Sync>),
 }
@@ -113,6 +116,7 @@ impl fmt::Display for Reason {
             Reason::SiblingFailed => f.write_str("sibling failed"),
             Reason::Shutdown => f.write_str("shutdown"),
             Reason::Dropped => f.write_str("owner dropped"),
+            Reason::Ended => f.write_str("group has ended"),
             Reason::Other(error) => fmt::Display::fmt(error, f),
         }
     }

@@ -292,7 +292,7 @@ impl<E: Send + 'static> Shared<E> {
     }
 
     pub(crate) fn refusal(&self) -> Cancelled {
-        self.node.cancelled()
+        self.node.refusal()
     }
 
     fn admission(&self) -> Admission {

@@ -415,6 +415,7 @@ fn h11_display_names_the_kind() {
             Reason::SiblingFailed,
             Reason::Shutdown,
             Reason::Dropped,
+            Reason::Ended,
             Reason::other("a reason of one's own"),
         ];
         let mut texts = Vec::new();
@@ -432,7 +433,7 @@ fn h11_display_names_the_kind() {
         }
         texts.sort();
         texts.dedup();
-        assert_eq!(texts.len(), 6, "{texts:?}");
+        assert_eq!(texts.len(), 7, "{texts:?}");
     });
 }
 

@@ -24,6 +24,17 @@ impl Node {
         Cancelled::new(self.origin_or_request(), Vec::new())
     }
 
+    /// Why a group refuses a task: it has ended, or is cancelled.
+    pub(crate) fn refusal(&self) -> Cancelled {
+        // What was dropped before its end is cancelled, and still has tasks.
+        let has_ended = self.flags_acquire() & flag::CLOSED != 0 && !self.lock().orphaned;
+        if has_ended {
+            let ended = Origin::new(Reason::Ended, self.name());
+            return Cancelled::new(Arc::new(ended), Vec::new());
+        }
+        self.cancelled()
+    }
+
     pub(super) fn origin_or_request(&self) -> Arc<Origin> {
         self.origin().unwrap_or_else(|| self.request())
     }
