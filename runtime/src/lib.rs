@@ -34,6 +34,7 @@ mod loom_tests;
 mod node;
 pub mod observe;
 mod output;
+pub mod prelude;
 mod probe;
 mod race;
 mod reason;
