@@ -18,6 +18,7 @@ use tokio::task::JoinHandle;
 use crate::caught::{Panic, catch};
 use crate::cleanup::parked;
 use crate::context::{self, Frame};
+use crate::exit::polled_after_completion;
 use crate::node::{Node, flag};
 use crate::output::TaskOutput;
 use crate::reason::Reason;
@@ -104,7 +105,9 @@ enum State<F, R> {
         slot: Arc<Slot<F>>,
         thread: Thread<R>,
     },
+    /// Cancelled: there will be no output.
     Left,
+    Done,
 }
 
 type Thread<R> = JoinHandle<Option<Result<R, Panic>>>;
@@ -175,24 +178,24 @@ impl<F, R> Blocking<F, R> {
                 !(refused && (self.is_failure)(output) && is_leaving())
             }),
             Ok(Some(Err(panic))) => {
-                self.end();
+                self.end(State::Done);
                 panic.resume()
             }
             Ok(None) => None,
             Err(_) => {
                 let location = self.location;
-                self.end();
+                self.end(State::Done);
                 panic!("the blocking work at {location} was not run: the runtime is shut down")
             }
         })
     }
 
-    fn end(&mut self) {
+    fn end(&mut self, state: State<F, R>) {
         if let State::Running { node, .. } = &self.state {
             node.detach();
         }
         self.place.close();
-        self.state = State::Left;
+        self.state = state;
     }
 
     /// The grace period is over.
@@ -203,7 +206,7 @@ impl<F, R> Blocking<F, R> {
         let (scope, last) = (node.scope(), node.last_location());
         let what = format!("blocking work (last checkpoint at {last})");
         scope.overran_and(&what, "was left behind, still running,", self.location);
-        self.end();
+        self.end(State::Left);
     }
 }
 
@@ -215,13 +218,17 @@ impl<F, R> Future for Blocking<F, R> {
         if let State::New(_) = this.state {
             this.start(cx);
         }
+        if let State::Done = this.state {
+            polled_after_completion("blocking", this.location);
+        }
         let left = matches!(this.state, State::Left);
         if !left {
             if let Poll::Ready(output) = this.poll_thread(cx) {
-                this.end();
                 if let Some(output) = output {
+                    this.end(State::Done);
                     return Poll::Ready(output);
                 }
+                this.end(State::Left);
             } else if !this.abandon && this.place.may_drop(true) {
                 this.overrun();
             } else {

@@ -17,7 +17,7 @@ use tokio::time::{Instant, Sleep};
 
 use crate::caught::catch;
 use crate::context::{self, Frame};
-use crate::exit::{Exit, PanicSite};
+use crate::exit::{Exit, PanicSite, polled_after_completion};
 use crate::node::{Node, flag};
 use crate::region::out_of_budget;
 use crate::table::Verdict;
@@ -203,6 +203,20 @@ impl<T, F: Future<Output = T>, N: HasNode> Boundary<F, T, N> {
     /// Whether only what is pending below the node is waited for.
     pub(crate) fn is_body_gone(self: Pin<&mut Self>) -> bool {
         self.project().exit.is_some()
+    }
+
+    /// Whether the boundary has returned.
+    pub(crate) fn is_over(self: Pin<&mut Self>) -> bool {
+        let this = self.project();
+        this.exit.is_none() && this.body.as_pin_mut().is_none()
+    }
+
+    /// Panics if the boundary has returned.
+    pub(crate) fn expect_unfinished(mut self: Pin<&mut Self>) {
+        if self.as_mut().is_over() {
+            let node = self.node();
+            polled_after_completion(node.name(), node.location());
+        }
     }
 
     pub(crate) fn is_started(self: Pin<&mut Self>) -> bool {

@@ -1,5 +1,6 @@
 //! How a body ended.
 
+use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
 
@@ -76,4 +77,10 @@ impl<'a> PanicSite<'a> {
             self.report(&panic);
         }
     }
+}
+
+/// A future that has completed is polled again: nothing would ever wake its caller.
+#[cold]
+pub(crate) fn polled_after_completion(what: impl fmt::Display, location: &Location<'_>) -> ! {
+    panic!("`{what}` at {location} polled after completion")
 }

@@ -387,7 +387,7 @@ impl<E: Send + 'static> TaskGroup<E> {
     ///
     /// Under [`OnFailure::Cancel`] a panic of the body or of a task is resumed
     /// once all are gone. Tasks need a tokio runtime: polling the returned
-    /// future outside of one panics.
+    /// future outside of one panics, and so does polling it again after it has completed.
     ///
     /// # Cancel safety
     ///

@@ -15,7 +15,7 @@ use crate::caught::{Panic, catch, drop_each};
 use crate::cleanup::parked;
 use crate::context::{self, Frame};
 use crate::error::{Cause, GroupError};
-use crate::exit::{Exit, PanicSite};
+use crate::exit::{Exit, PanicSite, polled_after_completion};
 use crate::node::pending::Left;
 use crate::reason::Reason;
 use crate::region::Region;
@@ -262,17 +262,22 @@ where
         if this.place.is_left() {
             return parked("a group", shared.node.location(), cx);
         }
+        let boundary = this.boundary.as_mut().as_pin_mut();
+        if this.body.is_none() && boundary.is_none_or(Boundary::is_over) {
+            polled_after_completion(shared.node.name(), shared.node.location());
+        }
         let exit = this.place.enter(&shared.node, cx, |cx| {
             if let Some(body) = this.body.take() {
                 #[cfg(feature = "tracing")]
                 shared.node.span().begin();
                 shared.runtime.get_or_init(Handle::current);
+                // Made first: if the body panics here, the node leaves the tree.
+                let owner = Owner::new(shared.node.clone());
                 let body = Body {
                     future: body(shared.clone()),
                     shared: shared.clone(),
                 };
-                this.boundary
-                    .set(Some(Boundary::new(Owner::new(shared.node.clone()), body)));
+                this.boundary.set(Some(Boundary::new(owner, body)));
             }
             let Some(mut boundary) = this.boundary.as_mut().as_pin_mut() else {
                 return Poll::Pending;

@@ -451,6 +451,7 @@ impl<T, B: Future<Output = T>> Future for Concurrent<B, T> {
         if this.place.is_left() {
             return parked(&format!("`{}`", node.name()), node.location(), cx);
         }
+        this.boundary.as_mut().expect_unfinished();
         let exit = this
             .place
             .enter(&node, cx, |cx| this.boundary.as_mut().poll_exit(cx));

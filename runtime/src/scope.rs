@@ -273,7 +273,8 @@ impl<'a> Scope<'a> {
     /// # Panics
     ///
     /// A panic of `future` is resumed once all inside is gone. The returned
-    /// future panics where a timeout is set and the runtime has no timer.
+    /// future panics where a timeout is set and the runtime has no timer, and when it is
+    /// polled again after it has completed.
     ///
     /// # Cancel safety
     ///
@@ -519,6 +520,7 @@ impl<F: Future> Future for ScopeRun<'_, F> {
         if this.place.is_left() {
             return parked("a scope", this.boundary.node().location(), cx);
         }
+        this.boundary.as_mut().expect_unfinished();
         let exit = context::current(|frame| {
             this.place.settle(this.boundary.as_mut().node(), frame);
             this.place.enter_in(frame, cx, |cx| {

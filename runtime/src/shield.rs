@@ -10,6 +10,7 @@ use pin_project_lite::pin_project;
 use crate::caught::catch;
 use crate::cleanup::parked;
 use crate::context;
+use crate::exit::{PanicSite, polled_after_completion};
 use crate::region::Region;
 use crate::report::{self, ReportKind};
 use crate::table::Kind;
@@ -63,6 +64,8 @@ struct State {
     region: Region,
     location: &'static Location<'static>,
     running: bool,
+    /// Dropped before it had ended.
+    left: bool,
 }
 
 impl State {
@@ -71,6 +74,7 @@ impl State {
             region: Region::holding(Kind::Shield),
             location,
             running: false,
+            left: false,
         }
     }
 
@@ -122,7 +126,10 @@ impl<F: Future> Future for Shield<F> {
         let mut this = self.project();
         let state = this.state;
         let Some(future) = this.future.as_mut().as_pin_mut() else {
-            return parked("`shield`", state.location, cx);
+            return match state.left {
+                true => parked("`shield`", state.location, cx),
+                false => polled_after_completion("shield", state.location),
+            };
         };
         state.running = true;
         let at = Some(state.location);
@@ -137,14 +144,20 @@ impl<F: Future> Future for Shield<F> {
                 Poll::Ready(value)
             }
             Err(panic) => {
+                let site = PanicSite {
+                    node: state.region.node(),
+                    location: Some(state.location),
+                };
+                if let Err(later) = context::drop_outside(this.future) {
+                    site.report(&later);
+                }
                 state.end();
-                let later = context::drop_outside(this.future);
-                drop(later);
                 panic.resume()
             }
             Ok(Poll::Pending) if state.region.may_drop(true) => {
                 let node = state.region.node().cloned();
                 state.end();
+                state.left = true;
                 let dropped = context::drop_outside(this.future);
                 if let Some(node) = node {
                     node.overran("a shielded future", state.location);
