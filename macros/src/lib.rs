@@ -246,7 +246,8 @@ use proc_macro::TokenStream;
 /// moves into the call in `EXPR`, as `rc` in `f(rc).await`, now lives across the gate. In two
 /// lines it does not: `let call = f(rc);`, and then `call.await`.
 ///
-/// A `task_group!` and a `shield(…)` are entered without a checkpoint.
+/// A `task_group!` and a `shield(…)` are entered without a checkpoint, where they are awaited in the
+/// expression that makes them: `shield(f()).await`, but not `let work = shield(f()); work.await`.
 ///
 /// # "future is not `Send` as this value is used across an await"
 ///
@@ -407,6 +408,10 @@ pub fn on_cancel(input: TokenStream) -> TokenStream {
 ///
 /// The body is cancellable code: its awaits are checkpoints, and `#[checkpoint]` and
 /// [`defer!`] work in it. It gives a `Result`.
+///
+/// Entering the group is not a checkpoint where it is awaited in the expression that makes it. In a
+/// [`macro@cancellable`] function, one that is kept in a variable is awaited like any future: in a scope
+/// that is cancelled by then, its body does not begin.
 ///
 /// # Options
 ///

@@ -96,6 +96,39 @@ fn arguments_of_known_macros_are_read() {
 }
 
 #[test]
+fn a_shield_is_seen_through_what_is_around_it() {
+    for shield in [
+        "(shield(f()))",
+        "{ g(); shield(f()) }",
+        "unsafe { shield(f()) }",
+        "(&mut pin!(shield(f())))",
+        "pin!(shield(f())).as_mut()",
+        "Box::pin(shield(f()))",
+        "if a { shield(f()) } else if b { shield(g()) } else { shield(h()) }",
+        "match a { 1 => shield(f()), _ => shield(g()) }",
+        "shield(f()).boxed().into_future()",
+    ] {
+        let body = format!("let x = {shield}.await;");
+        assert_body("", &body, &body);
+    }
+}
+
+#[test]
+fn other_awaits_get_a_gate() {
+    for other in [
+        "{ shield(f()); g() }",
+        "if a { shield(f()) } else { g() }",
+        "match a { 1 => shield(f()), _ => g() }",
+        "pin!(f())",
+        "save",
+    ] {
+        let body = format!("let x = {other}.await;");
+        let gated = format!("let x = P::after(P::gate().await, {other}).await;");
+        assert_body("", &body, &gated);
+    }
+}
+
+#[test]
 fn other_macros_and_what_does_not_parse_are_left() {
     let body = "own::select! { a = f().await => {} } race!(f().await); own!(f().await);
         info!(%field, f().await);";
