@@ -16,6 +16,7 @@ mod entry;
 mod group;
 mod hint;
 mod item;
+mod lock;
 mod path;
 mod race;
 mod rewrite;
@@ -43,7 +44,8 @@ use proc_macro::TokenStream;
 ///
 /// # Options
 ///
-/// - `loops`: a checkpoint for every loop, less those marked `#[no_checkpoint]`.
+/// - `loops`: a checkpoint for every loop, except those marked `#[no_checkpoint]` and those that hold a
+///   lock which their head takes, as `for n in numbers.lock().unwrap().iter()` does.
 /// - `blocking`: for a plain function, see [below](#blocking-functions).
 /// - `send`: says that the future is `Send`, see [below](#futures-that-say-that-they-are-send).
 /// - `allow(detached, blocking, hard_drop)`: switches single [checks](#structure-checks) off.
@@ -281,7 +283,9 @@ use proc_macro::TokenStream;
 /// ```
 ///
 /// or lock within the iteration, so that the guard is gone at its end. A loop that is short
-/// under a lock is better left without a checkpoint (`#[no_checkpoint]`, under `loops`). A guard that
+/// under a lock is better left without a checkpoint: under `loops`, mark it `#[no_checkpoint]`. That is not needed
+/// where the head of the loop takes the lock, or of a `match` or an `if let` around it: such a
+/// loop has a checkpoint only if it is marked `#[checkpoint]`. A guard that
 /// has to be held throughout is one of `tokio::sync::Mutex`, which is `Send`.
 #[proc_macro_attribute]
 pub fn cancellable(args: TokenStream, item: TokenStream) -> TokenStream {

@@ -9,6 +9,7 @@ use crate::blocking::Refusal;
 use crate::check::Own;
 use crate::diag::{Diag, Mistake};
 use crate::item::is_marker;
+use crate::lock::{matches_on_lock, takes_lock};
 use crate::path::{Crate, mixed};
 use crate::witness::Witnessed;
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
@@ -42,6 +43,9 @@ pub(crate) struct Scope {
     pub(crate) output: Option<Type>,
     /// What a `break` or `continue` may aim at or has to pass, outermost first.
     pub(crate) levels: Vec<Level>,
+    /// Whether a lock is held that the head of a loop, a `match` or an `if let` around the code
+    /// takes. Awaiting there would make the future not `Send`.
+    locked: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -114,6 +118,7 @@ impl Scope {
             kind,
             output,
             levels: Vec::new(),
+            locked: false,
         }
     }
 
@@ -400,15 +405,51 @@ impl<'a> Rewriter<'a> {
         let Some(parts) = LoopParts::of(expr) else {
             return;
         };
-        if let Some(header) = parts.header {
-            self.visit_expr_mut(header);
+        let locks = parts.header.as_ref().is_some_and(|head| match head {
+            Head::Iterator(iterator) => takes_lock(iterator),
+            Head::Condition(condition) => matches_on_lock(condition),
+        });
+        if let Some(Head::Iterator(head) | Head::Condition(head)) = parts.header {
+            self.visit_expr_mut(head);
         }
         let label = parts.label.map(|label| label.name.clone());
-        self.below(Level::Loop(label), |this| this.visit_block_mut(parts.body));
-        if self.wants_checkpoint(parts.attrs) {
-            let checkpoint = self.loop_checkpoint(parts.keyword);
-            parts.body.stmts.insert(0, checkpoint);
-        }
+        self.locked(locks, |this| {
+            this.below(Level::Loop(label), |this| this.visit_block_mut(parts.body));
+            if this.wants_checkpoint(parts.attrs) {
+                let checkpoint = this.loop_checkpoint(parts.keyword);
+                parts.body.stmts.insert(0, checkpoint);
+            }
+        });
+    }
+
+    fn visit_match(&mut self, expr: &mut syn::ExprMatch) {
+        let locks = takes_lock(&expr.expr);
+        self.visit_attributes_mut(&mut expr.attrs);
+        self.visit_expr_mut(&mut expr.expr);
+        self.locked(locks, |this| {
+            expr.arms.iter_mut().for_each(|arm| this.visit_arm_mut(arm));
+        });
+    }
+
+    // Up to edition 2021, what an `if let` takes is held in its `else`, too.
+    fn visit_if(&mut self, expr: &mut syn::ExprIf) {
+        let locks = matches_on_lock(&expr.cond);
+        self.visit_attributes_mut(&mut expr.attrs);
+        self.visit_expr_mut(&mut expr.cond);
+        self.locked(locks, |this| {
+            this.visit_block_mut(&mut expr.then_branch);
+            if let Some((_, otherwise)) = &mut expr.else_branch {
+                this.visit_expr_mut(otherwise);
+            }
+        });
+    }
+
+    // Runs `visit` where a lock may be held.
+    fn locked(&mut self, locks: bool, visit: impl FnOnce(&mut Self)) {
+        let outer = self.scope.locked;
+        self.scope.locked |= locks;
+        visit(self);
+        self.scope.locked = outer;
     }
 
     fn loop_checkpoint(&self, keyword: Span) -> Stmt {
@@ -443,7 +484,7 @@ impl<'a> Rewriter<'a> {
                 }
                 return false;
             }
-            Kind::Async | Kind::Cleanup(_) => self.loops,
+            Kind::Async | Kind::Cleanup(_) => self.loops && !self.scope.locked,
         };
         (marked.is_some() || all) && unmarked.is_none()
     }
@@ -517,6 +558,8 @@ impl VisitMut for Rewriter<'_> {
             Expr::Break(_) | Expr::Continue(_) => self.visit_jump(expr),
             Expr::Return(_) | Expr::Try(_) => self.visit_exit(expr),
             Expr::ForLoop(_) | Expr::Loop(_) | Expr::While(_) => self.visit_loop(expr),
+            Expr::Match(expr) => self.visit_match(expr),
+            Expr::If(expr) => self.visit_if(expr),
             Expr::Block(syn::ExprBlock {
                 label: Some(label),
                 block,
@@ -600,8 +643,14 @@ struct LoopParts<'e> {
     attrs: &'e mut Vec<Attribute>,
     label: Option<&'e syn::Label>,
     keyword: Span,
-    header: Option<&'e mut Expr>,
+    header: Option<Head<'e>>,
     body: &'e mut Block,
+}
+
+/// What a loop begins each iteration with.
+enum Head<'e> {
+    Iterator(&'e mut Expr),
+    Condition(&'e mut Expr),
 }
 
 impl<'e> LoopParts<'e> {
@@ -614,14 +663,26 @@ impl<'e> LoopParts<'e> {
                 expr,
                 body,
                 ..
-            }) => (attrs, label, for_token.span, Some(&mut **expr), body),
+            }) => (
+                attrs,
+                label,
+                for_token.span,
+                Some(Head::Iterator(expr)),
+                body,
+            ),
             Expr::While(syn::ExprWhile {
                 attrs,
                 label,
                 while_token,
                 cond,
                 body,
-            }) => (attrs, label, while_token.span, Some(&mut **cond), body),
+            }) => (
+                attrs,
+                label,
+                while_token.span,
+                Some(Head::Condition(cond)),
+                body,
+            ),
             Expr::Loop(syn::ExprLoop {
                 attrs,
                 label,
