@@ -107,8 +107,10 @@ use proc_macro::TokenStream;
 /// | | `JoinSet::new` | `task_group!`, and a `TaskSet` of the handles |
 /// | `blocking` | `std::thread::sleep` | `tokio::time::sleep(…).await` |
 /// | | `block_on` of tokio, futures and others | `.await` |
+/// | | `tokio::task::block_in_place` | `blocking(…).await`, and `taskscope::block_on` in it |
 /// | | `blocking_send`, `blocking_recv`, `blocking_lock` | `send`, `recv`, `lock` and `.await` |
-/// | | functions in `std::fs::` and `std::net::` by full path | those of `tokio::fs` and `tokio::net`, or `blocking(…).await` |
+/// | | functions of `std::fs` and `std::net` that block, by full path | `blocking(…).await`, or those of `tokio::fs` and `tokio::net` |
+/// | | `output`, `status` and `wait` of a `std::process::Command::new(…)` | `tokio::process::Command` |
 /// | | a `loop` or `while true` without an await, `break`, `return` or `?` | `#[checkpoint]` above it |
 /// | `hard_drop` | `select!` of tokio and futures | [`race!`] |
 /// | | `tokio::try_join!`, `futures::try_join!` | `taskscope::try_join!` |

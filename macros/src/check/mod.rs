@@ -200,6 +200,16 @@ impl<'a> Checker<'a> {
         }
     }
 
+    // A method at the end of a chain that begins with a function.
+    fn check_built(&self, call: &ExprMethodCall) -> Option<Finding> {
+        let names = names(maker(&call.receiver)?);
+        let strs = strs(&names);
+        if self.is_own(&strs) {
+            return None;
+        }
+        blocking::check_built(&strs, call, &self.crate_name())
+    }
+
     fn check_loop(&mut self, expr: &Expr, attrs: &[Attribute]) {
         marker::check_loop(attrs, self.diag);
         if let Some((at, finding)) = endless::check(expr, self.loops, &self.own) {
@@ -304,8 +314,10 @@ impl<'ast> Visit<'ast> for Checker<'_> {
     fn visit_expr_method_call(&mut self, call: &'ast ExprMethodCall) {
         // A method of `self` is the user's own.
         if !matches!(&*call.receiver, Expr::Path(path) if path.path.is_ident("self")) {
-            let finding = blocking::check_method(call)
-                .or_else(|| hard_drop::check_method(call, &self.crate_name()));
+            let krate = self.crate_name();
+            let finding = blocking::check_method(call, &krate)
+                .or_else(|| self.check_built(call))
+                .or_else(|| hard_drop::check_method(call, &krate));
             if let Some(finding) = finding {
                 self.report(&call.method, &finding);
             }
@@ -365,6 +377,20 @@ fn is_false(cond: &Expr) -> bool {
         return false;
     };
     matches!(&cond.lit, Lit::Bool(value) if !value.value)
+}
+
+// The function that a chain of methods begins with.
+fn maker(expr: &Expr) -> Option<&Path> {
+    match expr {
+        Expr::MethodCall(call) => maker(&call.receiver),
+        Expr::Try(expr) => maker(&expr.expr),
+        Expr::Paren(expr) => maker(&expr.expr),
+        Expr::Call(call) => match &*call.func {
+            Expr::Path(func) => Some(&func.path),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 // A short path may name a module of the user's own, which can be said.

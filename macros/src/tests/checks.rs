@@ -81,18 +81,61 @@ fn blocking() {
         ("tx.blocking_send(1);", "`tx.send(1).await`"),
         ("self.rx.blocking_recv();", "`self.rx.recv().await`"),
         ("lock.blocking_lock();", "`lock.lock().await`"),
-        ("std::fs::read(path)?;", "`tokio::fs::read(path).await`"),
+        (
+            "std::fs::read(path)?;",
+            "`taskscope::blocking(move || std::fs::read(path)).await`, with values that the closure owns, or `tokio::fs::read(path).await`",
+        ),
+        (
+            "std::fs::OpenOptions::new().append(true).open(path)?;",
+            "`tokio::fs::OpenOptions`, whose `open` is awaited",
+        ),
+        (
+            "std::fs::File::options().open(path)?;",
+            "`tokio::fs::OpenOptions`, whose `open` is awaited",
+        ),
+        (
+            "(std::fs::DirBuilder::new()).recursive(true).create(path)?;",
+            "`tokio::fs::DirBuilder`, whose `create` is awaited",
+        ),
+        (
+            "std::fs::DirBuilder::create(&builder, path)?;",
+            "`tokio::fs::DirBuilder`, whose `create` is awaited",
+        ),
+        (
+            "std::process::Command::new(\"ls\").arg(path).output()?;",
+            "`tokio::process::Command`",
+        ),
+        (
+            "std::process::Command::new(\"ls\").spawn()?.wait()?;",
+            "`tokio::process::Command`",
+        ),
+        (
+            "std::process::Command::status(&mut ls)?;",
+            "`tokio::process::Command`",
+        ),
+        (
+            "tokio::task::block_in_place(|| work());",
+            "`taskscope::blocking(|| work()).await`, and `taskscope::block_on(…)`",
+        ),
+        (
+            "task::block_in_place(work);",
+            "`taskscope::blocking(work).await`",
+        ),
+        (
+            "futures::executor::block_on(f());",
+            "calls `taskscope::block_on(…)`",
+        ),
         (
             "std::fs::exists(path);",
             "`tokio::fs::try_exists(path).await`",
         ),
         (
             "std::fs::soft_link(a, b);",
-            "blocking(|| std::fs::soft_link(a, b)).await`",
+            "blocking(move || std::fs::soft_link(a, b)).await`",
         ),
         (
             "std::fs::File::open(path);",
-            "`tokio::fs::File::open(path)`",
+            "`tokio::fs::File::open(path).await`",
         ),
         (
             "std::net::TcpStream::connect(a);",
@@ -266,7 +309,11 @@ fn names_of_the_users_own() {
         "sleep(d); block_on(f()); self.block_on(f()); tiles.block_on(); ui::block_on(tile);",
         "fs::read(path); tokio::fs::read(path); File::open(path); crate::std::fs::read(path);",
         "std::fs::Permissions::from_mode(1); std::net::Ipv4Addr::new(127, 0, 0, 1); std::net::SocketAddr::new(a, 1);",
-        "std::fs::File::from(fd); std::net::TcpListener::from(fd);",
+        "std::fs::File::from(fd); std::net::TcpListener::from(fd); std::fs::File::options();",
+        "std::fs::DirBuilder::new().recursive(true); std::fs::OpenOptions::new().read(true);",
+        "std::process::Command::new(\"ls\").arg(x).spawn(); std::process::exit(1); options.open(path);",
+        "tokio::process::Command::new(\"ls\").output(); tokio::fs::OpenOptions::new().open(path);",
+        "block_in_place(w); crate::task::block_in_place(w); my::block_in_place(w);",
         "select!(name, age from users); select(a, b); crate::select! { a = f() => {} } self::select!(a = b => c);",
         "crossbeam::select! { recv(r) -> x => y = x, }  select! { recv(r) -> msg => x = 1, default => {} }",
         "select_all(all); stream::select_all(all); futures::stream::select_all(all);",

@@ -17,7 +17,7 @@ async fn types(path: &Path) -> io::Result<()> {
     let mut file = std::fs::File::open(path)?;
     let mut copy = std::fs::OpenOptions::new().append(true).open("copy")?;
     io::copy(&mut file, &mut copy)?;
-    Ok(())
+    std::fs::DirBuilder::new().recursive(true).create(path)
 }
 
 fn main() {}
