@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
-use taskscope::task_group;
 use taskscope::{BoxError, Reason, Scope, TaskGroup, cancellable, is_stopping, shield, stopping};
+use taskscope::{defer, task_group};
 use taskscope_tests::{Driven, Log, both, caught, paused, text_of};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;

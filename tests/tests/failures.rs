@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use taskscope::{
     BoxError, Group, GroupError, OnFailure, Reason, ReportKind, Scope, TaskError, TaskGroup,
-    TaskHandle, Value, cancellable, shield, task_group, timeout,
+    TaskHandle, Value, cancellable, on_cancel, shield, task_group, timeout,
 };
 use taskscope_tests::{Driven, Log, both, caught, paused, reports_of, watch_reports};
 use tokio::sync::{Barrier, oneshot};

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use taskscope::observe::Watchdog;
 use taskscope::{BoxError, CancelHandle, Reason, ReportKind, Scope, TaskGroup, TaskHandle, Value};
-use taskscope::{cancellable, tree};
+use taskscope::{cancellable, defer, tree};
 use taskscope_tests::{Seen, both, reports_of, watch_reports, watched};
 use tokio::sync::oneshot;
 

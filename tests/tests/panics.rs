@@ -6,8 +6,8 @@ use std::panic::{panic_any, resume_unwind};
 use std::time::Duration;
 
 use taskscope::{
-    BoxError, Cause, OnFailure, Outcome, Scope, TaskError, TaskGroup, Value, cancellable, join,
-    race, shield,
+    BoxError, Cause, OnFailure, Outcome, Scope, TaskError, TaskGroup, Value, cancellable, defer,
+    join, race, shield,
 };
 use taskscope_tests::{Log, both, caught, paused, reports_of, text_of, watch_reports};
 use tokio::sync::oneshot;

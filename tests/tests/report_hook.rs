@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use taskscope::{cancellable, set_report_hook};
+use taskscope::{cancellable, defer, set_report_hook};
 use taskscope_tests::{Driven, watched};
 
 /// Causes one report.

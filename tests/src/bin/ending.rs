@@ -6,7 +6,7 @@ use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use taskscope::{Ambient, Reason, Scope, Shutdown, cancellable, stopping};
+use taskscope::{Ambient, Reason, Scope, Shutdown, cancellable, defer, stopping};
 use tokio::io::AsyncWriteExt;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
