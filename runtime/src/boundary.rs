@@ -265,6 +265,9 @@ impl State {
     /// What is being left may close a region elsewhere during the poll.
     #[inline]
     fn start(&mut self, node: &Arc<Node>, cx: &mut Context<'_>) {
+        if !self.started && node.flags() & flag::TIMED != 0 {
+            expect_timer();
+        }
         self.started = true;
         if leaving(node) != 0 {
             self.note(node, cx);
@@ -455,6 +458,12 @@ impl State {
         }
         due
     }
+}
+
+/// Panics where the runtime has no timer: now, before anything runs, and not when the time
+/// has to be waited for, in the middle of the body or of its cleanup, which would be lost.
+fn expect_timer() {
+    drop(tokio::time::sleep(Duration::ZERO));
 }
 
 /// Wakes a task after a real time. Not by tokio's timers, which not every runtime has:

@@ -222,7 +222,7 @@ impl<E: Send + 'static> TaskGroup<E> {
     /// # }
     /// ```
     pub fn deadline(self, deadline: Instant) -> Self {
-        self.node.lock().deadline = Some(deadline);
+        self.node.set_deadline(Some(deadline));
         self
     }
 
@@ -387,7 +387,8 @@ impl<E: Send + 'static> TaskGroup<E> {
     ///
     /// Under [`OnFailure::Cancel`] a panic of the body or of a task is resumed
     /// once all are gone. Tasks need a tokio runtime: polling the returned
-    /// future outside of one panics, and so does polling it again after it has completed.
+    /// future outside of one panics, and so does polling it again after it has completed. A
+    /// group with a time limit of any kind needs a timer, as a [`Scope`](crate::Scope::run).
     ///
     /// # Cancel safety
     ///

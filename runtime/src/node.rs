@@ -113,6 +113,8 @@ pub(crate) mod flag {
     pub(crate) const CUT: u32 = 1 << 22;
     /// The request to finish came from a signal. Set together with `STOPPING`.
     pub(crate) const SHUTDOWN: u32 = 1 << 24;
+    /// Has, or had, a deadline, a grace period or a time to drain: its boundary needs a timer.
+    pub(crate) const TIMED: u32 = 1 << 25;
 }
 
 /// The place of a node in its parent.
@@ -549,11 +551,13 @@ impl Node {
 
     pub(crate) fn set_grace(&self, grace: Duration) {
         self.lock().rest().grace = Some(grace);
+        self.set(flag::TIMED);
     }
 
     pub(crate) fn set_drain(&self, drain: Duration) {
         let mut inner = self.lock();
         inner.rest().drain = Some(drain);
+        self.set(flag::TIMED);
         if self.flags() & flag::STOPPING != 0 {
             self.set(flag::RETIMED);
         }

@@ -145,7 +145,7 @@ impl<'a> Scope<'a> {
     /// # }
     /// ```
     pub fn deadline(self, deadline: Instant) -> Self {
-        self.owner.node().lock().deadline = Some(deadline);
+        self.owner.node().set_deadline(Some(deadline));
         self
     }
 
@@ -273,8 +273,9 @@ impl<'a> Scope<'a> {
     /// # Panics
     ///
     /// A panic of `future` is resumed once all inside is gone. The returned
-    /// future panics where a timeout is set and the runtime has no timer, and when it is
-    /// polled again after it has completed.
+    /// future panics when it is polled again after it has completed. Where a timeout, a
+    /// deadline, a drain or a grace period is set and the runtime has no timer, it panics when
+    /// it is first polled, before anything runs.
     ///
     /// # Cancel safety
     ///
@@ -317,7 +318,10 @@ impl<'a> Scope<'a> {
 ///
 /// Unlike `tokio::time::timeout`, what is cut is left in order: its cleanups
 /// have run to their end when this returns. A value that is ready in the same
-/// poll as the deadline wins; zero polls once.
+/// poll as the deadline wins; zero polls once. So code that computes past the deadline is cut
+/// where it next has to wait, as under tokio's timeout: an `.await` looks at a flag, not at the
+/// clock. Mark a long loop `#[checkpoint]`, which gives way often enough to be cut, or move the
+/// computation to [`blocking`](crate::blocking()), whose checkpoints look at the clock.
 ///
 /// # Errors
 ///
@@ -707,7 +711,7 @@ impl CancelHandle {
     }
 
     /// Moves the scope's own deadline, earlier or later, or removes it. A
-    /// deadline that has fired is not undone.
+    /// deadline that has fired is not undone. The scope's runtime needs a timer.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]

@@ -55,6 +55,7 @@ impl Node {
             inner.deadline = Some(at);
             inner.limit = Limit::of(timeout);
         }
+        self.set(flag::TIMED);
     }
 
     /// The grace period that this node's own boundary has to watch: its own,
@@ -145,7 +146,7 @@ impl Node {
         inner.deadline = deadline;
         inner.limit = Limit::default();
         let waker = inner.waker.clone();
-        self.set(flag::RETIMED);
+        self.set(flag::RETIMED | flag::TIMED);
         drop(inner);
         if let Some(waker) = waker {
             waker.wake();
