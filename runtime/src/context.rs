@@ -489,7 +489,7 @@ fn closed_gate(cx: &mut Context<'_>) -> Poll<()> {
         Some(frame) if frame.blocking => Poll::Ready(()),
         Some(frame) if frame.leaving() => park_gate(frame, cx),
         Some(_) if renew_budget() => Poll::Ready(()),
-        Some(frame) if probe::gives_way(frame.node) => {
+        Some(frame) if probe::gives_way(frame) => {
             cx.waker().wake_by_ref();
             Poll::Pending
         }

@@ -269,6 +269,14 @@ impl Inner {
         rest.map_or(0, |rest| rest.regions.live(region))
     }
 
+    /// The innermost open regions, each with those around it; the root alone if there are
+    /// none.
+    pub(crate) fn innermost(&self) -> Vec<(Kind, Vec<RegionId>)> {
+        let regions = self.rest.as_ref().map(|rest| rest.regions.innermost());
+        let regions = regions.filter(|regions| !regions.is_empty());
+        regions.unwrap_or_else(|| vec![(Kind::Branch, vec![RegionId::ROOT])])
+    }
+
     /// The regions that hold, the innermost first.
     pub(crate) fn held(&self) -> Vec<Held> {
         let rest = self.rest.as_ref();

@@ -5,11 +5,14 @@
 //! every gate takes its slow path and asks here. Other threads pay nothing.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::panic::Location;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
+use crate::context::{Frame, open_regions};
 use crate::node::{Node, flag};
 use crate::sync::Mutex;
+use crate::table::{Kind as RegionKind, RegionId};
 
 /// Where a run can be interrupted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,9 +27,22 @@ pub(crate) struct Reached {
     pub(crate) kind: Kind,
     pub(crate) location: &'static Location<'static>,
     pub(crate) path: String,
+    /// Where else the run stood: all of this is left as well.
+    pub(crate) others: Vec<Stood>,
     /// Its address, to know it again.
     node: usize,
 }
+
+/// A place where code stood when the point was reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Stood {
+    pub(crate) location: &'static Location<'static>,
+    pub(crate) path: String,
+}
+
+/// The last checkpoint of each region, by the address of its node: branches of one task have
+/// regions of their own. The address is not used again for as long as the node is kept.
+type Passed = HashMap<(usize, RegionId), (Weak<Node>, &'static Location<'static>)>;
 
 /// What is done at the point that is looked for.
 pub(crate) type Act = Arc<dyn Fn(&Reached) + Send + Sync>;
@@ -36,6 +52,7 @@ struct State {
     /// The point at which to act, counted from one.
     target: Option<(u32, Act)>,
     reached: Option<Reached>,
+    passed: Passed,
     /// Where the code went on to after that, and was refused.
     left: Option<&'static Location<'static>>,
     /// Checkpoints since the task last gave way.
@@ -74,6 +91,7 @@ impl Probe {
                 counted: 0,
                 target,
                 reached: None,
+                passed: Passed::new(),
                 left: None,
                 unbroken: 0,
                 giving_way: false,
@@ -120,10 +138,17 @@ impl Probe {
             return;
         }
         let act = act.clone();
-        let reached = Reached {
-            kind,
+        let here = Stood {
             location: node.last_location(),
             path: node.path(),
+        };
+        let mut others = all_places(node, &state.passed);
+        others.retain(|place| *place != here);
+        let reached = Reached {
+            kind,
+            location: here.location,
+            path: here.path,
+            others,
             node: Arc::as_ptr(node).addr(),
         };
         state.reached = Some(reached.clone());
@@ -132,15 +157,59 @@ impl Probe {
     }
 }
 
+/// Where code stands in the tree that `node` is in.
+fn all_places(node: &Arc<Node>, passed: &Passed) -> Vec<Stood> {
+    // What has not been pending yet is not in the tables.
+    open_regions();
+    let mut root = node.clone();
+    while let Some((parent, _)) = root.parent() {
+        root = parent;
+    }
+    let mut places = Vec::new();
+    let mut stack = vec![root];
+    while let Some(node) = stack.pop() {
+        for location in places_in(&node, passed) {
+            let path = node.path();
+            let place = Stood { location, path };
+            if !places.contains(&place) {
+                places.push(place);
+            }
+        }
+        stack.extend(node.children());
+    }
+    places
+}
+
+/// Where the branches stand that run in this node itself: at the last checkpoint of the
+/// innermost region that has passed one. A scope or group inside has a node of its own.
+fn places_in(node: &Arc<Node>, passed: &Passed) -> Vec<&'static Location<'static>> {
+    let innermost = node.lock().innermost();
+    let own = innermost
+        .iter()
+        .filter(|(kind, _)| *kind != RegionKind::Boundary);
+    let last = own.filter_map(|(_, regions)| {
+        let at = Arc::as_ptr(node).addr();
+        let mut passed = regions
+            .iter()
+            .filter_map(|region| passed.get(&(at, *region)));
+        passed.next().map(|(_, location)| *location)
+    });
+    last.collect()
+}
+
 fn current() -> Option<Arc<Probe>> {
     PROBE.with_borrow(Clone::clone)
 }
 
 /// A gate is passed in this node. True when the task is to give way first, as it
 /// would now and then without a probe.
-pub(crate) fn gives_way(node: &Arc<Node>) -> bool {
+pub(crate) fn gives_way(frame: &Frame<'_>) -> bool {
     let Some(probe) = current() else { return true };
+    let (node, region) = (frame.node, frame.region());
     let mut state = probe.state.lock();
+    let here = (Arc::as_ptr(node).addr(), region);
+    let last = (Arc::downgrade(node), node.last_location());
+    state.passed.insert(here, last);
     state.unbroken += 1;
     if state.unbroken > probe.budget {
         state.unbroken = 0;

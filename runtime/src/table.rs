@@ -46,7 +46,7 @@ const QUIET: Duration = Duration::from_millis(1);
 const MOST_QUIET: Duration = Duration::from_secs(1);
 
 /// The name of an open region.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct RegionId {
     index: u32,
     generation: u32,
@@ -178,6 +178,32 @@ impl Quiet {
 }
 
 impl Table {
+    /// The innermost open regions, each with those around it, from the inside out.
+    pub(crate) fn innermost(&self) -> Vec<(Kind, Vec<RegionId>)> {
+        let is_parent = |index| {
+            self.regions
+                .iter()
+                .any(|(_, region)| region.parent == index)
+        };
+        let innermost = self.regions.iter().filter_map(|(index, region)| {
+            let index = u32::try_from(index).ok()?;
+            (!is_parent(index)).then(|| (region.kind, self.around(index)))
+        });
+        innermost.collect()
+    }
+
+    /// This region and those around it, the root last.
+    fn around(&self, mut index: u32) -> Vec<RegionId> {
+        let mut around = Vec::new();
+        while let Some(region) = self.regions.get(index as usize) {
+            let generation = region.generation;
+            around.push(RegionId { index, generation });
+            index = region.parent;
+        }
+        around.push(RegionId::ROOT);
+        around
+    }
+
     pub(crate) fn open(
         &mut self,
         parent: RegionId,

@@ -695,3 +695,89 @@ fn one_point_alone_can_be_tried_again() {
     let wrong = run("17");
     assert!(wrong.contains("help: write `cancel:17`"), "{wrong}");
 }
+
+/// The bug is in one branch, and the point may be that of another one: all are named.
+#[test]
+fn all_places_that_were_left_are_named() {
+    #[cancellable]
+    async fn waits(whole: &Cell<i32>) {
+        whole.set(whole.get() - 1);
+        sleep(3 * MS).await; // left in the first branch
+        whole.set(whole.get() + 1);
+    }
+
+    #[cancellable]
+    async fn waits_too() {
+        sleep(MS).await; // left in the second branch
+        taskscope::timeout(10 * MS, nested()).await.ok();
+    }
+
+    #[cancellable]
+    async fn nested() {
+        sleep(5 * MS).await; // left in a scope
+    }
+
+    #[cancellable]
+    async fn of_a_task() {
+        sleep(9 * MS).await; // left in a task
+    }
+
+    let whole = Cell::new(0);
+    let run = || async {
+        whole.set(0);
+        let group = task_group!(|g| {
+            g.spawn(of_a_task());
+            taskscope::join!(waits(&whole), waits_too());
+            Ok(())
+        });
+        group.await.unwrap();
+    };
+    for only in [true, false] {
+        let text = found(|| {
+            let mut everywhere = cancel_everywhere(run).start_paused(true);
+            if only {
+                everywhere = everywhere.suspensions_only();
+            }
+            everywhere.check(|| whole.get() == 0)
+        });
+        assert!(
+            text.contains(&place("// left in the first branch")),
+            "{text}"
+        );
+        if only {
+            assert!(
+                text.contains(&place("// left in the second branch")),
+                "{text}"
+            );
+        }
+        // Control: the code there was not reached.
+        assert!(!text.contains(&place("// left in a scope")), "{text}");
+    }
+    // Where nothing is wrong before, the scope and the task are reached.
+    let text = found(|| {
+        let late = Cell::new(false);
+        let run = || async {
+            late.set(false);
+            let group = task_group!(|g| {
+                g.spawn(of_a_task());
+                taskscope::join!(waits(&whole), waits_too(), async {
+                    sleep(2 * MS).await;
+                    late.set(true);
+                    sleep(2 * MS).await;
+                    late.set(false);
+                });
+                Ok(())
+            });
+            group.await.unwrap();
+        };
+        let everywhere = cancel_everywhere(run).start_paused(true).suspensions_only();
+        everywhere.check(|| !late.get())
+    });
+    for comment in [
+        "// left in the first branch",
+        "// left in a scope",
+        "// left in a task",
+    ] {
+        assert!(text.contains(&place(comment)), "{comment}: {text}");
+    }
+}

@@ -17,7 +17,7 @@ use crate::context;
 use crate::entry::{PausedClock, alive_beyond};
 use crate::node::Node;
 use crate::observe::Tree;
-use crate::probe::{self, Act, Probe, Reached};
+use crate::probe::{self, Act, Probe, Reached, Stood};
 use crate::reason::Reason;
 use crate::report::{Report, Sink};
 use crate::scope::Scope;
@@ -718,6 +718,10 @@ fn describe(how: How, number: usize, points: usize, ran: &Ran) -> String {
             reached.location,
             reached.path
         );
+        let others = reached.others.iter().filter(|_| how == How::Cancel);
+        for Stood { location, path } in others.take(MOST_NAMED) {
+            text += &format!("  also left at {location}, in `{path}`\n");
+        }
         if let Some(left) = left {
             text += &format!("  it went on, and was left at the checkpoint at {left}\n");
         }
