@@ -92,6 +92,12 @@ impl<E: 'static> Describe<E> {
         }
     }
 
+    /// The text of an error, if there is one other than its `Debug`.
+    pub(crate) fn known_text(&self, error: &E) -> Option<String> {
+        let is_known = self.own_text || self.error.get(error).is_some();
+        is_known.then(|| self.text(error))
+    }
+
     /// The text of an error. Runs the user's code, so not under a lock.
     pub(crate) fn text(&self, error: &E) -> String {
         let text = catch(|| match self.error {

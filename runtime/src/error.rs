@@ -1,11 +1,13 @@
 //! What a task's handle and a group return.
 
+use std::any::Any;
 use std::error::Error;
 use std::fmt;
 use std::io;
 use std::panic::Location;
 use std::sync::Arc;
 
+use crate::describe::Describe;
 use crate::handle::TaskId;
 use crate::reason::Cancelled;
 
@@ -261,17 +263,24 @@ impl<E> Failure<E> {
     }
 }
 
+impl<E> Failure<E> {
+    fn line(&self, cause: impl fmt::Display) -> String {
+        format!("`{}` ({}): {cause}", self.name, self.location)
+    }
+}
+
 impl<E: fmt::Display> fmt::Display for Failure<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` ({}): {}", self.name, self.location, self.cause)
+        f.write_str(&self.line(&self.cause))
     }
 }
 
 /// A group failed, or was cancelled: every failure, in the order in which they
 /// happened.
 ///
-/// `Display` is a short tree of names and causes. `source()` is `None`, since
-/// the causes stand there.
+/// `Display` is a short tree of names and causes, and so is `Debug`, which a `main` that
+/// fails prints; `{:#?}` shows the fields. `source()` is `None`, since the causes stand
+/// there.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -302,6 +311,7 @@ pub(crate) struct Contents<E> {
     pub(crate) omitted: usize,
     pub(crate) cancelled: Option<Cancelled>,
     pub(crate) attached: Option<Arc<[String]>>,
+    pub(crate) describe: Describe<E>,
 }
 
 impl<E> GroupError<E> {
@@ -512,6 +522,7 @@ impl<E> GroupError<E> {
             omitted,
             cancelled,
             attached,
+            describe,
         } = *self.0;
         let (matching, rest): (Vec<_>, Vec<_>) = failures
             .into_iter()
@@ -525,6 +536,7 @@ impl<E> GroupError<E> {
                 omitted: 0,
                 cancelled: None,
                 attached: None,
+                describe,
             })
         });
         let right = is_rest.then(|| {
@@ -535,20 +547,25 @@ impl<E> GroupError<E> {
                 omitted,
                 cancelled,
                 attached,
+                describe,
             })
         });
         (left, right)
     }
 }
 
-impl<E: fmt::Display> fmt::Display for GroupError<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl<E> GroupError<E> {
+    /// The tree of names and causes; `line` writes that of a failure.
+    fn write_tree(
+        &self,
+        f: &mut fmt::Formatter<'_>,
+        line: impl Fn(&Failure<E>) -> String,
+    ) -> fmt::Result {
         let Contents {
             group,
             failures,
             omitted,
             cancelled,
-            attached,
             ..
         } = &*self.0;
         match (failures.len() + omitted, cancelled) {
@@ -564,9 +581,9 @@ impl<E: fmt::Display> fmt::Display for GroupError<E> {
         let omitted = (*omitted > 0).then(|| format!("and {omitted} more, reported earlier"));
         let mut lines = failures
             .iter()
-            .map(ToString::to_string)
+            .map(line)
             .chain(omitted)
-            .chain(attached.as_deref().unwrap_or_default().iter().cloned())
+            .chain(self.attached().iter().cloned())
             .peekable();
         while let Some(line) = lines.next() {
             let last = lines.peek().is_none();
@@ -583,8 +600,29 @@ impl<E: fmt::Display> fmt::Display for GroupError<E> {
     }
 }
 
-impl<E: fmt::Debug> fmt::Debug for GroupError<E> {
+impl<E: fmt::Display> fmt::Display for GroupError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write_tree(f, ToString::to_string)
+    }
+}
+
+/// What `Display` prints, since that is what a `main` that fails shows; with `{:#?}` the
+/// fields. An error whose `Display` is not known to the group is printed by its `Debug`.
+impl<E: fmt::Debug + 'static> fmt::Debug for GroupError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !f.alternate() {
+            return self.write_tree(f, |failure| {
+                let known = failure
+                    .error()
+                    .and_then(|error| self.0.describe.known_text(error));
+                match (known, &failure.cause) {
+                    (Some(text), _) => failure.line(text),
+                    (None, Cause::Error(error)) => failure.line(format!("{error:?}")),
+                    (None, Cause::Panic(message)) => failure.line(format!("panicked: {message}")),
+                    (None, Cause::Aborted) => failure.line("aborted"),
+                }
+            });
+        }
         f.debug_struct("GroupError")
             .field("group", &self.0.group)
             .field("failures", &self.0.failures)
@@ -596,4 +634,52 @@ impl<E: fmt::Debug> fmt::Debug for GroupError<E> {
 }
 
 // Not for `E: Error` alone: `anyhow::Error` and `BoxError` are no `Error`.
-impl<E: fmt::Debug + fmt::Display> Error for GroupError<E> {}
+impl<E: fmt::Debug + fmt::Display + 'static> Error for GroupError<E> {}
+
+/// With the kind of the first failure if that is an `io::Error`; of a group that was only
+/// cancelled, `TimedOut` or `Interrupted`.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// use std::io;
+/// use taskscope::{BoxError, TaskGroup};
+///
+/// async fn load() -> io::Result<()> {
+///     TaskGroup::<BoxError>::new()
+///         .run(async |g| {
+///             g.spawn(async { Err::<(), _>(io::Error::from(io::ErrorKind::NotFound)) });
+///             Ok(())
+///         })
+///         .await?;
+///     Ok(())
+/// }
+/// assert_eq!(load().await.unwrap_err().kind(), io::ErrorKind::NotFound);
+/// # }
+/// ```
+impl<E> From<GroupError<E>> for io::Error
+where
+    E: fmt::Debug + fmt::Display + Send + Sync + 'static,
+{
+    fn from(error: GroupError<E>) -> io::Error {
+        let first = error.first().map(|failure| {
+            let error = failure.error().and_then(io_error);
+            error.map_or(io::ErrorKind::Other, io::Error::kind)
+        });
+        let kind = first.unwrap_or_else(|| match error.cancelled() {
+            Some(cancelled) if cancelled.is_deadline() => io::ErrorKind::TimedOut,
+            Some(_) => io::ErrorKind::Interrupted,
+            None => io::ErrorKind::Other,
+        });
+        io::Error::new(kind, error)
+    }
+}
+
+/// The `io::Error` that an error of any type is, or holds.
+fn io_error<E: 'static>(error: &E) -> Option<&io::Error> {
+    let any: &dyn Any = error;
+    any.downcast_ref().or_else(|| {
+        let error = any.downcast_ref::<BoxError>()?;
+        error.downcast_ref()
+    })
+}

@@ -8,7 +8,9 @@ use std::num::NonZeroU64;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
+
+use tokio::task::coop::RestoreOnPending;
 
 use crate::caught::catch;
 use crate::context;
@@ -588,10 +590,18 @@ impl<T> fmt::Debug for TaskHandle<T> {
     }
 }
 
-impl<T> Future for TaskHandle<T> {
-    type Output = Result<T, TaskError>;
+impl<T> TaskHandle<T> {
+    /// Takes a part of tokio's budget if the outcome is there: a task that takes many
+    /// lets others run in between. Outside of a tokio task there is no budget.
+    pub(crate) fn poll_budget(&self, cx: &mut Context<'_>) -> Poll<Option<RestoreOnPending>> {
+        if !self.is_finished() {
+            return Poll::Ready(None);
+        }
+        tokio::task::coop::poll_proceed(cx).map(Some)
+    }
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+    /// Polls without a look at the budget.
+    pub(crate) fn poll_outcome(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, TaskError>> {
         let mut slot = self.core.lock();
         if slot.outcome.is_none() {
             if !slot
@@ -629,6 +639,19 @@ impl<T> Future for TaskHandle<T> {
             note_told(&group);
         }
         Poll::Ready(result)
+    }
+}
+
+impl<T> Future for TaskHandle<T> {
+    type Output = Result<T, TaskError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let budget = ready!(self.poll_budget(cx));
+        let polled = self.poll_outcome(cx);
+        if let (Poll::Ready(_), Some(budget)) = (&polled, budget) {
+            budget.made_progress();
+        }
+        polled
     }
 }
 

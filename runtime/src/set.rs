@@ -1,8 +1,6 @@
 //! `TaskSet`: handles of one type, awaited in order of completion.
 
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use slab::Slab;
@@ -142,13 +140,48 @@ impl<T> TaskSet<T> {
             let Some((handle, member)) = self.slots.get_mut(index) else {
                 continue;
             };
-            if let Poll::Ready(outcome) = member.poll(|cx| Pin::new(handle).poll(cx)) {
+            let Poll::Ready(budget) = handle.poll_budget(cx) else {
+                self.set.put_back(std::iter::once(index).chain(woken));
+                return Poll::Pending;
+            };
+            if let Poll::Ready(outcome) = member.poll(|cx| handle.poll_outcome(cx)) {
+                if let Some(budget) = budget {
+                    budget.made_progress();
+                }
                 self.slots.remove(index);
                 self.set.put_back(woken);
                 return Poll::Ready(Some(outcome));
             }
         }
         Poll::Pending
+    }
+}
+
+/// With the adapters of a `StreamExt`; the inherent [`next`](Self::next) is the same as its.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// use futures::TryStreamExt;
+/// use taskscope::{BoxError, TaskGroup, TaskSet, Value};
+///
+/// let sum = TaskGroup::<BoxError>::new().run(async |g| {
+///     let tasks: TaskSet<u32> = (1..=3).map(|n| g.spawn(async move { Value(n) })).collect();
+///     Ok(tasks.try_fold(0, async |sum, n| Ok(sum + n)).await?)
+/// });
+/// assert_eq!(sum.await.unwrap(), 6);
+/// # }
+/// ```
+#[cfg(feature = "stream")]
+impl<T> futures_core::Stream for TaskSet<T> {
+    type Item = Result<T, TaskError>;
+
+    fn poll_next(self: std::pin::Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.get_mut().poll_next(cx)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.len(), Some(self.len()))
     }
 }
 

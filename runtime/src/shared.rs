@@ -436,6 +436,7 @@ impl<E: Send + 'static> Shared<E> {
             omitted: entries.omitted,
             cancelled: own.then_some(cancelled),
             attached,
+            describe: self.describe,
         })
     }
 

@@ -702,3 +702,60 @@ fn a_deadline_names_its_limit() {
         );
     });
 }
+
+#[test]
+fn debug_prints_what_display_does() {
+    async fn failed<E: Send + 'static>(group: TaskGroup<E>, error: E) -> GroupError<E> {
+        let group = group.name("import").run(async |g| {
+            g.spawn_named("users", async { Err::<(), _>(error) });
+            Ok(())
+        });
+        match group.await {
+            Ok(()) => panic!("a task failed"),
+            Err(error) => error,
+        }
+    }
+
+    both(|| async {
+        let error = failed::<BoxError>(TaskGroup::new(), "no such table".into()).await;
+        assert_eq!(format!("{error:?}"), error.to_string());
+        assert!(format!("{error:#?}").starts_with("GroupError {\n"));
+        let error = failed(TaskGroup::new().as_error(|error| error), Failed::Disk).await;
+        assert_eq!(format!("{error:?}"), error.to_string());
+        // Its `Display` is not known.
+        let error = failed(TaskGroup::new(), Failed::Disk).await;
+        assert!(format!("{error:?}").ends_with(": Disk"), "{error:?}");
+    });
+}
+
+#[test]
+fn a_groups_error_becomes_an_io_error() {
+    async fn io<E>(group: TaskGroup<E>, error: Option<E>) -> io::Result<()>
+    where
+        E: fmt::Debug + fmt::Display + Send + Sync + 'static,
+    {
+        group
+            .timeout(SECOND)
+            .run(async |g| {
+                if let Some(error) = error {
+                    g.spawn_named("users", async { Err::<(), _>(error) });
+                }
+                pending().await
+            })
+            .await?;
+        Ok(())
+    }
+
+    paused(|| async {
+        let found = io::Error::from(io::ErrorKind::NotFound);
+        let error = io(TaskGroup::<io::Error>::new(), Some(found))
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+        assert!(error.to_string().contains("users"), "{error}");
+        let error = io(TaskGroup::<BoxError>::new(), Some("other".into())).await;
+        assert_eq!(error.unwrap_err().kind(), io::ErrorKind::Other);
+        let error = io(TaskGroup::<BoxError>::new(), None).await;
+        assert_eq!(error.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    });
+}

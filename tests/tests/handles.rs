@@ -1,11 +1,15 @@
 //! What a handle tells and does beside being awaited.
 
 use std::future::pending;
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use taskscope::{BoxError, Outcome, Scope, TaskGroup, TaskState, Value, cancellable, defer};
-use taskscope_tests::{Log, both, paused};
+use futures::{Stream, TryStreamExt};
+use taskscope::{
+    BoxError, Outcome, Scope, TaskGroup, TaskSet, TaskState, Value, cancellable, defer,
+};
+use taskscope_tests::{Log, both, one_worker, paused, watched};
 use tokio::sync::oneshot;
 
 #[test]
@@ -131,5 +135,90 @@ fn stop_interrupts_nothing_and_reaches_all_below() {
         });
         assert!(outcome.await.unwrap());
         assert!(!handle.is_cancelled());
+    });
+}
+
+/// Results that are there already are no reason to keep the thread.
+#[test]
+fn taking_many_results_lets_other_tasks_run() {
+    const MANY: usize = 1000;
+
+    async fn others_run(in_a_set: bool) {
+        let group = TaskGroup::<BoxError>::new().run(async |g| {
+            let tasks: Vec<_> = (0..MANY)
+                .map(|n| g.spawn(async move { Value(n) }))
+                .collect();
+            while !tasks.iter().all(|task| task.is_finished()) {
+                tokio::task::yield_now().await;
+            }
+            let ran = Arc::new(AtomicBool::new(false));
+            let runs = ran.clone();
+            g.spawn(async move { runs.store(true, Ordering::SeqCst) });
+            let mut sum = 0;
+            let mut before = 0;
+            let mut count = |n| {
+                sum += n;
+                before += usize::from(!ran.load(Ordering::SeqCst));
+            };
+            if in_a_set {
+                let mut set: TaskSet<usize> = tasks.into_iter().collect();
+                while let Some(n) = set.next().await.transpose()? {
+                    count(n);
+                }
+            } else {
+                for task in tasks {
+                    count(task.await?);
+                }
+            }
+            assert_eq!(sum, MANY * (MANY - 1) / 2);
+            Ok(before)
+        });
+        let before = group.await.unwrap();
+        assert!(before < MANY, "nobody else ran");
+    }
+
+    one_worker(|| async {
+        others_run(false).await;
+        others_run(true).await;
+    });
+}
+
+/// Where there is no tokio task, there is no budget.
+#[test]
+fn results_can_be_taken_without_a_runtime() {
+    watched(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        let group = TaskGroup::<BoxError>::new().run(async |g| {
+            Ok((0..1000)
+                .map(|n| g.spawn(async move { Value(n) }))
+                .collect())
+        });
+        let tasks: TaskSet<u32> = runtime.block_on(group).unwrap();
+        drop(runtime);
+        let all = futures::executor::block_on(async move {
+            let mut tasks = tasks;
+            let mut all = 0;
+            while let Some(n) = tasks.next().await {
+                all += n.unwrap();
+            }
+            all
+        });
+        assert_eq!(all, 1000 * 999 / 2);
+    });
+}
+
+/// Feature `stream`.
+#[test]
+fn a_set_is_a_stream() {
+    both(|| async {
+        let group = TaskGroup::<BoxError>::new().run(async |g| {
+            let tasks: TaskSet<u32> = (1..=9).map(|n| g.spawn(async move { Value(n) })).collect();
+            assert_eq!(tasks.size_hint(), (9, Some(9)));
+            let all: Vec<u32> = tasks.map_ok(|n| n * 2).try_collect().await?;
+            Ok(all.iter().sum::<u32>())
+        });
+        assert_eq!(group.await.unwrap(), 90);
     });
 }
