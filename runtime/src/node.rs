@@ -155,6 +155,9 @@ pub(crate) struct Inner {
     rest: Option<Box<Rest>>,
 }
 
+/// For how many children an empty node keeps room.
+const SPARE: usize = 1024;
+
 /// What a task that has nothing below it and is not left does not need.
 #[derive(Debug, Default)]
 struct Rest {
@@ -231,7 +234,13 @@ impl Inner {
     }
 
     fn remove_child(&mut self, key: usize) -> Option<Child> {
-        self.rest.as_mut()?.children.try_remove(key)
+        let children = &mut self.rest.as_mut()?.children;
+        let removed = children.try_remove(key);
+        // A group may live for months, and need room for many once.
+        if children.is_empty() && children.capacity() > SPARE {
+            *children = Slab::new();
+        }
+        removed
     }
 
     fn take_failures(&mut self) -> Vec<String> {

@@ -336,7 +336,7 @@ impl<'a> Scope<'a> {
 ///
 /// assert_eq!(timeout(Duration::from_secs(1), async { 7 }).await.unwrap(), 7);
 /// let late = timeout(Duration::from_secs(1), tokio::time::sleep(Duration::from_secs(2))).await;
-/// assert_eq!(late.unwrap_err().to_string(), "`timeout` was cancelled: deadline passed");
+/// assert_eq!(late.unwrap_err().to_string(), "`timeout` was cancelled: deadline of 1s passed");
 /// # }
 /// ```
 #[track_caller]

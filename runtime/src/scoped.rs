@@ -100,6 +100,9 @@ impl<C> Queue<C> {
     }
 }
 
+/// For how many children an empty group keeps room.
+const SPARE: usize = 1024;
+
 /// The children that a group polls itself, owned by its future.
 pub(crate) struct Children<C> {
     slots: Slab<(C, Member)>,
@@ -139,6 +142,9 @@ impl<C: Future<Output = ()> + Unpin> Children<C> {
         };
         if member.poll(|cx| Pin::new(child).poll(cx)).is_ready() {
             PanicSite::default().discard(self.slots.remove(index));
+            if self.slots.is_empty() && self.slots.capacity() > SPARE {
+                self.slots = Slab::new();
+            }
         }
     }
 

@@ -263,6 +263,42 @@ fn n02_failures_and_ended_services_leave_nothing_behind() {
     });
 }
 
+/// Nor does a crowd that was there once.
+#[test]
+fn n02_a_peak_of_tasks_leaves_no_room_behind() {
+    let _alone = alone();
+    both(|| async {
+        let group = TaskGroup::<BoxError>::new().run(async |g| {
+            let once = async || {
+                for scoped in [false, true] {
+                    let tasks: Vec<_> = (0..10_000)
+                        .map(|_| match scoped {
+                            false => g.spawn(pending::<()>()),
+                            true => g.spawn_scoped(pending::<()>()),
+                        })
+                        .collect();
+                    for task in &tasks {
+                        task.cancel();
+                    }
+                    for task in tasks {
+                        task.await.unwrap_err();
+                    }
+                }
+            };
+            let before = live();
+            once().await;
+            while !g.is_empty() {
+                tokio::task::yield_now().await;
+            }
+            let more = live() - before;
+            // The room for 10,000 children is 320 kB, twice; tokio keeps a queue of 130 kB.
+            assert!(more < 200_000, "{more} bytes more");
+            Ok(())
+        });
+        group.await.unwrap();
+    });
+}
+
 #[derive(Debug)]
 struct Held(#[allow(dead_code)] Arc<()>);
 
