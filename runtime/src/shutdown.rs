@@ -15,7 +15,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 
 use crate::aside::Aside;
-use crate::caught::catch;
+use crate::caught::{catch, contain};
 use crate::ending::{self, Ending, LINGER, LastResort, exit_code};
 use crate::node::{Node, flag};
 use crate::observe::{Watchdog, tree};
@@ -473,7 +473,8 @@ impl Escalation {
         let stopped = Instant::now();
         let drain = self.drain();
         let _last_resort = self.last_resort(signal, drain);
-        self.root.stop_with(flag::SHUTDOWN);
+        // A waker of the user's may panic; by then the walk is done.
+        contain(|| self.root.stop_with(flag::SHUTDOWN));
         if let Event::Ended = events.next(Some(drain)).await {
             return None;
         }
@@ -485,11 +486,13 @@ impl Escalation {
             Event::Elapsed => false,
         };
         let aborted = Instant::now();
-        if cut {
-            self.root.cut();
-        } else {
-            self.root.abort();
-        }
+        contain(|| {
+            if cut {
+                self.root.cut();
+            } else {
+                self.root.abort();
+            }
+        });
         if let Event::Ended = events.next(Some(LINGER)).await {
             return None;
         }
@@ -512,7 +515,7 @@ impl Escalation {
 
     #[cfg_attr(not(feature = "tracing"), allow(unused_variables))]
     fn cancel(&self, signal: Signal, aside: &mut Aside) {
-        let begun = self.root.cancel_untold(Reason::Shutdown);
+        let begun = contain(|| self.root.cancel_untold(Reason::Shutdown)).flatten();
         #[cfg(feature = "tracing")]
         if begun.is_some() {
             let root = self.root.clone();

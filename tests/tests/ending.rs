@@ -334,3 +334,21 @@ fn an_executor_inside_of_a_poll_is_named_after_the_grace_period() {
         assert_eq!((ended.code, &*ended.errors), (Some(0), ""));
     });
 }
+
+/// The thread that ends the process goes on.
+#[test]
+fn a_waker_that_panics_stops_no_shutdown() {
+    both_flavors(|flavor| {
+        let (program, _) = ready("wakes_with_a_panic", flavor, "heard");
+        let since = Instant::now();
+        program.send(Signal::TERM);
+        let ended = program.end();
+        assert!(since.elapsed() < GRACE + BUSY);
+        assert_eq!(ended.code, Some(143), "{}", ended.errors);
+        assert!(
+            ended.errors.contains("overran the grace period"),
+            "{}",
+            ended.errors
+        );
+    });
+}

@@ -3,7 +3,9 @@
 
 use std::future::pending;
 use std::io::Write;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use taskscope::{Ambient, Reason, Scope, Shutdown, cancellable, defer, stopping};
@@ -103,6 +105,7 @@ fn main() {
         "nests_an_executor_in_a_drop" => shutdown
             .stuck_after(Duration::MAX)
             .block_on(runtime, nests(|| drop(OnDrop))),
+        "wakes_with_a_panic" => shutdown.block_on(runtime, wakes_with_a_panic()),
         "combines" => shutdown
             .stuck_after(Duration::MAX)
             .block_on(runtime, combines()),
@@ -294,4 +297,26 @@ async fn combines() {
     scope.run(all).await.unwrap_err();
     // Past what is looked at.
     sleep(GRACE).await;
+}
+
+struct Panics;
+
+impl Wake for Panics {
+    fn wake(self: Arc<Self>) {
+        panic!("on purpose");
+    }
+}
+
+/// Waits to be stopped and to be cancelled by a waker that panics, too; and does not leave.
+#[cancellable]
+async fn wakes_with_a_panic() {
+    defer! { pending::<()>().await; }
+    let waker = Waker::from(Arc::new(Panics));
+    let mut cx = Context::from_waker(&waker);
+    let mut stopped = Box::pin(stopping());
+    let mut cancelled = Box::pin(taskscope::cancelled());
+    assert!(stopped.as_mut().poll(&mut cx).is_pending());
+    assert!(cancelled.as_mut().poll(&mut cx).is_pending());
+    say("ready");
+    pending::<()>().await;
 }
