@@ -1,8 +1,8 @@
-//! Work that may block for ever, done where nothing has to wait for it.
+//! Helper threads for work that may block forever.
 //!
-//! What is written to standard error blocks when nobody reads it, and user code (a report
-//! hook, a `Display`, a `Drop`) may block as it likes. At the end of a process all of that
-//! runs on a thread [`Aside`], which is given a limited time.
+//! A write to standard error blocks once the pipe is full, and user code (a report hook, a
+//! `Display`, a `Drop`) may block at will. While a process ends, all of that runs on helper
+//! threads: the caller waits for them with a limit, and then goes on without them.
 
 #![cfg_attr(
     not(feature = "shutdown"),
@@ -23,10 +23,10 @@ use crate::sync::Mutex;
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// How many jobs may wait for the one that is being done.
+/// How many jobs may be queued. More are dropped.
 const MOST_WAITING: usize = 4;
 
-/// Does jobs one after the other on a thread of its own, which starts with the first.
+/// Runs jobs one after the other on a helper thread, started with the first job.
 #[derive(Debug)]
 pub(crate) struct Aside {
     name: &'static str,
@@ -39,18 +39,17 @@ struct Started {
     done: Done,
 }
 
-/// The end of a thread, which drops the other side then. In a mutex for its owners to be
-/// `Sync`.
+/// Signals the end of a helper thread, which drops the sender. The mutex makes it `Sync`.
 #[derive(Debug)]
 pub(crate) struct Done(Mutex<Receiver<Infallible>>);
 
 impl Done {
-    /// There was nothing to do.
+    /// A signal that has already been given.
     pub(crate) fn already() -> Done {
         Done::from(mpsc::channel().1)
     }
 
-    /// Waits for it, at most until then; false if it is not done.
+    /// Waits for the thread to end, at most until `until`. Returns whether it has ended.
     pub(crate) fn wait(&self, until: Instant) -> bool {
         let most = until.saturating_duration_since(Instant::now());
         self.0.lock().recv_timeout(most) != Err(RecvTimeoutError::Timeout)
@@ -71,8 +70,8 @@ impl Aside {
         }
     }
 
-    /// Does `job` after those before it. It is dropped instead, here, if too many wait
-    /// already, or if the system has no thread for it.
+    /// Queues `job`. If the queue is full, or the system has no thread for it, the job is
+    /// dropped here.
     pub(crate) fn run(&mut self, job: impl FnOnce() + Send + 'static) {
         if self.started.is_none() {
             self.started = start(self.name).ok();
@@ -82,7 +81,7 @@ impl Aside {
         }
     }
 
-    /// Waits until all is done, at most until then.
+    /// Waits for all queued jobs, at most until `until`.
     pub(crate) fn finish(self, until: Instant) {
         if let Some(Started { jobs, done }) = self.started {
             drop(jobs);
@@ -101,8 +100,8 @@ fn start(name: &'static str) -> io::Result<Started> {
     Ok(Started { jobs, done })
 }
 
-/// Starts a thread that nobody has to join. What the closure has captured is dropped here
-/// if the system has no thread for it.
+/// Starts a helper thread, which need not be joined. If the system has no thread for it,
+/// the closure is dropped here.
 pub(crate) fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<Done> {
     let (running, done) = mpsc::channel();
     Builder::new().name(name.to_owned()).spawn(move || {

@@ -32,8 +32,8 @@ pub(crate) fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Panic> {
     })
 }
 
-/// Runs user code whose panic nobody can be told of, such as a report hook's. A panic
-/// that is on its way already keeps its name.
+/// Runs user code and drops its panic, for code such as a report hook, whose panic cannot be
+/// resumed anywhere. A panic that is already unwinding keeps its name.
 pub(crate) fn contain<R>(f: impl FnOnce() -> R) -> Option<R> {
     let named = NAMED.get();
     let result = catch(f);

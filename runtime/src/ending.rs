@@ -1,4 +1,5 @@
-//! From the end of `main`'s scope to the end of its runtime, or of the process.
+//! The last steps of a program: from the end of `main`'s scope to the end of its runtime, or
+//! of the process.
 //!
 //! ```text
 //! main returns or panics ── work that no scope owns ends ─────────┐
@@ -7,8 +8,8 @@
 //!                           what is left of `grace`
 //! ```
 //!
-//! Nothing that may block is done on the thread that waits here: the runtime is dropped on
-//! a thread of its own, for that runs the `Drop` of tasks, and their reports.
+//! The thread that waits here does nothing that may block. In particular, the runtime is
+//! dropped on a helper thread, because that drops its tasks, which may report.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -24,14 +25,14 @@ use crate::reason::{Cancelled, Reason};
 use crate::report::{self, print};
 use crate::signal::Signal;
 
-/// How long what comes last may take: what is aborted, to be dropped; reports that are
-/// due when the grace period is over, to be told.
+/// How long the last steps may take when the grace period is over: dropping what was
+/// aborted, and delivering reports that are due.
 pub(crate) const LINGER: Duration = Duration::from_millis(250);
 
-/// Longer than anyone waits, and short enough to be added to an instant.
+/// Stands for "no limit", yet can be added to an `Instant`.
 const LONG: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// How long nobody is told what is waited for.
+/// How long the program waits before it says what it waits for.
 const SILENCE: Duration = Duration::from_secs(1);
 
 /// The end of what runs below a root.
@@ -46,7 +47,7 @@ impl Ending {
         Ending { root, grace }
     }
 
-    /// When the grace period is over; if it has not begun, it begins now.
+    /// Returns the end of the grace period. If it has not begun, it begins now.
     pub(crate) fn due(&self) -> Instant {
         let origin = self.root.origin();
         let spent = match origin {
@@ -58,8 +59,8 @@ impl Ending {
         Instant::now() + left.clamp(LINGER, LONG)
     }
 
-    /// Ends the runtime, and waits until then for what no scope owns. `how` says what
-    /// `main` has done.
+    /// Shuts the runtime down and waits, at most until `due`, for work that no scope owns.
+    /// `how` says how `main` has ended.
     pub(crate) fn wait(&self, runtime: Runtime, how: &str, due: Instant) {
         let gone = end_runtime(runtime, due);
         let silent = due.min(Instant::now() + SILENCE);
@@ -71,8 +72,8 @@ impl Ending {
         report::settle(due);
     }
 
-    /// Ends the process because `main` was cancelled. Waits until then for tasks that are
-    /// being dropped and for reports, not for blocking work.
+    /// Exits the process because `main` was cancelled. Waits, at most until `due`, until the
+    /// runtime's tasks are dropped and all reports are delivered; not for blocking work.
     pub(crate) fn exit(
         &self,
         runtime: Runtime,
@@ -95,7 +96,7 @@ impl Ending {
     }
 }
 
-/// The exit code where something else than a signal has ended `main`.
+/// The exit code of a `main` that was not cancelled by a signal.
 const FAILURE: i32 = 1;
 
 /// The exit code after a cancellation: the signal's, if it is what has cancelled `main`.
@@ -107,7 +108,7 @@ pub(crate) fn exit_code(reason: &Reason, signal: Option<Signal>) -> i32 {
 }
 
 fn waiting_for(how: &str, left: Duration) -> String {
-    // As many digits as one wants to read: 9, or 1.5.
+    // At most one decimal: 9, or 1.5.
     let seconds = (left.as_secs_f64() * 10.0).round() / 10.0;
     format!(
         "taskscope: main has {how}; waiting for work on tokio's blocking pool that no scope owns \
@@ -115,9 +116,10 @@ fn waiting_for(how: &str, left: Duration) -> String {
     )
 }
 
-/// Drops the runtime on a thread of its own, which waits until then for the blocking pool.
+/// Drops the runtime on a helper thread, which waits at most until `due` for the blocking
+/// pool.
 fn end_runtime(runtime: Runtime, due: Instant) -> Done {
-    /// Dropped early, if there is no thread for it, it waits for nothing.
+    /// A runtime that, if the helper thread cannot be started, is dropped without waiting.
     struct Doomed(Option<Runtime>);
 
     impl Drop for Doomed {
@@ -137,12 +139,12 @@ fn end_runtime(runtime: Runtime, due: Instant) -> Done {
     spawned.unwrap_or_else(|_| Done::already())
 }
 
-/// Waits until the tasks of a runtime that is being dropped are gone, and have reported
-/// what they lost; not for its blocking pool.
+/// Waits, at most until `due`, until the tasks of a runtime that shuts down are dropped and
+/// their reports delivered. Does not wait for its blocking pool.
 fn wait_for_tasks(gone: &Done, runtime: &Handle, due: Instant) {
     const LOOK: Duration = Duration::from_millis(2);
 
-    // tokio takes a task off its count a moment before it drops it.
+    // tokio takes a task off its count a moment before it drops the task.
     let mut busy = Instant::now();
     while Instant::now() < due && !gone.wait(Instant::now() + LOOK) {
         if runtime.metrics().num_alive_tasks() > 0 || report::is_under_way() {
@@ -153,8 +155,8 @@ fn wait_for_tasks(gone: &Done, runtime: &Handle, due: Instant) {
     }
 }
 
-/// Ends the process when its time is over, whatever the other threads wait for; unless
-/// it is dropped before.
+/// Exits the process after a time, whatever the other threads wait for, unless it is
+/// dropped first.
 #[derive(Debug)]
 #[must_use = "it does nothing once it is dropped"]
 pub(crate) struct LastResort {
@@ -175,14 +177,14 @@ impl LastResort {
     }
 }
 
-/// Exits the process. Handlers of `atexit` and the buffer of standard output may take
-/// so long at most: either may wait for a reader, or for a lock.
+/// Exits the process. Gives `atexit` handlers and the flush of standard output at most
+/// `most`: they may wait for a reader, or for a lock.
 pub(crate) fn exit(code: i32, most: Duration) -> ! {
     let _last_resort = LastResort::after(most, code);
     std::process::exit(code)
 }
 
-/// Exits the process without running anything of it.
+/// Exits the process without running `atexit` handlers.
 fn exit_at_once(code: i32) -> ! {
     #[cfg(unix)]
     signal_hook::low_level::exit(code);

@@ -100,8 +100,7 @@ impl Reason {
 }
 
 impl Reason {
-    /// What is said of it where nobody can be told that its `Display` panics: it may be
-    /// the caller's own.
+    /// Its text, also where the `Display` of the caller's own reason panics.
     pub(crate) fn text(&self) -> String {
         let text = contain(|| self.to_string());
         text.unwrap_or_else(|| "a reason whose `Display` panics".to_owned())

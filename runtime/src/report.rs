@@ -192,14 +192,14 @@ static HOOK: RwLock<Option<Hook>> = RwLock::new(None);
 /// standard error, by one `write`.
 ///
 /// The hook is called where the thing happens, possibly inside a `Drop`: it
-/// should not block, and a panic in it is caught and dropped. A hook may set
-/// another hook, and may itself cause reports; those that its own reports cause in
-/// turn are written to standard error after a few levels.
+/// should not block, and a panic in it is caught and dropped. A hook may set another
+/// hook. It may also cause reports, for which it is called again; if that goes on for
+/// several levels, the next report is written to standard error instead.
 ///
-/// The former hook is dropped here, or at the end of the last call to it.
+/// The previous hook is dropped here, or when the last call to it returns.
 ///
-/// A [`Shutdown`](crate::Shutdown) that ends the process waits for hooks that are still
-/// running, for as long as the grace period lasts.
+/// Before a [`Shutdown`](crate::Shutdown) exits the process, it waits for running hooks, at
+/// most until the end of the grace period.
 ///
 /// ```
 /// taskscope::set_report_hook(|report| eprintln!("taskscope: {report}"));
@@ -210,7 +210,7 @@ pub fn set_report_hook(hook: impl Fn(&Report) + Send + Sync + 'static) {
         Ok(mut slot) => slot.replace(hook),
         Err(poisoned) => poisoned.into_inner().replace(hook),
     };
-    // Not under the lock: what the hook has captured may report, or set a hook.
+    // Not under the lock: dropping what the hook captured may report, or set a hook.
     drop(former);
 }
 
@@ -278,25 +278,25 @@ impl Sink {
     }
 }
 
-/// How deep reports that a hook causes may be nested before they bypass it.
+/// How deep a hook may be nested in itself before its reports bypass it.
 const DEEPEST: usize = 8;
 
-/// Reports that are being told by some thread at this moment.
+/// How many reports are being delivered.
 static UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
-    /// How many of them this thread tells, each inside the hook of the one before.
+    /// How many of them this thread delivers, each inside the hook of the one before.
     static DEPTH: Cell<usize> = const { Cell::new(0) };
 }
 
-/// A report that is being told, until it is dropped.
+/// Counts a report as being delivered until this is dropped.
 struct Telling {
     depth: usize,
 }
 
 impl Telling {
     fn begin() -> Telling {
-        // SeqCst, also below: paired with what the end of the process does afterwards.
+        // SeqCst here and below: once the tasks are seen to be gone, their reports are seen.
         UNDER_WAY.fetch_add(1, Ordering::SeqCst);
         let depth = DEPTH.try_with(|depth| depth.replace(depth.get() + 1));
         Telling {
@@ -313,13 +313,13 @@ impl Drop for Telling {
     }
 }
 
-/// Whether some report has been begun and not been told to the end.
+/// Whether some report is being delivered.
 #[cfg(feature = "shutdown")]
 pub(crate) fn is_under_way() -> bool {
     UNDER_WAY.load(Ordering::SeqCst) > 0
 }
 
-/// Waits until all reports that were begun have been told, at most until then.
+/// Waits, at most until `until`, until no report is being delivered.
 #[cfg(feature = "shutdown")]
 pub(crate) fn settle(until: Instant) {
     while is_under_way() && Instant::now() < until {
@@ -340,26 +340,26 @@ fn publish(report: &Report, telling: &Telling) {
     match hook {
         Some(hook) if telling.depth < DEEPEST => {
             contain(|| hook(report));
-            // Another hook may have been set meanwhile: then this one is dropped here.
+            // If another hook was set meanwhile, this one is dropped here.
             contain(|| drop(hook));
         }
         _ => print(&format!("taskscope: {report}\n")),
     }
 }
 
-/// Writes a text to standard error, by one `write`, if it can be written to: a
-/// terminal that was closed is no reason to panic in the middle of a task's end.
+/// Writes a text to standard error with one `write`. Errors are ignored: a closed terminal
+/// is no reason to panic in the middle of a task's end.
 #[allow(clippy::print_stderr, reason = "a test harness captures nothing else")]
 pub(crate) fn print(text: &str) {
     contain(|| eprint!("{}", Lenient(text)));
 }
 
-/// What a pipe takes in one piece, or not at all.
+/// A pipe takes this much in one piece or not at all.
 #[cfg(feature = "shutdown")]
 const PIPE_BUF: usize = 4096;
 
-/// Writes lines to standard error, as many at once as cannot be cut in the middle where
-/// nobody reads any more.
+/// Writes lines to standard error, in pieces of whole lines that a full pipe cannot cut in
+/// the middle.
 #[cfg(feature = "shutdown")]
 pub(crate) fn print_lines(text: &str) {
     let mut piece = String::new();
@@ -373,8 +373,8 @@ pub(crate) fn print_lines(text: &str) {
     print(&piece);
 }
 
-/// A text whose `Display` ignores that it could not be written, so that `eprint!` does
-/// not panic: that would call the panic hook, which may end the process.
+/// A text whose `Display` ignores write errors, so that `eprint!` does not panic. Catching
+/// that panic would not be enough: the panic hook may end the process.
 struct Lenient<'a>(&'a str);
 
 impl fmt::Display for Lenient<'_> {

@@ -25,13 +25,13 @@ use crate::scope::Scope;
 use crate::signal::{Signal, Signals};
 use crate::stall;
 
-/// How long the reports of what is stuck may take, at the very end.
+/// How long delivering the reports of what is stuck may take.
 const LAST_WORDS: Duration = Duration::from_millis(250);
 
-/// How long `exit` may take then.
+/// How long `exit` may take after that.
 const LAST_STEPS: Duration = Duration::from_millis(100);
 
-/// Signals closer together than this count as one: some supervisors send several at once.
+/// Signals closer together than this count as one. Some supervisors send several at once.
 const INTERVAL: Duration = Duration::from_millis(100);
 
 /// How many stuck tasks are named.
@@ -51,8 +51,8 @@ const MOST_NAMED: usize = 20;
 /// 4. what cannot even be dropped, because it blocks its thread, is reported with
 ///    the line of its last checkpoint, and the process exits without it.
 ///
-/// Nothing makes that longer than a second more: neither a standard error that nobody
-/// reads or whose lock is held, nor a report hook that blocks.
+/// A full or closed standard error, a held `stderr().lock()` or a report hook that blocks
+/// delays this by at most one second.
 ///
 /// Another signal ends the step at hand, unless it comes within 100 ms of the last one that
 /// counted: some supervisors send several at once. SIGUSR1 prints what runs, see
@@ -187,8 +187,8 @@ impl Shutdown {
     ///
     /// The process, with 130 after SIGINT and 143 after SIGTERM, when something
     /// does not even end when it is aborted; with 1 if the future had been cancelled
-    /// for another reason before the signal came. Reports that are still being told
-    /// are waited for, a moment at most.
+    /// for another reason before the signal came. It waits a moment for reports that are
+    /// being delivered.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
@@ -212,13 +212,13 @@ impl Shutdown {
     ///
     /// The process, when the future was cancelled: with 130 after SIGINT, 143
     /// after SIGTERM, and 1 when something else cancelled it, though a signal came
-    /// afterwards. Tasks of the runtime are dropped before, and what they
-    /// report is told, within what is left of the grace period. Blocking work that
-    /// goes on is not waited for then.
+    /// afterwards. Before that, the runtime's tasks are dropped and their reports delivered,
+    /// within what is left of the grace period. Blocking work that goes on is not
+    /// waited for then.
     ///
     /// When the future has returned or panicked, blocking work that no scope owns is
-    /// waited for, at most for the grace period; after one second a line on standard
-    /// error says so. It may be the end of a file that `tokio::fs` writes. See the
+    /// waited for, at most for the grace period: it may be the last part of a file that
+    /// `tokio::fs` writes. After one second a line on standard error says so. See the
     /// [guide](crate::guide::shutdown) for standard input, which is read there, too.
     ///
     /// # Panics
@@ -351,7 +351,7 @@ impl Supervisor {
     fn join(&mut self) {
         drop(self.running.take());
         if let Some(thread) = self.thread.take() {
-            // It only waits, for a limited time: what may block is done aside.
+            // It ends soon: what may block runs on helper threads.
             thread.join().ok();
         }
     }
@@ -437,7 +437,7 @@ impl Events {
         .await
     }
 
-    /// Whether the signal that has just come is another one, or the same one once more.
+    /// Whether a signal that came just now counts, or belongs to the last one.
     fn counts(&mut self) -> bool {
         let now = Instant::now();
         let counts = self.counted.is_none_or(|last| now - last >= INTERVAL);
@@ -460,11 +460,12 @@ impl Escalation {
         if let Some(stuck) = self.escalate(&mut events).await {
             self.give_up(stuck, events.aside);
         }
-        // A tree that was asked for is shown to the end.
+        // Let a tree that is being printed be printed to the end.
         events.aside.finish(Instant::now() + LINGER);
     }
 
-    /// Ends with the scope, or where something blocks its thread and cannot even be dropped.
+    /// Runs until the scope has ended, and returns `None`; or until all steps are over and
+    /// something still blocks its thread.
     async fn escalate(&self, events: &mut Events) -> Option<Escalated> {
         let Event::Signal(signal) = events.next(None).await else {
             return None;
@@ -473,7 +474,7 @@ impl Escalation {
         let stopped = Instant::now();
         let drain = self.drain();
         let _last_resort = self.last_resort(signal, drain);
-        // A waker of the user's may panic; by then the walk is done.
+        // A waker may panic, but only after the walk is done.
         contain(|| self.root.stop_with(flag::SHUTDOWN));
         if let Event::Ended = events.next(Some(drain)).await {
             return None;
@@ -519,7 +520,7 @@ impl Escalation {
         #[cfg(feature = "tracing")]
         if begun.is_some() {
             let root = self.root.clone();
-            // A subscriber may wait for someone to read, too.
+            // A subscriber may block as well.
             aside.run(move || crate::trace::shutdown(&root, signal));
         }
     }

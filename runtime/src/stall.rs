@@ -1,17 +1,16 @@
-//! An executor inside a poll, which waits for what is closed.
+//! Finds threads that an executor inside a poll blocks forever.
 //!
-//! The code of a cancelled scope waits at a closed checkpoint until it is dropped, by whoever polls it. A combinator
-//! returns pending, and is dropped by the boundary outside. An executor does not return:
+//! Once a scope is cancelled, its code waits at a closed checkpoint until the future is dropped. A combinator passes
+//! the pending on, and the boundary outside drops it together with the future. An executor does not return:
 //!
 //! ```text
 //! thread ── boundary polls a body ── `futures::executor::block_on(f)` ── `f` at a closed checkpoint
-//!                                     └ waits for `f` to be woken, which nobody does
+//!                                     └ waits until `f` is woken, which never happens
 //! ```
 //!
-//! Both come with a waker of their own, so at that moment they cannot be told from each other. They can be after
-//! the grace period: the thread of the executor is still in the same poll. While a
-//! [`Shutdown`](crate::Shutdown) runs, its thread takes that look, for each thread at the last of its polls in which
-//! such a waker was noted.
+//! Both poll with a waker of their own, so at that moment they look the same. After the grace period they do not:
+//! the thread of the executor is still in the same poll. So each thread notes its last poll in which code of a
+//! cancelled node was polled with such a waker, and the thread of a [`Shutdown`](crate::Shutdown) checks it later.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -28,20 +27,20 @@ use crate::node::{Node, flag};
 use crate::report::{self, ReportKind};
 use crate::sync::{Mutex, lazy_static};
 
-/// A poll that is still the same after this time does not come back, as a rule.
+/// The least time after which a poll is checked: an ordinary one has returned by then.
 const SHORTEST: Duration = Duration::from_millis(200);
 
 lazy_static! {
     static ref WATCHES: Mutex<Vec<Arc<Noted>>> = Default::default();
 }
 
-/// How many there are, for a fast look.
+/// How many watches there are, for a fast check.
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 
 /// What is noted for one watch.
 #[derive(Debug)]
 struct Noted {
-    /// Of nodes that have none.
+    /// The grace period of nodes that have none.
     grace: Duration,
     threads: Mutex<Threads>,
     more: Notify,
@@ -51,23 +50,23 @@ struct Noted {
 struct Threads {
     /// By the key of the thread.
     last: HashMap<usize, Parked>,
-    /// A look will be taken anyway.
+    /// The watch will check anyway, and need not be woken.
     is_watched: bool,
 }
 
-/// A poll in which code of a cancelled node has begun to wait by a waker that is not its task's.
+/// A poll in which code of a cancelled node waits with a waker that is not its task's.
 #[derive(Debug)]
 struct Parked {
     /// Weak, so that nothing of the user's is dropped under the lock.
     node: Weak<Node>,
     poll: Poll,
-    /// When the grace period is over; `None` once it has been looked at then.
+    /// The end of the grace period; `None` once it was checked.
     due: Option<Instant>,
 }
 
-/// Notes that the current code waits for its node to be left, by a waker that is not its task's.
+/// Notes that code of this cancelled node waits with a waker that is not its task's.
 pub(crate) fn note(node: &Arc<Node>) {
-    // Relaxed: one that is just being started need not know of it.
+    // Relaxed: a watch that is just being started need not know of it.
     if COUNT.load(Ordering::Relaxed) == 0 {
         return;
     }
@@ -75,7 +74,7 @@ pub(crate) fn note(node: &Arc<Node>) {
         return;
     };
     for noted in WATCHES.lock().iter() {
-        // What waits since earlier in the same poll has waited for longer.
+        // The first one in a poll has waited for longest.
         if !noted.knows(thread, poll) {
             noted.insert(thread, Parked::new(node, poll, noted.grace));
         }
@@ -113,7 +112,7 @@ impl Noted {
         }
     }
 
-    /// Those that are due and still in their poll, each once, and when the next one is.
+    /// Returns those that are due and still in their poll, each once, and when to check next.
     fn look(&self) -> (Vec<Weak<Node>>, Option<Instant>) {
         let now = Instant::now();
         let mut stalled = Vec::new();
@@ -134,12 +133,12 @@ impl Noted {
     }
 }
 
-/// Reports what stalls, for as long as it lives.
+/// Collects what the threads note, and reports stalls, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Watch(Arc<Noted>);
 
 impl Watch {
-    /// Begins to note. `grace` is that of nodes that have none.
+    /// Starts collecting. `grace` is the grace period of nodes that have none.
     pub(crate) fn begin(grace: Duration) -> Watch {
         let noted = Arc::new(Noted {
             grace,
@@ -177,15 +176,15 @@ impl Drop for Watch {
 fn report_stalled(node: &Weak<Node>) {
     let Some(node) = node.upgrade() else { return };
     let Some(origin) = node.origin() else { return };
-    // Else a watchdog has named it.
+    // A watchdog may have reported it.
     if node.set(flag::LATE) & flag::LATE != 0 {
         return;
     }
     let message = format!(
-        "late: not gone {:.1?} after its cancellation ({}); its thread is still in the poll in \
-         which it was to be left: is there an executor in a plain function, or in a `Drop`? \
-         `futures::executor::block_on` and `Handle::block_on` wait for ever there; \
-         `taskscope::block_on`, in `block_in_place`, does not; last checkpoint",
+        "late: not gone {:.1?} after its cancellation ({}), and its thread has been in the same \
+         poll since: `futures::executor::block_on` or `Handle::block_on` in a plain function or \
+         a `Drop` waits there forever; use `taskscope::block_on` in `block_in_place`; \
+         last checkpoint",
         Moment::now().since(origin.at),
         origin.reason.text(),
     );

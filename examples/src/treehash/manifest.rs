@@ -116,7 +116,7 @@ impl Target {
         });
         let (path, file) = opened.await?;
         if file.metadata()?.is_file() {
-            return Err(Cause::NotRegular); // any more: it is another one now
+            return Err(Cause::NotRegular); // it was replaced meanwhile
         }
         Ok(Self::Stream(path, Arc::new(file)))
     }
@@ -244,8 +244,8 @@ impl Replacement {
     }
 }
 
-/// Renames `new` to `target`, where a file or nothing is to be. What else is there by now, such as a pipe that
-/// somebody has just made, stays. True if there was a file: it is at `new` then.
+/// Renames `new` to `target`, unless something other than a file is there by now, such as a new pipe. Returns
+/// whether there was a file, which is at `new` then.
 fn put_in_place(new: &Path, target: &Path) -> Result<bool, Cause> {
     let rename = |flags| renameat_with(CWD, new, CWD, target, flags);
     loop {
@@ -256,7 +256,7 @@ fn put_in_place(new: &Path, target: &Path) -> Result<bool, Cause> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => false,
             Err(error) => return Err(Cause::Io(error)),
         };
-        // It may be another one in a moment. So it is exchanged, and looked at again.
+        // Something else may be there in a moment. So exchange the two, and look at what came back.
         let renamed = match there {
             true => rename(RenameFlags::EXCHANGE),
             false => rename(RenameFlags::NOREPLACE),
@@ -279,7 +279,7 @@ fn put_in_place(new: &Path, target: &Path) -> Result<bool, Cause> {
     }
 }
 
-/// A link that leads nowhere was to be replaced from the beginning; others were resolved.
+/// Of links, only dangling ones are left here: the others were resolved in the beginning.
 fn is_replaceable(metadata: &fs::Metadata) -> bool {
     metadata.is_file() || metadata.is_symlink()
 }

@@ -91,7 +91,7 @@ impl Node {
         self.walk(&Walk::Abort(self.origin_or_request()));
     }
 
-    /// The same, because a second signal does not wait for it.
+    /// Aborts because of a second signal, before the end of the grace period.
     #[cfg(feature = "shutdown")]
     pub(crate) fn cut(self: &Arc<Self>) {
         self.walk(&Walk::Cut(self.origin_or_request()));

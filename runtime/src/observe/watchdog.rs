@@ -25,7 +25,7 @@ const MOST_NAMED: usize = 20;
 /// still there are found by a walk through all trees.
 const MOST_NOTED: usize = 4096;
 
-/// How long whoever drops a watchdog waits for a report that it makes just then.
+/// How long dropping a watchdog waits for a report that is being delivered.
 const LINGER: Duration = Duration::from_millis(250);
 
 /// Names, from a thread of its own, what is stuck:
@@ -38,7 +38,7 @@ const LINGER: Duration = Duration::from_millis(250);
 ///
 /// Each is reported once, by the first watchdog that sees it, with the path of names, and the file and line of the
 /// last checkpoint: what the code awaits, or has called from there. It watches
-/// until it is dropped, which waits a moment for a report that is being told. `Shutdown` and [`#[taskscope::main]`](macro@crate::main)
+/// until it is dropped. The drop waits a moment for a report that is being delivered. `Shutdown` and [`#[taskscope::main]`](macro@crate::main)
 /// start one, see their option `stuck_after`.
 ///
 /// It looks a few times within `stuck_after`, so that a report comes up to half
@@ -96,13 +96,13 @@ impl Watchdog {
         })
     }
 
-    /// Stops it, and waits at most until then for a look that it takes just now.
+    /// Stops the watchdog, and waits at most until `due` for a report that it makes.
     fn stop_by(&mut self, due: Instant) {
         drop(self.running.take());
         self.ended.wait(due);
     }
 
-    /// The same, for an owner who knows how long a report may take.
+    /// Stops the watchdog by `due`.
     #[cfg(feature = "shutdown")]
     pub(crate) fn stop(mut self, due: Instant) {
         self.stop_by(due);
@@ -111,7 +111,7 @@ impl Watchdog {
 
 impl Drop for Watchdog {
     fn drop(&mut self) {
-        // It may be telling a hook that blocks, or wait for someone to read standard error.
+        // It may be inside a hook that blocks, or in a write to a full pipe.
         if self.running.is_some() {
             self.stop_by(Instant::now() + LINGER);
         }
@@ -208,7 +208,7 @@ impl Watch {
     fn run(&mut self, ended: &mpsc::Receiver<()>) {
         let pause = (self.stuck_after / 4).clamp(Duration::from_millis(5), Duration::from_secs(1));
         while ended.recv_timeout(pause) == Err(mpsc::RecvTimeoutError::Timeout) {
-            // Whoever holds a node last drops it, which may run code of the user's.
+            // Looking runs user code: the `Display` of a reason, the `Drop` of a payload.
             contain(|| self.look_at_threads());
             contain(|| self.look_at_cancelled());
         }
