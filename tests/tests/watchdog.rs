@@ -110,7 +110,8 @@ fn who_waits_or_passes_checkpoints_is_not_named() {
         runtime
             .block_on(scope.run(busy_with_checkpoints()))
             .unwrap();
-        assert!(reports_of("in_good_order").is_empty());
+        let seen = reports_of("in_good_order");
+        assert!(seen.is_empty(), "{seen:?}");
     });
 }
 
