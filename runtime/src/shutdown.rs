@@ -542,7 +542,10 @@ impl Escalation {
         let code = self.exit_code(stuck.signal);
         let (root, location) = (self.root.clone(), self.plan.location);
         aside.run(move || stuck.report(&root, location));
-        aside.finish(Instant::now() + LAST_WORDS);
+        let until = Instant::now() + LAST_WORDS;
+        aside.finish(until);
+        // Other threads may be reporting as well.
+        report::settle(until);
         ending::exit(code, LAST_STEPS)
     }
 }
