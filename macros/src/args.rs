@@ -17,19 +17,30 @@ pub(crate) struct Options {
     pub(crate) blocking: bool,
     /// The future is written into the signature, with `Send`.
     pub(crate) send: bool,
-    /// The checks switched off by `allow(…)`.
-    pub(crate) allow: Allow,
+    /// What `allow(…)` and `deny(…)` say of the checks.
+    pub(crate) levels: Levels,
 }
 
-/// Checks that are switched off.
+/// What becomes of the findings of each check.
 #[derive(Clone, Copy, Default)]
-pub(crate) struct Allow {
-    pub(crate) detached: bool,
-    pub(crate) blocking: bool,
-    pub(crate) hard_drop: bool,
+pub(crate) struct Levels {
+    pub(crate) detached: Level,
+    pub(crate) blocking: Level,
+    pub(crate) hard_drop: Level,
 }
 
-const OPTIONS: &[&str] = &["loops", "blocking", "send", "allow", "crate"];
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Level {
+    /// They are errors, and a few of them warnings.
+    #[default]
+    Default,
+    /// There are none.
+    Allow,
+    /// All are errors.
+    Deny,
+}
+
+const OPTIONS: &[&str] = &["loops", "blocking", "send", "allow", "deny", "crate"];
 const CHECKS: &[&str] = &["detached", "blocking", "hard_drop"];
 
 /// Names seen so far, to find the one given twice.
@@ -154,7 +165,7 @@ impl Options {
         } else if name == "crate" {
             self.krate = Some(parse_crate(name, input)?);
         } else {
-            self.allow.parse(name, input, diag)?;
+            self.levels.parse(name, input, diag)?;
         }
         Ok(())
     }
@@ -169,9 +180,12 @@ impl Options {
         if self.loops {
             options.push(quote!(loops));
         }
-        let checks = self.allow.checks();
-        if !checks.is_empty() {
-            options.push(quote!(allow(#(#checks),*)));
+        for (option, level) in [("allow", Level::Allow), ("deny", Level::Deny)] {
+            let option = Ident::new(option, Span::call_site());
+            let checks = self.levels.checks(level);
+            if !checks.is_empty() {
+                options.push(quote!(#option(#(#checks),*)));
+            }
         }
         if options.is_empty() {
             TokenStream::new()
@@ -194,15 +208,15 @@ impl Options {
 
 fn without_checks(name: &Ident) -> syn::Error {
     Mistake {
-        what: &format!("`{name}` without the checks to switch off"),
-        why: "each is switched off by its own name",
-        help: "write `allow(detached)`, `allow(blocking)` or `allow(hard_drop)`",
+        what: &format!("`{name}` without the name of a check"),
+        why: "it is for single checks",
+        help: &format!("write `{name}(detached)`, `{name}(blocking)` or `{name}(hard_drop)`"),
     }
     .at(name.span())
 }
 
-impl Allow {
-    /// `(detached, …)`, after `allow`.
+impl Levels {
+    /// `(detached, …)`, after `allow` or `deny`. The later one holds.
     pub(crate) fn parse(
         &mut self,
         name: &Ident,
@@ -217,25 +231,31 @@ impl Allow {
         if checks.is_empty() {
             diag.push(without_checks(name));
         }
-        list(&checks, diag, CHECKS, |name, _, _| {
-            self.set(name);
+        let level = if name == "deny" {
+            Level::Deny
+        } else {
+            Level::Allow
+        };
+        list(&checks, diag, CHECKS, |check, _, _| {
+            *self.of(check) = level;
             Ok(())
         })
     }
 
-    fn checks(self) -> Vec<Ident> {
-        let on = [self.detached, self.blocking, self.hard_drop];
-        let checks = CHECKS.iter().zip(on).filter(|(_, on)| *on);
+    // The checks of a level.
+    fn checks(self, level: Level) -> Vec<Ident> {
+        let levels = [self.detached, self.blocking, self.hard_drop];
+        let checks = CHECKS.iter().zip(levels).filter(|(_, of)| *of == level);
         checks
             .map(|(check, _)| Ident::new(check, Span::call_site()))
             .collect()
     }
 
-    fn set(&mut self, check: &Ident) {
+    fn of(&mut self, check: &Ident) -> &mut Level {
         match check {
-            _ if check == "detached" => self.detached = true,
-            _ if check == "blocking" => self.blocking = true,
-            _ => self.hard_drop = true,
+            _ if check == "detached" => &mut self.detached,
+            _ if check == "blocking" => &mut self.blocking,
+            _ => &mut self.hard_drop,
         }
     }
 }

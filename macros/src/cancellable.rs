@@ -137,11 +137,12 @@ impl Cancellable {
 
     fn body(&mut self, sig: &mut Signature, mut block: Option<&mut Block>) {
         if let Some(block) = &mut block {
-            let own = self.check(sig, block);
+            let (own, warnings) = self.check(sig, block);
             if let Some(mut hints) = Hints::in_function(sig, &self.krate, &own) {
                 hints.visit_block_mut(block);
             }
             self.rewrite(sig, block, own);
+            block.stmts.splice(..0, warnings);
         }
         if self.options.send {
             send(sig, block, &self.krate);
@@ -177,12 +178,12 @@ impl Cancellable {
         }
     }
 
-    // What is declared around the function, and in it.
-    fn check(&mut self, sig: &Signature, block: &Block) -> Own {
+    // What is declared around the function, and in it; and the warnings to put into it.
+    fn check(&mut self, sig: &Signature, block: &Block) -> (Own, Vec<Stmt>) {
         let site = Site::Attribute;
         let mut checker = Checker::new(&self.krate, &mut self.diag, &self.options, site);
         checker.function(sig, block, &self.own);
-        checker.own
+        (checker.own, checker.warnings)
     }
 
     fn rewriter(&mut self, scope: Scope, own: Own) -> Rewriter<'_> {

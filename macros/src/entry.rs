@@ -280,11 +280,12 @@ impl Entry {
         let options = args::Options::default();
         let mut checker = Checker::new(&self.krate, &mut self.diag, &options, Site::Attribute);
         checker.body(&read.block);
-        let own = checker.own;
+        let (own, warnings) = (checker.own, checker.warnings);
         let scope = Scope::new(rewrite::Kind::Async, output(&sig.output));
         Rewriter::new(&self.krate, &mut self.diag, false, scope)
             .handing_on(TokenStream::new(), own)
             .visit_top_block(&mut read.block);
+        read.block.stmts.splice(..0, warnings);
         read.into_token_stream()
     }
 

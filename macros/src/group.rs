@@ -54,11 +54,14 @@ const OPTIONS: &[&str] = &[
     "error",
     "local",
     "allow",
+    "deny",
     "crate",
 ];
 
 #[derive(Default)]
 struct Group {
+    /// Statements in its body of which rustc warns.
+    warnings: Vec<Stmt>,
     witnessed: Witnessed,
     /// Those of the function around it, and its own `crate` and `allow(…)`.
     options: Options,
@@ -115,8 +118,8 @@ impl Group {
             self.options.krate = Some(parse_crate(&name, input)?);
             return Ok(());
         }
-        if name == "allow" {
-            return self.options.allow.parse(&name, input, diag);
+        if name == "allow" || name == "deny" {
+            return self.options.levels.parse(&name, input, diag);
         }
         if name == "error" {
             parse_equals(&name, input)?;
@@ -155,7 +158,12 @@ impl Group {
         let body = match self.body {
             Some(Body::Closure(body)) => {
                 let mut closure = Closure {
-                    witnessed: self.witnessed,
+                    first: self
+                        .witnessed
+                        .statement()
+                        .into_iter()
+                        .chain(self.warnings)
+                        .collect(),
                     options: &self.options,
                     own: self.own,
                     outer: self.outer,
@@ -185,6 +193,7 @@ impl Group {
             checker.expr(&body.body, body.inputs.first());
         }
         self.own = checker.own;
+        self.warnings = checker.warnings;
     }
 
     fn settings(&mut self, krate: &Crate, diag: &mut Diag) -> TokenStream {
@@ -244,7 +253,8 @@ fn complete_closure(input: ParseStream) -> syn::Result<ExprClosure> {
 
 /// What a group's body is made with.
 struct Closure<'a> {
-    witnessed: Witnessed,
+    /// What its block begins with.
+    first: Vec<Stmt>,
     options: &'a Options,
     own: Own,
     outer: Outer,
@@ -277,7 +287,7 @@ impl Closure<'_> {
         Rewriter::new(self.krate, self.diag, self.options.loops, scope)
             .handing_on(self.options.handed_on(), mem::take(&mut self.own))
             .visit_top_block(&mut block);
-        block.stmts.splice(..0, self.witnessed.statement());
+        block.stmts.splice(..0, mem::take(&mut self.first));
         *closure.body = Expr::Verbatim(block.into_token_stream());
         closure.asyncness = Some(Token![async](span));
         closure.into_token_stream()

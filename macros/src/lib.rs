@@ -49,6 +49,7 @@ use proc_macro::TokenStream;
 /// - `blocking`: for a plain function, see [below](#blocking-functions).
 /// - `send`: says that the future is `Send`, see [below](#futures-that-say-that-they-are-send).
 /// - `allow(detached, blocking, hard_drop)`: switches single [checks](#structure-checks) off.
+/// - `deny(hard_drop)`: makes the warnings of that check errors.
 /// - `crate = path`: where the runtime crate is, if not at `::taskscope`.
 ///
 /// They hold for what is inside, the bodies of [`task_group!`] included. A function with an
@@ -118,6 +119,7 @@ use proc_macro::TokenStream;
 /// | | `tokio::time::timeout` and `timeout_at` | `taskscope::timeout`, `timeout_at` |
 /// | | `run_until_cancelled` of a token | `Scope::new().cancel_when(token.cancelled())` |
 /// | | `timeout(limit, &mut future)` and `future.as_mut()`, also with taskscope's own | [`race!`], which leaves the future as it is |
+/// | | as a warning: `FuturesUnordered`, `.buffered(n)` and `.buffer_unordered(n)` in a function that awaits `next()` in a loop or a `race!` | tasks of a group, and a `TaskSet` of their handles |
 ///
 /// A macro sees names, not types, so that a check fires where a name is telling:
 ///
@@ -135,7 +137,9 @@ use proc_macro::TokenStream;
 ///   macro in it may have a way out.
 ///
 /// Where it has to be so, `#[cancellable(allow(detached))]` and the like switch one check off
-/// for a function, an `impl` or a `mod`, and `task_group!(allow(detached), …)` for a group.
+/// for a function, an `impl` or a `mod`, and `task_group!(allow(detached), …)` for a group. The
+/// warnings of `hard_drop` become errors by `deny(hard_drop)`. Of an `allow` and a `deny` for the same
+/// check, the later one holds, and that of a group before that of the function around it.
 ///
 /// Code without the attribute is not read. For a project that wants no detached tasks
 /// anywhere, clippy knows types and looks everywhere; in `clippy.toml`:
@@ -428,7 +432,7 @@ pub fn on_cancel(input: TokenStream) -> TokenStream {
 ///
 /// The body is read by the [structure checks](macro@cancellable#structure-checks), also
 /// outside of a [`macro@cancellable`] function; `allow(detached, blocking, hard_drop)` switches
-/// them off. In such a function, the function's options hold in the body as well.
+/// them off, and `deny(hard_drop)` makes the warnings of that one errors. In such a function, the function's options hold in the body as well.
 ///
 /// ```
 /// # use std::time::Duration;

@@ -64,6 +64,8 @@ mod trace;
 mod trigger;
 mod wakers;
 mod wakeset;
+#[doc(hidden)]
+pub mod warnings;
 mod watch;
 
 pub use ambient::{cancelled, checkpoint, deadline, is_cancelled, is_stopping, stopping};

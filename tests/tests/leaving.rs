@@ -299,7 +299,7 @@ fn through_join_all_of_a_hundred() {
 
 #[test]
 fn through_futures_unordered() {
-    #[cancellable]
+    #[cancellable(allow(hard_drop))]
     async fn body(log: Log, here: oneshot::Sender<()>) {
         defer! { log.add("caller"); }
         let all = Arc::new(Barrier::new(41));
@@ -353,7 +353,7 @@ fn through_futures_unordered() {
 /// The same, all of them armed.
 #[test]
 fn through_futures_unordered_all_armed() {
-    #[cancellable]
+    #[cancellable(allow(hard_drop))]
     async fn body(log: Log, here: oneshot::Sender<()>) {
         defer! { log.add("caller"); }
         let mut running: FuturesUnordered<_> = (0..40)

@@ -121,7 +121,7 @@ fn not_dormant_while_nothing_is_cancelled() {
         name.clone()
     }
 
-    #[cancellable]
+    #[cancellable(allow(hard_drop))]
     async fn consumer(log: Log) {
         let names = ["a", "b", "c", "d"].map(str::to_owned);
         let slow = names.map(|name| slow(log.clone(), name));
@@ -178,7 +178,7 @@ fn slow_cleanup_is_not_dormant() {
         pending::<()>().await;
     }
 
-    #[cancellable]
+    #[cancellable(allow(hard_drop))]
     async fn body(log: Log, here: oneshot::Sender<()>) {
         let mut here = Some(here);
         // Polled one by one, by their own wakers.

@@ -12,19 +12,23 @@ mod hard_drop;
 mod item;
 mod marker;
 mod own;
+mod streams;
 
 pub(crate) use item::{
     check_body, check_function, check_other, expanded_at, is_expanded, stray_guard, stray_marker,
 };
 pub(crate) use own::Own;
+use streams::Streams;
 
-use crate::args::{Allow, Options};
+use crate::args::{Level, Levels, Options};
 use crate::arguments::{arguments, is_transparent, names, strs};
 use crate::diag::{Diag, Mistake};
-use crate::path::Crate;
+use crate::path::{Crate, mixed};
 use crate::race;
+use crate::rewrite::ends;
 use crate::text::{short, text};
-use quote::ToTokens;
+use proc_macro2::TokenStream;
+use quote::{ToTokens, quote_spanned};
 use std::mem;
 use syn::punctuated::Punctuated;
 use syn::visit::{self, Visit};
@@ -52,7 +56,7 @@ const CRATES: &[&str] = &[
 pub(crate) struct Checker<'a> {
     krate: &'a Crate,
     diag: &'a mut Diag,
-    allow: Allow,
+    levels: Levels,
     /// Every loop gets a checkpoint, not only the marked ones.
     loops: bool,
     site: Site,
@@ -62,6 +66,8 @@ pub(crate) struct Checker<'a> {
     pub(crate) own: Own,
     /// In a plain function or closure.
     plain: bool,
+    /// Statements to put into the body, of which rustc warns.
+    pub(crate) warnings: Vec<Stmt>,
 }
 
 /// Whose options switch a check off.
@@ -102,7 +108,8 @@ impl<'a> Checker<'a> {
         Self {
             krate,
             diag,
-            allow: options.allow,
+            levels: options.levels,
+            warnings: Vec::new(),
             loops: options.loops,
             site,
             group: None,
@@ -124,6 +131,7 @@ impl<'a> Checker<'a> {
     pub(crate) fn body(&mut self, block: &Block) {
         self.own.visit_block(block);
         self.visit_block(block);
+        self.check_streams(|streams| streams.visit_block(block));
     }
 
     /// Reads what a group is made with: the value of an option, or the body.
@@ -131,6 +139,36 @@ impl<'a> Checker<'a> {
         self.group = group.and_then(name_of);
         self.own.visit_expr(expr);
         self.visit_expr(expr);
+        self.check_streams(|streams| streams.visit_expr(expr));
+    }
+
+    fn check_streams(&mut self, visit: impl FnOnce(&mut Streams)) {
+        if self.levels.hard_drop == Level::Allow {
+            return;
+        }
+        let findings = {
+            let code_in = |mac: &Macro| (self.code_in(mac), self.is_race(mac));
+            let mut streams = Streams::new(&self.own, &code_in);
+            visit(&mut streams);
+            streams.findings(&self.crate_name())
+        };
+        for (at, finding) in findings {
+            if self.levels.hard_drop == Level::Deny {
+                self.report(at, &finding);
+            } else {
+                self.warn(&at);
+            }
+        }
+    }
+
+    // A stable macro has no warnings of its own; rustc has one for what is deprecated.
+    fn warn(&mut self, at: &TokenStream) {
+        let span = ends(at).0;
+        let krate = self.krate.at(span);
+        let path = quote_spanned!(span=> #krate::warnings::hard_drop);
+        let warning = quote_spanned!(mixed(span)=> let _ = #path;);
+        self.warnings
+            .push(Stmt::Expr(Expr::Verbatim(warning), None));
     }
 
     fn report(&mut self, at: impl ToTokens, finding: &Finding) {
@@ -162,9 +200,9 @@ impl<'a> Checker<'a> {
 
     fn is_off(&self, check: Check) -> bool {
         match check {
-            Check::Detached => self.allow.detached,
-            Check::Blocking => self.allow.blocking || self.plain,
-            Check::HardDrop => self.allow.hard_drop,
+            Check::Detached => self.levels.detached == Level::Allow,
+            Check::Blocking => self.levels.blocking == Level::Allow || self.plain,
+            Check::HardDrop => self.levels.hard_drop == Level::Allow,
         }
     }
 
@@ -253,7 +291,7 @@ impl<'a> Checker<'a> {
         if is_ours("defer") || is_ours("on_cancel") {
             return mac.parse_body_with(Block::parse_within).unwrap_or_default();
         }
-        let exprs = if is_ours("race") || hard_drop::is_select(mac) {
+        let exprs = if self.is_race(mac) {
             race::expressions(mac)
         } else if is_transparent(&mac.path) {
             arguments(mac).map(|(parts, _)| parts.into_iter().map(|(expr, _)| expr).collect())
@@ -265,6 +303,10 @@ impl<'a> Checker<'a> {
             .into_iter()
             .map(|expr| Stmt::Expr(expr, None))
             .collect()
+    }
+
+    fn is_race(&self, mac: &Macro) -> bool {
+        self.own.is_ours(self.krate, &mac.path, "race") || hard_drop::is_select(mac)
     }
 
     fn within(&mut self, plain: bool, visit: impl FnOnce(&mut Self)) {

@@ -563,3 +563,79 @@ fn findings_come_beside_the_rewritten_function() {
         "{expansion}"
     );
 }
+
+/// What a function warns of.
+fn warnings(args: &str, body: &str) -> usize {
+    let expansion = attribute(args, &format!("async fn f() {{ {body} }}"));
+    short(&expansion).matches("::warnings::hard_drop;").count()
+}
+
+#[test]
+fn streams_that_hold_futures() {
+    let take = "while let Some(x) = all.next().await { f(x).await; }";
+    for make in [
+        "let mut all = FuturesUnordered::new();",
+        "let mut all = futures::stream::FuturesOrdered::new();",
+        "let mut all: FuturesUnordered<_> = FuturesUnordered::new();",
+        "let mut all = x.collect::<FuturesUnordered<_>>();",
+        "let mut all = x.map(f).buffer_unordered(3);",
+        "let mut all = x.map(f).try_buffered(3);",
+        "let mut all = pin!(x.buffered(n));",
+    ] {
+        let body = format!("{make} {take}");
+        assert_eq!(warnings("", &body), 1, "{body}");
+        assert_eq!(in_function("", &body), [""; 0]);
+        assert_eq!(warnings("allow(hard_drop)", &body), 0, "{body}");
+        assert_eq!(warnings("deny(hard_drop)", &body), 0, "{body}");
+        let denied = in_function("deny(hard_drop)", &body);
+        assert_eq!(denied.len(), 1, "{denied:?}");
+        assert!(denied[0].contains("`taskscope::TaskSet`"), "{denied:?}");
+        assert_eq!(warnings("", make), 0);
+    }
+    let make = "let mut all = x.buffered(3);";
+    for (take, count) in [
+        (
+            "loop { let Some(x) = all.try_next().await? else { break }; }",
+            1,
+        ),
+        ("loop { timeout(d, all.next()).await; }", 1),
+        ("race! { Some(x) = all.next() => {} _ = f() => {} }", 1),
+        ("for x in y { all.select_next_some().await; }", 1),
+        ("all.next().await;", 0),
+        ("while let Some(x) = chars.next() { f(x).await; }", 0),
+        ("let all: Vec<_> = all.collect().await;", 0),
+        ("loop { all.next(1).await; }", 0),
+        ("fn inner() { loop { all.next().await; } }", 0),
+    ] {
+        assert_eq!(warnings("", &format!("{make} {take}")), count, "{take}");
+    }
+    assert_eq!(
+        warnings(
+            "",
+            "struct FuturesUnordered; FuturesUnordered::new(); loop { x.next().await; }"
+        ),
+        0
+    );
+    assert_eq!(
+        warnings("", &format!("a.buffered(1); {take} b.buffered(2);")),
+        2
+    );
+}
+
+#[test]
+fn the_later_of_two_levels_holds() {
+    let body = "tokio::spawn(f())";
+    assert_eq!(
+        in_function("allow(detached), deny(detached)", body).len(),
+        1
+    );
+    assert_eq!(
+        in_function("deny(detached), allow(detached)", body).len(),
+        0
+    );
+    assert_eq!(in_function("deny(blocking, hard_drop)", body).len(), 1);
+    let nested = "task_group!(allow(hard_drop), |g| Ok(())).await";
+    let expansion = attribute("deny(hard_drop)", &format!("async fn f() {{ {nested} }}"));
+    let handed_on = "task_group!(@use(task_group)@(deny(hard_drop))allow(hard_drop)";
+    assert!(short(&expansion).contains(handed_on), "{expansion}");
+}

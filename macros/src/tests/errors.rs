@@ -24,8 +24,9 @@ fn options() {
     assert_one("loops(all)", item, "option `loops` takes no value");
     assert_one("loops blocking", item, "expected `,` behind an option");
     assert_one("loops; send", item, "expected `,` behind an option");
-    assert_one("allow", item, "`allow` without the checks");
-    assert_one("allow()", item, "`allow` without the checks");
+    assert_one("allow", item, "`allow` without the name of a check");
+    assert_one("allow()", item, "`allow` without the name of a check");
+    assert_one("deny", item, "help: write `deny(detached)`");
     assert_one("hard_drop", item, "help: write `allow(hard_drop)`");
     assert_one("\"loops\"", item, "help: write `loops`, without quotes");
     assert_one("3", item, "help: the options here are `loops`");
