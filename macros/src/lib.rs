@@ -105,7 +105,7 @@ use proc_macro::TokenStream;
 /// | --- | --- | --- |
 /// | `detached` | `tokio::spawn`, `tokio::task::spawn` and `spawn_local`; those of `async_std` and `smol` | `group.spawn`, `spawn_scoped` if it borrows, `spawn_local` |
 /// | | `tokio::task::spawn_blocking`, `std::thread::spawn` | `group.spawn_blocking`, or `blocking(…).await` |
-/// | | `JoinSet::new` | `task_group!`, and a `TaskSet` of the handles |
+/// | | `JoinSet::new`, `JoinMap::new`, `TaskTracker::new` | `task_group!`, and a `TaskSet` of the handles |
 /// | `blocking` | `std::thread::sleep` | `tokio::time::sleep(…).await` |
 /// | | `block_on` of tokio, futures and others | `.await` |
 /// | | `tokio::task::block_in_place` | `blocking(…).await`, and `taskscope::block_on` in it |

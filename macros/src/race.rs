@@ -128,7 +128,8 @@ impl Parse for Branch {
             return Err(GUARD_IN_FRONT.at(fork.span()));
         }
         if !assigned {
-            return Err(BIASED_INSIDE.map_or_pattern(start, &fork));
+            let mistake = of_futures(input, &fork).unwrap_or(&NO_PATTERN);
+            return Err(BIASED_INSIDE.map_or(mistake, start, &fork));
         }
         input.advance_to(&fork);
         Ok(Self {
@@ -480,13 +481,36 @@ const BIASED_INSIDE: Mistake = Mistake {
     help: "move it to the beginning",
 };
 
+const COMPLETE: Mistake = Mistake {
+    what: "`complete =>` is of the `select!` of futures",
+    why: "a `race!` is over when all its branches are disabled, by their conditions or patterns",
+    help: "write `else => handler`",
+};
+
+const DEFAULT: Mistake = Mistake {
+    what: "`default =>` is of the `select!` of futures",
+    why: "a `race!` waits until a branch wins",
+    help: "to poll each branch once, write `biased;` and, as the last branch, \
+           `() = std::future::ready(()) => handler`",
+};
+
+// The branches without a future that `futures::select!` has.
+fn of_futures(input: ParseStream, behind: ParseStream) -> Option<&'static Mistake<'static>> {
+    let word: Ident = input.fork().parse().ok()?;
+    match behind.peek(Token![=>]) {
+        true if word == "complete" => Some(&COMPLETE),
+        true if word == "default" => Some(&DEFAULT),
+        _ => None,
+    }
+}
+
 impl Mistake<'_> {
     // What stands where a branch should.
-    fn map_or_pattern(&self, start: Span, behind: ParseStream) -> syn::Error {
+    fn map_or(&self, other: &Mistake, start: Span, behind: ParseStream) -> syn::Error {
         if behind.peek(Token![;]) {
             self.at(start)
         } else {
-            NO_PATTERN.at(start)
+            other.at(start)
         }
     }
 }

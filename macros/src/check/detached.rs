@@ -27,7 +27,8 @@ pub(super) fn check(path: &[&str], call: &Call, group: Option<&str>) -> Option<F
     };
     let why = match instead {
         Instead::Group => {
-            "a set that is dropped aborts its tasks without their cleanup, and waits for none"
+            "a set that is dropped aborts its tasks without their cleanup, or lets them go on, and \
+             waits for none"
         }
         _ => "a cancellation of this function neither reaches it nor waits for it",
     };
@@ -54,8 +55,18 @@ impl Instead {
             | ["std", "thread", "spawn"]
             | ["thread", "spawn"] => Self::SpawnBlocking,
             ["tokio", "task", "JoinSet", "new" | "default"]
-            | ["task", "JoinSet", "new" | "default"]
-            | ["JoinSet", "new" | "default"] => Self::Group,
+            | [
+                "tokio_util",
+                "task",
+                "JoinMap" | "TaskTracker",
+                "new" | "default",
+            ]
+            | [
+                "task",
+                "JoinSet" | "JoinMap" | "TaskTracker",
+                "new" | "default",
+            ]
+            | ["JoinSet" | "JoinMap" | "TaskTracker", "new" | "default"] => Self::Group,
             _ => return None,
         })
     }

@@ -116,7 +116,7 @@ pub(super) fn check_macro(path: &[&str], mac: &Macro, krate: &str) -> Option<Fin
             check: Check::HardDrop,
             what: format!("`{name}!` drops the branches that lose in the middle"),
             why: WHY,
-            help: format!("write `{krate}::race! {{ … }}`: it takes the same branches"),
+            help: format!("write `{krate}::race! {{ … }}`: {}", same_branches(&name)),
         });
     }
     matches!(path, ["tokio" | "futures" | "futures_util", "try_join"]).then(|| Finding {
@@ -128,6 +128,14 @@ pub(super) fn check_macro(path: &[&str], mac: &Macro, krate: &str) -> Option<Fin
         why: WHY,
         help: format!("write `{krate}::try_join!({})`", short(&mac.tokens)),
     })
+}
+
+fn same_branches(select: &str) -> &'static str {
+    if select.starts_with("futures") {
+        "it takes the same branches, and `else =>` for `complete =>`"
+    } else {
+        "it takes the same branches"
+    }
 }
 
 /// Whether this is the `select!` of tokio or of futures. A bare one may be anybody's:

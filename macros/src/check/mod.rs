@@ -40,6 +40,7 @@ use syn::{
 /// The crates that the checks know, the standard library among them.
 const CRATES: &[&str] = &[
     "tokio",
+    "tokio_util",
     "std",
     "futures",
     "futures_executor",

@@ -57,6 +57,8 @@ fn detached() {
             "`g.spawn_blocking(|| { })` in `task_group!(|g| { … }).await`, or `taskscope::blocking(|| { }).await`",
         ),
         ("let all = JoinSet::new();", "`TaskSet`"),
+        ("let all = TaskTracker::new();", "`TaskSet`"),
+        ("let all = tokio_util::task::JoinMap::new();", "`TaskSet`"),
         (
             "let all: S = tokio::task::JoinSet::<u8>::new();",
             "`TaskSet`",

@@ -115,6 +115,8 @@ fn mistakes() {
     for (input, what) in [
         ("", "without branches"),
         ("biased;", "without branches"),
+        ("complete => {}", "write `else => handler`"),
+        ("x = f() => {} default => {}", "write `biased;`"),
         ("f() => {}", "expected `pattern = future => handler`"),
         ("x.f() => {}", "expected `pattern = future => handler`"),
         ("a", "expected `pattern = future => handler`"),
