@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
-use taskscope::{Scope, blocking, cancellable, checkpoint_blocking, timeout};
+use taskscope::{Scope, blocking, cancellable, checkpoint_blocking, defer, timeout};
 use taskscope_tests::{Driven, Log, both, text_of};
 
 /// `cancel_safety`: two that poll one future.

@@ -4,7 +4,7 @@ use std::future::pending;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use taskscope::{BoxError, Scope, TaskGroup, cancellable, timeout};
+use taskscope::{BoxError, Scope, TaskGroup, cancellable, defer, timeout};
 use taskscope_tests::{Log, cancel_at, text_of, watched};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
