@@ -73,6 +73,7 @@ impl Node {
 
     /// The same without an event, which runs code of the user's. Returns the origin if the
     /// node was not cancelled before.
+    #[cfg(feature = "shutdown")]
     pub(crate) fn cancel_untold(self: &Arc<Self>, reason: Reason) -> Option<Arc<Origin>> {
         self.cancel_silently(Origin::new(reason, self.name()))
     }
