@@ -6,6 +6,7 @@ mod entry;
 mod errors;
 mod expansion;
 mod half_typed;
+mod names;
 mod race;
 mod send;
 
