@@ -284,6 +284,7 @@ async fn go(world: Arc<World>, around: u64, plan: Plan) {
                         Value(Kept::new(kept))
                     }));
                 }
+                g.defer(all_are_dropped(world.clone(), kept.clone()));
                 below(*body).await;
                 Ok(())
             });
@@ -300,6 +301,19 @@ async fn go(world: Arc<World>, around: u64, plan: Plan) {
             below(*inner).await;
         }
     }
+}
+
+/// Runs when the services of a group have ended, and the group has not.
+async fn all_are_dropped(world: Arc<World>, kept: Arc<AtomicU64>) -> Result<(), BoxError> {
+    // A thread may not have come to drop what it has just ended.
+    for _ in 0..10_000 {
+        if kept.load(Ordering::SeqCst) == 0 {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    world.note("results of services that have ended are kept".to_owned());
+    Ok(())
 }
 
 /// Begins a group and drops it. The scope around adopts its tasks, not the frame.

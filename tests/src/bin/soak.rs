@@ -1,5 +1,9 @@
 //! A random workload for a while: memory stays flat, and no task is lost.
 //!
+//! Beside trees of tasks that come and go there is a server, one group that lives
+//! all along: with services that end, failures that it deals with, groups that are
+//! dropped, and requests whose clients hang up and whose locals panic in their drop.
+//!
 //! ```text
 //! cargo run --release -p taskscope-tests --bin soak -- 5      # minutes
 //! ```
@@ -12,13 +16,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
 use taskscope::observe::Watchdog;
+use taskscope::tower::{ScopeLayer, ScopeService};
 use taskscope::{
-    BoxError, OnFailure, ReportKind, Scope, TaskGroup, cancellable, defer, shield, stats,
-    task_group, tree,
+    BoxError, Group, OnFailure, ReportKind, Scope, TaskError, TaskGroup, Value, cancellable, defer,
+    shield, stats, task_group, tree,
 };
 use taskscope_tests::Dice;
 use tokio::time::sleep;
+use tower_layer::Layer;
+use tower_service::Service;
 
 const MS: Duration = Duration::from_millis(1);
 /// Until memory has found its level.
@@ -31,6 +42,8 @@ const MOST_GROWTH: f64 = 1.05;
 struct Ledger {
     open: AtomicI64,
     cleaned: AtomicU64,
+    /// What has happened to the server.
+    served: AtomicU64,
 }
 
 fn pause(dice: &mut Dice) -> Duration {
@@ -102,6 +115,111 @@ async fn round(ledger: Arc<Ledger>, mut dice: Dice) {
     drop(outcome);
 }
 
+/// What ends below the server, as large as a leak has to be to be seen.
+type Result4K = [u8; 4096];
+
+/// Panics when it is dropped, unless a panic is on its way.
+struct BadDrop;
+
+impl Drop for BadDrop {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            std::panic::resume_unwind(Box::new("a bad drop"));
+        }
+    }
+}
+
+/// A handler that takes its time, with something that panics if it is cut.
+#[cancellable]
+async fn handle(ledger: Arc<Ledger>, takes: Duration) -> Result<String, Infallible> {
+    ledger.open.fetch_add(1, Ordering::Relaxed);
+    defer! {
+        sleep(MS).await;
+        ledger.open.fetch_sub(1, Ordering::Relaxed);
+        ledger.cleaned.fetch_add(1, Ordering::Relaxed);
+    }
+    let bad = BadDrop;
+    sleep(takes).await;
+    std::mem::forget(bad);
+    Ok("done".to_owned())
+}
+
+/// The handlers of the server.
+#[derive(Clone)]
+struct Handlers(Arc<Ledger>);
+
+impl Service<Duration> for Handlers {
+    type Response = String;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<String, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, takes: Duration) -> Self::Future {
+        Box::pin(handle(self.0.clone(), takes))
+    }
+}
+
+/// A task that fails, in a server that sees to it.
+async fn fails() -> Result<(), BoxError> {
+    Err("a failure that was dealt with".repeat(10).into())
+}
+
+/// Begins a group with a task that fails, and drops it.
+async fn drop_a_group() {
+    let group = TaskGroup::<BoxError>::new().run(async |g| {
+        g.spawn(async {
+            shield(sleep(MS)).await;
+            fails().await
+        });
+        std::future::pending::<()>().await;
+        Ok(())
+    });
+    drop(tokio::time::timeout(MS, group).await);
+}
+
+/// One thing that happens to a server.
+async fn serve_once(g: &Group<'_>, service: &mut Server, ledger: &Arc<Ledger>, dice: &mut Dice) {
+    match dice.roll(4) {
+        0 => drop(g.service(async { Value::<Result4K>([0; 4096]) })),
+        1 => drop(g.spawn(fails()).await),
+        2 => drop_a_group().await,
+        _ => {
+            let response = service.call(pause(dice) * 2);
+            let patience = pause(dice);
+            // The client hangs up where it has waited long enough.
+            let answer = tokio::time::timeout(patience, response).await;
+            if let Ok(Ok(text)) = answer {
+                assert_eq!(text, "done");
+            }
+        }
+    }
+    ledger.served.fetch_add(1, Ordering::Relaxed);
+}
+
+type Server = ScopeService<Handlers, Duration, String>;
+
+/// A group that lives all along.
+async fn server(ledger: Arc<Ledger>, mut dice: Dice, until: Instant) {
+    let group = TaskGroup::<BoxError>::new().name("server");
+    let group = group.on_failure(OnFailure::Continue).run(async |g| {
+        let layer = ScopeLayer::new(&g, |error: TaskError| format!("no answer: {error}"));
+        let mut service = layer.layer(Handlers(ledger.clone()));
+        while Instant::now() < until {
+            serve_once(&g, &mut service, &ledger, &mut dice).await;
+        }
+        Ok(())
+    });
+    let error = group.await.expect_err("tasks have failed");
+    let failures = error.failures().len();
+    println!(
+        "the server had {failures} failures, and omitted {}",
+        error.omitted()
+    );
+}
+
 /// What the process has in memory, in pages.
 fn resident() -> u64 {
     let text = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
@@ -148,8 +266,9 @@ fn watch(ledger: &Ledger, length: Duration, until: Instant) -> (u64, u64) {
             _ => late = late.max(pages),
         }
         let cleaned = ledger.cleaned.load(Ordering::Relaxed);
+        let served = ledger.served.load(Ordering::Relaxed);
         println!(
-            "{:3.0} %  {pages} pages, {cleaned} cleaned up, {:?}",
+            "{:3.0} %  {pages} pages, {cleaned} cleaned up, {served} served, {:?}",
             gone * 100.0,
             stats()
         );
@@ -177,7 +296,11 @@ fn main() -> ExitCode {
         let ledger = ledger.clone();
         move || {
             let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-            runtime.block_on(soak(ledger, Dice::new(seed), until));
+            runtime.block_on(async {
+                let server = tokio::spawn(server(ledger.clone(), Dice::new(seed ^ 2), until));
+                soak(ledger, Dice::new(seed), until).await;
+                server.await.expect("the server ends in order");
+            });
         }
     });
     let (early, late) = watch(&ledger, length, until);

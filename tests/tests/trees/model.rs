@@ -157,6 +157,34 @@ impl Model {
         }
     }
 
+    /// A panic that is not resumed is reported, unless a group below has done so.
+    fn report_panic(&mut self, by: usize) {
+        let panic = Fault::Panic(by);
+        if !self.reported.contains(&panic) {
+            self.reported.push(panic);
+        }
+    }
+
+    /// What fails once the group is cancelled for something else is not its own failure:
+    /// it is reported and attached. Gives the others back.
+    fn without_late(
+        &mut self,
+        failed: Vec<(Tick, Fault)>,
+        first_failure: Tick,
+        cancel: Cancel,
+        place: &Place,
+    ) -> (Vec<Fault>, bool) {
+        let failing = first_failure <= cancel.at;
+        let is_late = |at: Tick| !failing && at > cancel.at;
+        let (late, own): (Vec<_>, Vec<_>) = failed.into_iter().partition(|(at, _)| is_late(*at));
+        for &(at, fault) in &late {
+            self.reported.push(fault);
+            self.attach(place, at, vec![fault]);
+        }
+        let own = own.into_iter().map(|(_, fault)| fault).collect();
+        (own, !late.is_empty())
+    }
+
     /// The first request of those since `from` to cancel this scope.
     fn request(&self, from: usize, id: usize) -> Cancel {
         let mine = self.requests[from..].iter().filter(|(to, _)| *to == id);
@@ -240,8 +268,10 @@ impl Model {
                 self.add(end.at, id, What::CleanupBegins);
                 let cleaned = self.sequence(cleanup, end.at, &place.shielded());
                 let mut exit = end.exit;
-                if let Exit::Panic(_) = cleaned.exit {
-                    if !matches!(exit, Exit::Panic(_)) {
+                if let Exit::Panic(by) = cleaned.exit {
+                    if matches!(exit, Exit::Panic(_)) {
+                        self.report_panic(by);
+                    } else {
                         exit = cleaned.exit;
                     }
                 } else {
@@ -352,10 +382,13 @@ impl Model {
         let at = ends.iter().map(|end| end.at).max().unwrap_or(start);
         let attached = self.take_attached(id);
         self.attach(place, at, attached);
-        End {
-            at,
-            exit: joined(fallible, &ends),
+        let exit = joined(fallible, &ends);
+        for end in ends.iter().filter(|end| end.exit != exit) {
+            if let Exit::Panic(by) = end.exit {
+                self.report_panic(by);
+            }
         }
+        End { at, exit }
     }
 
     fn group(&mut self, id: usize, group: &GroupWork, start: Tick, place: &Place) -> End {
@@ -442,7 +475,7 @@ impl Model {
         let others = others.fold(body.at, Tick::max);
         let done = Cancel {
             at: others + 1,
-            why: Why::Requested,
+            why: Why::Ended,
         };
         for ((task, slot), alone) in group.tasks.iter().zip(&mut tasks).zip(alone) {
             if task.how.is_service() {
@@ -495,7 +528,7 @@ impl Model {
         cancel: Cancel,
         place: &Place,
     ) -> End {
-        let (mut failures, panic) = members.failures(group.on_failure);
+        let (mut failed, panic) = members.failures(group.on_failure);
         let mut at = members.end();
         for deferred in group.deferred.iter().rev() {
             self.add(at, deferred.id, What::Begins);
@@ -503,15 +536,18 @@ impl Model {
             self.add(at, deferred.id, What::Ends(!deferred.fails));
             self.add(at, deferred.id, What::Gone);
             if deferred.fails {
-                failures.push(Fault::Error(deferred.id));
+                failed.push((at, Fault::Error(deferred.id)));
             }
         }
+        let first_failure = members.first_failure(group.on_failure);
+        let inside = place.inside(id, cancel);
+        let (failures, late) = self.without_late(failed, first_failure, cancel, &inside);
         let attached = self.take_attached(id);
         let outer = place.is_cancelled(at);
-        // One that a group below has resumed has been reported there.
-        for panic in members.panics(group.on_failure) {
-            if !self.reported.contains(&panic) {
-                self.reported.push(panic);
+        // The first one of the body is resumed.
+        for (is_body, by) in members.panics(group.on_failure) {
+            if !is_body || panic != Some(by) {
+                self.report_panic(by);
             }
         }
         if let Some(by) = panic {
@@ -523,7 +559,8 @@ impl Model {
         }
         let why = (cancel.at <= at).then_some(cancel.why);
         let cut = members.is_cut(group);
-        let complete = failures.is_empty() && (!cut || (!outer && why != Some(Why::Deadline)));
+        let complete =
+            failures.is_empty() && !late && (!cut || (!outer && why != Some(Why::Deadline)));
         if complete && members.body.exit == Exit::Value {
             return End {
                 at,
@@ -639,18 +676,20 @@ impl Members {
         tasks.any(|(task, end)| !task.how.is_service() && end.exit == Exit::Left)
     }
 
-    /// The panics of tasks that are no failures of their own.
-    fn panics(&self, on_failure: OnFailure) -> impl Iterator<Item = Fault> {
+    /// The panics that are no failures of their own, and whether each is the body's.
+    fn panics(&self, on_failure: OnFailure) -> Vec<(bool, usize)> {
         let tasks = self.tasks.iter();
         let tasks = tasks.filter(move |_| on_failure == OnFailure::Cancel);
-        tasks.filter_map(|end| match end.exit {
-            Exit::Panic(id) => Some(Fault::Panic(id)),
+        let members = tasks.map(|end| (false, end)).chain([(true, &self.body)]);
+        let panics = members.filter_map(|(is_body, end)| match end.exit {
+            Exit::Panic(by) => Some((is_body, by)),
             _ => None,
-        })
+        });
+        panics.collect()
     }
 
     /// The failures in order, and the panic that is resumed.
-    fn failures(&self, on_failure: OnFailure) -> (Vec<Fault>, Option<usize>) {
+    fn failures(&self, on_failure: OnFailure) -> (Vec<(Tick, Fault)>, Option<usize>) {
         let mut failed: Vec<(Tick, Fault)> = Vec::new();
         let mut panics: Vec<(Tick, usize)> = Vec::new();
         let tasks = self.tasks.iter().map(|end| (end, on_failure));
@@ -666,6 +705,6 @@ impl Members {
         }
         failed.sort_unstable();
         let panic = panics.into_iter().min().map(|(_, id)| id);
-        (failed.into_iter().map(|(_, fault)| fault).collect(), panic)
+        (failed, panic)
     }
 }

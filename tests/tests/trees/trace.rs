@@ -36,6 +36,8 @@ pub(crate) enum Why {
     Requested,
     Deadline,
     Sibling,
+    /// The body and the tasks of its group have ended.
+    Ended,
     By(usize),
     Other,
 }
@@ -46,6 +48,7 @@ impl Why {
             Reason::Requested => Why::Requested,
             Reason::Deadline => Why::Deadline,
             Reason::SiblingFailed => Why::Sibling,
+            Reason::Ended => Why::Ended,
             Reason::Other(error) => error.to_string().parse().map_or(Why::Other, Why::By),
             _ => Why::Other,
         }
