@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures::FutureExt;
+use futures::{FutureExt, TryFutureExt};
 use taskscope::{
     BoxError, CancelHandle, Cancelled, Cause, Group, GroupError, Reason, Scope, TaskGroup,
     TaskHandle, cancellable, defer, join, on_cancel, shield, try_join,
@@ -33,6 +33,28 @@ impl fmt::Display for Failed {
 }
 
 impl std::error::Error for Failed {}
+
+/// The error types of the groups.
+trait Fails: From<BoxError> + fmt::Display + Send + 'static {}
+
+impl Fails for BoxError {}
+
+/// An error that cannot be asked for its sources.
+struct Own(BoxError);
+
+impl From<BoxError> for Own {
+    fn from(error: BoxError) -> Own {
+        Own(error)
+    }
+}
+
+impl fmt::Display for Own {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Fails for Own {}
 
 /// What was seen of one run.
 #[derive(Debug)]
@@ -166,7 +188,11 @@ async fn work(place: Place, body: Body, index: usize) -> Done {
         },
         Kind::Scope { cut, after, body } => scope(&place, *id, *cut, *after, body).await,
         Kind::Join { fallible, branches } => branch_out(&place, *fallible, branches).await,
-        Kind::Group(group) => match run_group(&place, group).await {
+        Kind::Group(group) if group.own_error => match run_group::<Own>(&place, group).await {
+            Ok(()) => Ok(()),
+            Err(error) => group_failed(&place, *id, group.pass_on, &error),
+        },
+        Kind::Group(group) => match run_group::<BoxError>(&place, group).await {
             Ok(()) => Ok(()),
             Err(error) => group_failed(&place, *id, group.pass_on, &error),
         },
@@ -264,8 +290,10 @@ async fn branch_out(place: &Place, fallible: bool, branches: &[Body]) -> Done {
 }
 
 #[cancellable]
-async fn run_group(place: &Place, group: &GroupWork) -> Result<(), GroupError> {
-    let mut builder = TaskGroup::<BoxError>::new().on_failure(group.on_failure);
+async fn run_group<E: Fails>(place: &Place, group: &GroupWork) -> Result<(), GroupError<E>> {
+    let mut builder = TaskGroup::<E>::new()
+        .on_failure(group.on_failure)
+        .describe(E::to_string);
     if let Some(limit) = group.limit {
         builder = builder.limit(limit);
     }
@@ -303,9 +331,9 @@ fn poll_handle(world: &World, id: usize, cx: &mut Context<'_>) -> Poll<Outcome> 
     Poll::Ready(Outcome::of(id, Some(outcome)))
 }
 
-fn start(inside: &Place, g: &Group<'_>, group: &GroupWork) {
+fn start<E: Fails>(inside: &Place, g: &Group<'_, E>, group: &GroupWork) {
     for deferred in &group.deferred {
-        g.defer(late_cleanup(inside.clone(), *deferred));
+        g.defer(late_cleanup(inside.clone(), *deferred).map_err(E::from));
     }
     for task in &group.tasks {
         let work = run_task(inside.clone(), task.id, task.how, task.body.clone());
@@ -341,7 +369,7 @@ async fn late_cleanup(place: Place, deferred: DeferredWork) -> Done {
     Ok(())
 }
 
-fn group_failed(place: &Place, id: usize, pass_on: bool, error: &GroupError) -> Done {
+fn group_failed<E: Fails>(place: &Place, id: usize, pass_on: bool, error: &GroupError<E>) -> Done {
     let causes = error
         .failures()
         .iter()

@@ -53,6 +53,8 @@ pub(crate) enum Tree {
         pass_on: bool,
         /// Whether the body awaits the handles of the tasks at its end.
         awaits: bool,
+        /// Whether the errors are of a type of the user's own.
+        own_error: bool,
         body: Vec<Tree>,
         tasks: Vec<(How, Vec<Tree>)>,
         /// Each takes its time; then it fails or not.
@@ -182,21 +184,24 @@ fn group(weather: Weather, body: BoxedStrategy<Vec<Tree>>) -> impl Strategy<Valu
         prop_oneof![3 => Just(OnFailure::Cancel), 2 => Just(OnFailure::Continue)],
         option::weighted(0.3, 1usize..3),
         timeout,
-        any::<(bool, bool)>(),
+        any::<(bool, bool, bool)>(),
         body.clone(),
         vec((how(), body), 0..4),
         vec((delay(), fails), 0..3),
     )
         .prop_map(
-            |(on_failure, limit, timeout, (pass_on, awaits), body, tasks, deferred)| Tree::Group {
-                on_failure,
-                limit,
-                timeout,
-                pass_on,
-                awaits,
-                body,
-                tasks,
-                deferred,
+            |(on_failure, limit, timeout, (pass_on, awaits, own_error), body, tasks, deferred)| {
+                Tree::Group {
+                    on_failure,
+                    limit,
+                    timeout,
+                    pass_on,
+                    awaits,
+                    own_error,
+                    body,
+                    tasks,
+                    deferred,
+                }
             },
         )
 }
@@ -277,6 +282,7 @@ pub(crate) struct GroupWork {
     pub(crate) timeout: Option<u64>,
     pub(crate) pass_on: bool,
     pub(crate) awaits: bool,
+    pub(crate) own_error: bool,
     pub(crate) body: Body,
     pub(crate) tasks: Vec<TaskWork>,
     pub(crate) deferred: Vec<DeferredWork>,
@@ -428,6 +434,7 @@ impl Plan {
                 timeout,
                 pass_on,
                 awaits,
+                own_error,
                 body,
                 tasks,
                 deferred,
@@ -453,6 +460,7 @@ impl Plan {
                     timeout: timeout.map(|delay| self.millis(delay, id)),
                     pass_on: *pass_on,
                     awaits: *awaits,
+                    own_error: *own_error,
                     body: self.body(body, strand, id),
                     tasks,
                     deferred: deferred
