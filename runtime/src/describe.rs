@@ -171,7 +171,7 @@ fn chain_passes_on(error: &(dyn Error + 'static)) -> bool {
 }
 
 /// Chooses for the error type that `task_group!` was given, by what it implements:
-/// `Error`; else, through `Deref`, what [`Holder`], [`Shown`] and [`Opaque`] ask for.
+/// `Error`; else, through `Deref`, what `Holder`, `Shown` and `Opaque` ask for.
 #[derive(Debug)]
 pub struct Described<E>(Holder<E>);
 
