@@ -88,9 +88,10 @@ impl<E> Book<E> {
         self.deserted
     }
 
-    /// The group is about to be cancelled since something in it failed.
-    pub(crate) fn fail(&mut self) {
-        self.failing = true;
+    /// Something in the group has failed, for which it is about to be cancelled, unless it
+    /// was `cancelled` before.
+    pub(crate) fn fail(&mut self, cancelled: bool) {
+        self.failing |= !cancelled;
     }
 
     /// Lists a failure, or returns what is to be done with it.
@@ -134,8 +135,8 @@ impl<E> Book<E> {
 
     /// Notes a panic that is resumed at the end. The first one is; a later one is
     /// given back.
-    pub(crate) fn note_panic(&mut self, panic: Panic) -> Option<Panic> {
-        self.failing = true;
+    pub(crate) fn note_panic(&mut self, panic: Panic, cancelled: bool) -> Option<Panic> {
+        self.fail(cancelled);
         if self.panic.is_some() {
             return Some(panic);
         }

@@ -302,7 +302,11 @@ impl<T> Core<T> {
 
     /// Drops a result that nobody takes. A panic of its drop does not harm the task.
     fn discard(&self, result: Option<Result<T, TaskError>>) {
-        self.run("the drop of a result that was not taken", || drop(result));
+        match result {
+            None => {}
+            Some(Ok(value)) if !std::mem::needs_drop::<T>() => drop(value),
+            Some(result) => self.run("the drop of a result that was not taken", || drop(result)),
+        }
     }
 
     /// A callback that panics harms neither the task nor the other callbacks.

@@ -220,7 +220,8 @@ impl<E: Send + 'static> Shared<E> {
         }
         let culprit = self.culprit(&failure);
         self.discard(failure);
-        self.book.lock().fail();
+        let cancelled = self.is_cancelled();
+        self.book.lock().fail(cancelled);
         self.cancel_for(culprit);
     }
 
@@ -260,7 +261,8 @@ impl<E: Send + 'static> Shared<E> {
 
     /// The first one stays.
     fn note_panic(&self, panic: Panic) {
-        let later = self.book.lock().note_panic(panic);
+        let cancelled = self.is_cancelled();
+        let later = self.book.lock().note_panic(panic, cancelled);
         if let Some(later) = later {
             PanicSite::of(&self.node).report(&later);
         }

@@ -175,7 +175,7 @@ impl Model {
         place: &Place,
     ) -> (Vec<Fault>, bool) {
         let failing = first_failure <= cancel.at;
-        let is_late = |at: Tick| !failing && at > cancel.at;
+        let is_late = |at: Tick| !failing && at >= cancel.at;
         let (late, own): (Vec<_>, Vec<_>) = failed.into_iter().partition(|(at, _)| is_late(*at));
         for &(at, fault) in &late {
             self.reported.push(fault);
