@@ -83,7 +83,7 @@ fn try_end(node: &Node) -> bool {
     };
     // A task leaves the tree when its group is told.
     if node.flags() & flag::TASK == 0 {
-        node.detach();
+        node.detach_ended(&noted);
     }
     noted.release();
     true

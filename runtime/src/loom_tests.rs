@@ -669,3 +669,52 @@ fn blocking_work_cancelled_before_it_starts_never_runs() {
         assert!(!before || fate == Fate::Refused, "{fate:?}");
     });
 }
+
+#[test]
+fn a_boundary_that_is_dropped_while_the_one_it_began_in_ends_is_counted_above() {
+    loom::model(|| {
+        let top = root();
+        let ended = child(&top);
+        let moved = child(&ended);
+        assert!(moved.expect(false));
+        let end = thread::spawn({
+            let ended = ended.clone();
+            move || {
+                if let Some(noted) = ended.try_close() {
+                    ended.detach_ended(&noted);
+                    noted.release();
+                } else {
+                    ended.orphan();
+                }
+            }
+        });
+        moved.orphan();
+        end.join().unwrap();
+        assert_eq!(top.pending(), 1);
+        moved.gone();
+        assert_eq!(top.pending(), 0);
+        assert_eq!(top.child_count(), 0);
+    });
+}
+
+#[test]
+fn an_orphan_that_runs_empty_adopts_nothing_any_more() {
+    loom::model(|| {
+        let top = root();
+        let orphan = child(&top);
+        assert!(orphan.expect(false));
+        let moved = child(&orphan);
+        assert!(moved.expect(false));
+        orphan.orphan();
+        let end = thread::spawn({
+            let orphan = orphan.clone();
+            move || orphan.gone()
+        });
+        moved.orphan();
+        end.join().unwrap();
+        assert_eq!(top.pending(), 1);
+        moved.gone();
+        assert_eq!(top.pending(), 0);
+        assert_eq!(top.child_count(), 0);
+    });
+}

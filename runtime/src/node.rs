@@ -24,6 +24,11 @@
 //!    the same atomic: either the exchange sees `USED`, or who sets it sees
 //!    `CLOSED`.
 //!
+//! 8. A node whose boundary has ended stays in the tree for as long as it has children:
+//!    boundaries that began in it, and whose futures live on elsewhere. They are reached
+//!    by what is cancelled above, and one that is dropped finds the way up to a scope
+//!    that adopts what it leaves behind.
+//!
 //! Lock order: a node's `link`, then a parent's `inner`. Two `inner`s are never
 //! held at once. The locks of the roots come last.
 
@@ -262,10 +267,18 @@ impl Inner {
         })
     }
 
+    /// Whether something is below the node.
+    fn has_children(&self) -> bool {
+        let rest = self.rest.as_ref();
+        rest.is_some_and(|rest| !rest.children.is_empty())
+    }
+
     fn take_noted(&mut self) -> Noted {
+        let has_children = self.has_children();
         let rest = self.rest.as_mut();
         let (waiting, others) = rest.map(|rest| rest.take_waiting()).unwrap_or_default();
         Noted {
+            has_children,
             waker: self.waker.take(),
             waiting,
             others,
@@ -312,6 +325,8 @@ impl Rest {
 #[derive(Debug, Default)]
 #[must_use = "futures that wait must be woken"]
 pub(crate) struct Noted {
+    /// The node had children when it ended (invariant 8).
+    has_children: bool,
     waker: Option<Waker>,
     waiting: Wakers,
     others: Vec<Waker>,
@@ -467,6 +482,8 @@ impl Node {
         let mut link = self.link.lock();
         debug_assert!(link.is_none());
         let mut above = parent.inner.lock();
+        // The end of the parent has to look whether the child is still there.
+        parent.use_locked();
         let key = above.rest().children.insert(Child {
             node: self.clone(),
             shielded,
@@ -495,15 +512,40 @@ impl Node {
         }
     }
 
-    /// Takes the node out of its parent; the first call alone does something.
+    /// Takes the node out of its parent; the first call alone does something. An ended
+    /// parent leaves the tree with the last of its children (invariant 8).
     pub(crate) fn detach(&self) {
+        let mut parent = self.unlink();
+        while let Some(ended) = parent.filter(|parent| parent.is_spent()) {
+            parent = ended.unlink();
+        }
+    }
+
+    /// The boundary has ended: the node leaves the tree, unless it has children.
+    pub(crate) fn detach_ended(&self, noted: &Noted) {
+        if !noted.has_children {
+            self.detach();
+        }
+    }
+
+    /// Takes the node out of its parent, which is returned.
+    fn unlink(&self) -> Option<Arc<Node>> {
         let mut slot = self.link.lock();
-        let Some(link) = slot.take() else { return };
+        let link = slot.take()?;
         let key = self.key.load(Ordering::Relaxed);
         let removed = link.parent.lock().remove_child(key);
         drop(slot);
         drop(removed);
-        drop(link);
+        Some(link.parent)
+    }
+
+    /// Has ended, and nothing needs it as the way up any more.
+    fn is_spent(&self) -> bool {
+        if self.flags() & flag::CLOSED == 0 {
+            return false;
+        }
+        let inner = self.lock();
+        !inner.orphaned && !inner.has_children()
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {

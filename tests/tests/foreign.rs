@@ -18,7 +18,7 @@ use taskscope::{
     sleep_blocking, timeout,
 };
 use taskscope_tests::{
-    Driven, caught, inside, lost_cleanups, moving_waker, paused, paused_once, text_of,
+    Driven, Log, caught, inside, lost_cleanups, moving_waker, paused, paused_once, text_of,
     watch_reports, watched,
 };
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -455,5 +455,67 @@ fn a_group_returns_when_its_tasks_go_with_their_runtimes_in_any_order() {
             let error = group.finish().expect_err("a task went with its runtime");
             assert!(error.contains("aborted"), "{error}");
         }
+    });
+}
+
+// --- Futures that outlive the scope in which they were polled ---------------
+
+/// Polls once, in a scope of its own that then ends.
+async fn begin_in_a_scope<F: Future>(mut future: Pin<&mut F>) {
+    let scope = Scope::new().run(async {
+        assert!(futures::poll!(future.as_mut()).is_pending());
+    });
+    scope.await.unwrap();
+}
+
+#[test]
+fn a_group_that_is_dropped_after_the_scope_it_was_begun_in_is_waited_for_by_the_next_one() {
+    paused(async || {
+        let log = Log::new();
+        let scope = Scope::new().run(async {
+            let group = TaskGroup::<BoxError>::new().run(async |g| {
+                let log = log.clone();
+                g.spawn(shield(async move {
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                    log.add("task");
+                }));
+                pending::<()>().await;
+                Ok(())
+            });
+            let mut group = pin!(group);
+            begin_in_a_scope(group.as_mut()).await;
+            tokio::task::yield_now().await;
+        });
+        scope.await.unwrap();
+        log.is(&["task"]);
+    });
+}
+
+#[test]
+fn a_group_that_a_task_has_begun_and_given_away_is_waited_for_by_the_tasks_group() {
+    paused(async || {
+        let log = Log::new();
+        let outer = TaskGroup::<BoxError>::new().run(async |g| {
+            let log = log.clone();
+            let (give, taken) = oneshot::channel();
+            g.spawn(async move {
+                let group = TaskGroup::<BoxError>::new().run(async move |g| {
+                    g.spawn(shield(async move {
+                        tokio::time::sleep(Duration::from_secs(1)).await;
+                        log.add("task");
+                    }));
+                    pending::<()>().await;
+                    Ok(())
+                });
+                let mut group = Box::pin(group);
+                assert!(futures::poll!(group.as_mut()).is_pending());
+                tokio::task::yield_now().await;
+                drop(give.send(group));
+            });
+            drop(taken.await);
+            Ok(())
+        });
+        outer.await.unwrap();
+        log.is(&["task"]);
     });
 }

@@ -55,6 +55,8 @@ enum Plan {
 struct Rules {
     forever: bool,
     panics: bool,
+    /// In a collection that is polled again after it was unwound, which is a panic.
+    again: bool,
 }
 
 fn plan(dice: &mut Dice, depth: u64, rules: Rules) -> Plan {
@@ -77,7 +79,7 @@ fn plan(dice: &mut Dice, depth: u64, rules: Rules) -> Plan {
     };
     // A panic tears other crates' combinators down, with all that is in them.
     let pick = match dice.roll(21) {
-        9..13 if rules.panics => 10,
+        9..13 if rules.panics || rules.again => 10,
         pick => pick,
     };
     match pick {
@@ -94,7 +96,13 @@ fn plan(dice: &mut Dice, depth: u64, rules: Rules) -> Plan {
         13 | 14 => Plan::Group(many(dice, 3), one(dice, rules)),
         15 => Plan::Scoped(many(dice, 3), one(dice, rules)),
         16 => Plan::Services(many(dice, 3), one(dice, rules)),
-        17 => Plan::Outside((0..=dice.roll(3)).map(|_| *one(dice, finite)).collect()),
+        17 => {
+            let again = Rules {
+                again: true,
+                ..finite
+            };
+            Plan::Outside((0..=dice.roll(3)).map(|_| *one(dice, again)).collect())
+        }
         18 => Plan::Dropped(dice.roll(8), many(dice, 3)),
         19 if rules.panics => Plan::BadDrop(one(dice, rules)),
         _ => Plan::Moving(one(dice, rules)),
@@ -234,9 +242,11 @@ async fn go(world: Arc<World>, around: u64, plan: Plan) {
             world.handles.lock().unwrap().push(scope.handle());
             scope.run(below(*inner)).await.ok();
         }
-        Plan::Timeout(inner) => {
+        Plan::Timeout(inner) if world.runtimes.is_empty() => {
             taskscope::timeout(hour, below(*inner)).await.ok();
         }
+        // Its timer would be that of a runtime that ends.
+        Plan::Timeout(inner) => drop(Scope::new().run(below(*inner)).await),
         Plan::TokioJoin(a, b) => {
             tokio::join!(below(*a), below(*b));
         }
@@ -284,7 +294,9 @@ async fn go(world: Arc<World>, around: u64, plan: Plan) {
                         Value(Kept::new(kept))
                     }));
                 }
-                g.defer(all_are_dropped(world.clone(), kept.clone()));
+                if world.runtimes.is_empty() {
+                    g.defer(all_are_dropped(world.clone(), kept.clone()));
+                }
                 below(*body).await;
                 Ok(())
             });
@@ -427,6 +439,7 @@ fn every_cleanup_runs_once_and_in_order() {
         let rules = Rules {
             forever: true,
             panics: false,
+            again: false,
         };
         let (mut armed, mut left) = (0, 0);
         for seed in 1..=seeds() {
@@ -450,6 +463,7 @@ fn every_cleanup_runs_once_and_in_order_with_panics() {
         let rules = Rules {
             forever: true,
             panics: true,
+            again: false,
         };
         let mut armed = 0;
         for seed in 1..=seeds() {
@@ -471,6 +485,7 @@ fn check_runtimes(seed: u64) {
     let rules = Rules {
         forever: true,
         panics: false,
+        again: false,
     };
     let (depth, count) = (1 + dice.roll(4), 1 + dice.roll(3));
     let plans: Vec<_> = (0..3).map(|_| plan(&mut dice, depth, rules)).collect();

@@ -103,14 +103,12 @@ impl Node {
     ///
     /// Unless it is an orphan: dropped by its runtime while something below it was
     /// pending, it is counted here a second time (invariant 6) and keeps its place
-    /// until that has ended, too.
+    /// until that has ended, too. Or it has children (invariant 8).
     pub(crate) fn task_gone(self: &Arc<Self>, task: &Node, background: bool) {
-        let orphaned = task.lock().orphaned;
-        let link = if orphaned {
-            None
-        } else {
-            task.link.lock().take()
-        };
+        let inner = task.lock();
+        let stays = inner.orphaned || inner.has_children();
+        drop(inner);
+        let link = if stays { None } else { task.link.lock().take() };
         let mut inner = self.lock();
         let child = link.as_ref().and_then(|_| {
             let key = task.key.load(Ordering::Relaxed);
@@ -128,7 +126,11 @@ impl Node {
             let Some((parent, _)) = orphan.parent() else {
                 return;
             };
-            orphan.detach();
+            // Until now it could not leave the tree by itself: the parent was needed.
+            orphan.lock().orphaned = false;
+            if orphan.is_spent() {
+                orphan.detach();
+            }
             let empty = parent.count_down(parent.lock());
             ran_empty = empty.then_some(parent);
         }
@@ -205,25 +207,50 @@ impl Node {
     pub(crate) fn finish(&self) {
         self.set(flag::CLOSED);
         let noted = self.lock().take_noted();
-        self.detach();
+        self.detach_ended(&noted);
         noted.release();
+    }
+
+    /// The nearest scope around that has not ended, in which this node is counted from now
+    /// on: before it can run empty. It is put below that scope.
+    fn find_adopter(self: &Arc<Self>) -> Option<Arc<Node>> {
+        let (mut parent, mut shielded) = self.parent()?;
+        let mut has_moved = false;
+        while !parent.adopt_one() {
+            let (next, is_shielded) = parent.parent()?;
+            shielded |= is_shielded;
+            parent = next;
+            has_moved = true;
+        }
+        if has_moved {
+            self.detach();
+            self.attach(&parent, shielded);
+        }
+        Some(parent)
+    }
+
+    /// Counts an orphan. False where the boundary has ended, and waits for nothing: an
+    /// orphan that has run empty does not become one again.
+    fn adopt_one(&self) -> bool {
+        let mut inner = self.lock();
+        self.use_locked();
+        let is_waiting = inner.orphaned && inner.pending > 0;
+        if self.flags() & flag::CLOSED != 0 && !is_waiting {
+            return false;
+        }
+        self.set(flag::ADOPTED);
+        inner.pending += 1;
+        true
     }
 
     /// The boundary was dropped before it ended: what is pending is cancelled
     /// and adopted by the parent (invariant 6).
     pub(crate) fn orphan(self: &Arc<Self>) {
         if let Some(noted) = self.try_close() {
-            self.detach();
+            self.detach_ended(&noted);
             return noted.release();
         }
-        // Counted in the parent before this node can run empty.
-        let parent = self.parent().map(|(parent, _)| parent);
-        if let Some(parent) = &parent {
-            let mut above = parent.lock();
-            parent.use_locked();
-            parent.set(flag::ADOPTED);
-            above.pending += 1;
-        }
+        let parent = self.find_adopter();
         let mut inner = self.lock();
         self.set(flag::CLOSED);
         inner.orphaned = inner.pending > 0;
