@@ -200,6 +200,15 @@ impl<T, F: Future<Output = T>, N: HasNode> Boundary<F, T, N> {
         }
     }
 
+    /// Looks at the clock before the body is begun. True if the deadline has passed just
+    /// now, and the node is cancelled.
+    pub(crate) fn poll_deadline(self: Pin<&mut Self>, cx: &mut Context<'_>) -> bool {
+        let this = self.project();
+        let (state, node) = (this.state, this.owner.node());
+        state.note(node, cx);
+        state.poll_timers(node, true, cx)
+    }
+
     /// Whether only what is pending below the node is waited for.
     pub(crate) fn is_body_gone(self: Pin<&mut Self>) -> bool {
         self.project().exit.is_some()

@@ -643,7 +643,7 @@ impl<'env, E: Send + 'static> Group<'env, E> {
             Ok(node) => {
                 let core = Core::beside(node);
                 let (task, handle) = Task::new(&self.shared, core, Admission::Open, future);
-                self.shared.scoped.push(erase(Box::pin(task)));
+                drop(self.shared.scoped.push(erase(Box::pin(task))));
                 self.shared.node.wake();
                 handle
             }
@@ -792,13 +792,16 @@ impl<'env, E: Send + 'static> Group<'env, E> {
         let future = Box::pin(async { future.await.into_result().map(drop) });
         // Noted first: the group does not end without having looked for it.
         self.shared.node.hold();
-        if !self.shared.deferred.push(erase(future)) {
+        if let Err(refused) = self.shared.deferred.push(erase(future)) {
             self.shared.node.release();
+            report_lost(&node.name(), node.location());
+            drop(refused);
         }
     }
 
     /// Waits for a free place under the limit: spawning through permits keeps
-    /// memory in the order of the limit. In a cancelled group it does not wait.
+    /// memory in the order of the limit. In a group that is cancelled or has ended, it
+    /// does not wait: the permit's `spawn` is refused there.
     ///
     /// # Cancel safety
     ///
@@ -831,7 +834,7 @@ impl<'env, E: Send + 'static> Group<'env, E> {
             };
             let mut acquire = Box::pin(limit.acquire_owned());
             let mut cancelled =
-                crate::watch::Watch::new(Some(shared.node.clone()), flag::CANCELLED);
+                crate::watch::Watch::new(Some(shared.node.clone()), flag::CANCELLED | flag::CLOSED);
             let place = std::future::poll_fn(|cx| {
                 if let Poll::Ready(Ok(permit)) = acquire.as_mut().poll(cx) {
                     return Poll::Ready(Some(permit));
@@ -1044,7 +1047,7 @@ impl<'env, E: Send + 'static> LocalGroup<'env, E> {
             Ok(node) => {
                 let core = Core::beside(node);
                 let (task, handle) = Task::new(shared, core, Admission::Open, future);
-                self.queue.push(erase_local(Box::pin(task)));
+                drop(self.queue.push(erase_local(Box::pin(task))));
                 shared.node.wake();
                 handle
             }

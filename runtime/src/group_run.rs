@@ -138,6 +138,11 @@ impl<E: Send + 'static, L: Locals> Members<E, L> {
     /// Goes on with what is to be done once the body is gone. True when the
     /// group may have come to its end.
     fn advance(&mut self, cx: &mut Context<'_>) -> bool {
+        // A cleanup that has begun goes on beside the tasks that it has spawned, and before
+        // the services are told to end.
+        if self.deferred.running.is_some() && !self.poll_begun(cx) {
+            return false;
+        }
         match self.shared.node.left() {
             Left::Tasks | Left::Nothing => false,
             Left::Services => {
@@ -162,22 +167,27 @@ impl<E: Send + 'static, L: Locals> Members<E, L> {
         let shared = self.shared.clone();
         let frame = Frame::of(&shared.node, cx.waker());
         context::enter(&frame, || {
-            let mut ended = 0;
-            while self.next_deferred() {
-                // Each may defer another one: others get to run, and the timer of the
-                // grace period is looked at.
-                if ended == AT_ONCE {
-                    cx.waker().wake_by_ref();
-                    return false;
+            for _ in 0..AT_ONCE {
+                if !self.next_deferred() {
+                    self.deferred.region.close();
+                    return true;
                 }
                 if !self.poll_running(cx) {
                     return false;
                 }
-                ended += 1;
             }
-            self.deferred.region.close();
-            true
+            // Each may have deferred another one: others get to run, and the timer of the
+            // grace period is looked at.
+            cx.waker().wake_by_ref();
+            false
         })
+    }
+
+    /// Polls the cleanup that is running. True when it has ended or was cut.
+    fn poll_begun(&mut self, cx: &mut Context<'_>) -> bool {
+        let shared = self.shared.clone();
+        let frame = Frame::of(&shared.node, cx.waker());
+        context::enter(&frame, || self.poll_running(cx))
     }
 
     fn next_deferred(&mut self) -> bool {

@@ -60,17 +60,14 @@ impl<C> Queue<C> {
         }))
     }
 
-    /// Hands a future over. False, and it is dropped at once, when the group
-    /// has ended.
-    pub(crate) fn push(&self, future: ManuallyDrop<C>) -> bool {
+    /// Hands a future over. When the group has ended, it is returned.
+    pub(crate) fn push(&self, future: ManuallyDrop<C>) -> Result<(), C> {
         let mut waiting = self.0.lock();
-        if !waiting.closed {
-            waiting.futures.push(future);
-            return true;
+        if waiting.closed {
+            return Err(ManuallyDrop::into_inner(future));
         }
-        drop(waiting);
-        drop(ManuallyDrop::into_inner(future));
-        false
+        waiting.futures.push(future);
+        Ok(())
     }
 
     pub(crate) fn take(&self) -> Vec<C> {

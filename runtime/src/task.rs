@@ -295,6 +295,23 @@ where
     }
 }
 
+/// Waits for a place under the group's limit, no longer than until the task's deadline.
+/// False for a task that was cancelled before.
+fn poll_begin<F, T, E: Send + 'static>(
+    mut boundary: Pin<&mut Boundary<F, Result<T, E>, Ending<T, E>>>,
+    cx: &mut Context<'_>,
+) -> Poll<bool>
+where
+    F: Future<Output = Result<T, E>>,
+{
+    loop {
+        let begun = boundary.as_mut().holder().poll_begin(cx);
+        if begun.is_ready() || !boundary.as_mut().poll_deadline(cx) {
+            return begun;
+        }
+    }
+}
+
 impl<F: Future, T, E: Send + 'static> Future for Task<F, T, E>
 where
     F::Output: TaskResult<E, Value = T>,
@@ -308,9 +325,7 @@ where
         }
         let _entered = this.span.enter();
         if !this.boundary.as_mut().is_started() {
-            let Poll::Ready(begins) = this.boundary.as_mut().holder().poll_begin(cx) else {
-                return Poll::Pending;
-            };
+            let begins = ready!(poll_begin(this.boundary.as_mut(), cx));
             if !begins {
                 this.boundary.as_mut().discard();
             }

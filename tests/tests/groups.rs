@@ -1,22 +1,24 @@
 //! What groups tell of tasks that cannot go on, of failures below them and of panics that pass through.
 
 use std::future::pending;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures::FutureExt;
 use taskscope::{
     BoxError, Group, OnFailure, Reason, ReportKind, Scope, TaskError, TaskGroup, TaskSet, Value,
     cancellable, defer, is_stopping, shield, stopping, task_group, timeout,
 };
 use taskscope_tests::{
-    Driven, both, caught, lost_cleanups, paused, reports_of, text_of, watch_reports, watched,
+    Driven, Log, both, caught, lost_cleanups, paused, reports_of, text_of, watch_reports, watched,
 };
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 use tokio::task::yield_now;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 const LONG: Duration = Duration::from_secs(100);
 
@@ -626,5 +628,166 @@ fn a_chain_of_deferred_cleanups_ends_with_the_grace_period() {
         tokio::time::advance(Duration::from_secs(2)).await;
         assert_eq!(group.finish().unwrap(), 7);
         assert_eq!(lost_cleanups("endless chain").len(), before + 1);
+    });
+}
+
+#[cancellable]
+async fn slow_to_clean_up() {
+    defer! { sleep(Duration::from_secs(100)).await; }
+    pending::<()>().await;
+}
+
+/// Runs a scope that exceeds its grace period, and takes the error.
+async fn overrun_a_scope_inside() {
+    let second = Duration::from_secs(1);
+    let scope = Scope::new().grace(second).timeout(second);
+    scope.run(slow_to_clean_up()).await.unwrap_err();
+}
+
+#[test]
+fn an_overrun_that_a_scope_inside_has_returned_is_no_fault_of_the_task() {
+    watch_reports();
+    paused(async || {
+        let group = TaskGroup::<BoxError>::new().run(async |g| {
+            g.service(async {
+                overrun_a_scope_inside().await;
+                pending::<()>().await;
+            });
+            let task = g.spawn(async {
+                overrun_a_scope_inside().await;
+                pending::<()>().await;
+            });
+            sleep(Duration::from_secs(10)).await;
+            task.cancel();
+            assert!(matches!(task.await, Err(TaskError::Cancelled(_))));
+            Ok(7)
+        });
+        assert_eq!(group.await.unwrap(), 7);
+    });
+}
+
+/// Spawns a service, or defers a cleanup that panics in its drop, when it is dropped.
+struct Late(Group<'static>, bool);
+
+struct PanicsInDrop;
+
+impl Drop for PanicsInDrop {
+    fn drop(&mut self) {
+        std::panic::resume_unwind(Box::new("a bad drop"));
+    }
+}
+
+impl Drop for Late {
+    fn drop(&mut self) {
+        if self.1 {
+            drop(self.0.service(pending::<()>()));
+            return;
+        }
+        let bad = PanicsInDrop;
+        let defer = AssertUnwindSafe(|| {
+            self.0.defer(async move {
+                let _bad = bad;
+            });
+        });
+        std::panic::catch_unwind(defer).unwrap_err();
+    }
+}
+
+#[test]
+fn what_comes_while_a_group_is_dropped_does_not_hold_the_scope_around() {
+    watch_reports();
+    for service in [true, false] {
+        paused(move || async move {
+            let scope = Scope::new().run(async {
+                let group = TaskGroup::<BoxError>::new().run(async |g: Group<'static>| {
+                    let _late = Late(g.clone(), service);
+                    pending::<()>().await;
+                    Ok(())
+                });
+                let cut = tokio::time::timeout(Duration::from_secs(1), group).await;
+                assert!(cut.is_err());
+            });
+            let ended = tokio::time::timeout(Duration::from_secs(9), scope).await;
+            ended.expect("the scope never returns").unwrap();
+        });
+    }
+}
+
+#[test]
+fn a_deferred_cleanup_can_work_together_with_tasks_of_its_group() {
+    for service in [false, true] {
+        paused(move || async move {
+            let log = Log::new();
+            let group = TaskGroup::<BoxError>::new().run({
+                let log = log.clone();
+                async move |g: Group<'static>| {
+                    let inner = g.clone();
+                    g.defer(async move {
+                        let (tell, mut told) = tokio::sync::mpsc::channel::<u32>(1);
+                        let writer = {
+                            let log = log.clone();
+                            async move {
+                                while let Some(n) = told.recv().await {
+                                    log.add(n.to_string());
+                                }
+                            }
+                        };
+                        let writer = match service {
+                            true => inner.service(writer),
+                            false => inner.spawn(writer),
+                        };
+                        for n in 0..3 {
+                            tell.send(n).await.unwrap();
+                            tokio::task::yield_now().await;
+                        }
+                        drop(tell);
+                        writer.await.unwrap();
+                    });
+                    Ok(())
+                }
+            });
+            let ended = tokio::time::timeout(Duration::from_secs(9), group).await;
+            ended.expect("the group never returns").unwrap();
+            log.is(&["0", "1", "2"]);
+        });
+    }
+}
+
+#[test]
+fn a_deadline_also_cuts_a_task_that_is_queued() {
+    paused(async || {
+        let start = Instant::now();
+        let group = TaskGroup::<BoxError>::new().limit(1).run(async |g| {
+            g.spawn_shielded(sleep(Duration::from_secs(10)));
+            let queued = g.spawn(async { unreachable!("its time is over") });
+            let at = Instant::now() + Duration::from_secs(1);
+            queued.cancel_handle().set_deadline(at);
+            match queued.await {
+                Err(TaskError::Cancelled(cancelled)) => assert!(cancelled.is_deadline()),
+                other => panic!("{:?}", other.err()),
+            }
+            assert_eq!(start.elapsed().as_secs(), 1);
+            Ok(())
+        });
+        group.await.unwrap();
+    });
+}
+
+#[test]
+fn reserve_does_not_wait_in_a_group_that_has_ended() {
+    paused(async || {
+        let group = TaskGroup::<BoxError>::new().limit(1);
+        let ended =
+            group.run(async |g: Group<'static>| Ok((g.reserve().await, g.clone(), g.reserve())));
+        let (_permit, group, waiting) = ended.await.unwrap();
+        for reserved in [waiting.boxed(), group.reserve().boxed()] {
+            let task = reserved.await.spawn(async {});
+            match task.await {
+                Err(TaskError::Cancelled(cancelled)) => {
+                    assert!(matches!(cancelled.reason(), Reason::Ended));
+                }
+                other => panic!("{other:?}"),
+            }
+        }
     });
 }

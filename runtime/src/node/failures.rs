@@ -81,7 +81,7 @@ impl Node {
         fate: &str,
         location: &'static Location<'static>,
     ) {
-        self.mark_up(flag::OVERRAN);
+        self.mark_overrun();
         let since = self
             .leaving_since()
             .map(|since| since.elapsed())
@@ -147,13 +147,22 @@ impl Node {
         }
     }
 
-    /// Sets bits on this node and those above it, up to the task it is in.
-    pub(crate) fn mark_up(self: &Arc<Self>, bits: u32) {
+    /// Marks this node and those above it, up to the task it is in, for what was cut. Not
+    /// beyond the outermost of them that is cancelled: it returns the overrun as its error,
+    /// and what encloses it goes on.
+    fn mark_overrun(self: &Arc<Self>) {
         let mut at = self.clone();
-        while at.set(bits) & flag::TASK == 0 {
-            let Some((parent, _)) = at.parent() else {
+        while at.set(flag::OVERRAN) & flag::TASK == 0 {
+            let Some((parent, shielded)) = at.parent() else {
                 return;
             };
+            let cancelling = match shielded {
+                true => flag::ABORTED,
+                false => flag::CANCELLED | flag::ABORTED,
+            };
+            if parent.flags_acquire() & cancelling == 0 {
+                return;
+            }
             at = parent;
         }
     }

@@ -258,6 +258,10 @@ impl Node {
         drop(inner);
         if orphaned {
             self.cancel(Reason::Dropped);
+            // Also those that were accepted since the group's future was dropped.
+            for service in self.take_services() {
+                service.cancel(Reason::Dropped);
+            }
         }
         noted.release();
         if orphaned {
