@@ -4,7 +4,8 @@
 //!    group may live for months, the first [`KEPT`] are; the others are counted, and
 //!    reported at once.
 //! 2. An error that only repeats a listed one is not listed again. What may be such an
-//!    error is kept apart, to be attached to what the group returns.
+//!    error is kept apart, to be attached to what the group returns. What says of a task
+//!    that it failed as none here has is no such error: it comes from elsewhere.
 //! 3. What fails after the group was cancelled is not the group's own failure, unless
 //!    the group is cancelled since one of its tasks, or its body, failed. It is reported
 //!    at once, and attached. An aborted task is listed all the same: the group did not
@@ -13,7 +14,7 @@
 
 use crate::caught::Panic;
 use crate::describe::Echo;
-use crate::error::{Cause, Failure};
+use crate::error::{Cause, Failure, TaskError};
 
 /// How many failures a group keeps that goes on after them.
 pub(crate) const KEPT: usize = 64;
@@ -27,6 +28,8 @@ pub(crate) struct Book<E> {
     late: Vec<Failure<E>>,
     /// How many failures were not kept.
     omitted: usize,
+    /// A task returned an error that was not noted, since it repeats another one.
+    repeated: bool,
     /// To be resumed at the end.
     panic: Option<Panic>,
     /// The group is cancelled since something in it failed, or will be at once.
@@ -74,6 +77,7 @@ impl<E> Book<E> {
             echoes: Vec::new(),
             late: Vec::new(),
             omitted: 0,
+            repeated: false,
             panic: None,
             failing: false,
             deserted: false,
@@ -82,6 +86,35 @@ impl<E> Book<E> {
 
     pub(crate) fn has_failures(&self) -> bool {
         !self.failures.is_empty()
+    }
+
+    /// A task's error is not noted, since it repeats one that is.
+    pub(crate) fn repeats(&mut self) {
+        self.repeated = true;
+    }
+
+    /// Whether an error that says this of a task of some group repeats what is noted here.
+    pub(crate) fn echo(&self, told: &TaskError) -> Echo {
+        let noted = self.failures.iter().chain(&self.echoes).chain(&self.late);
+        let mut causes = noted.map(|failure| &failure.cause);
+        let (is_noted, may_be) = match told {
+            TaskError::Cancelled(_) => (false, false),
+            TaskError::Failed => (
+                self.repeated || causes.any(|cause| matches!(cause, Cause::Error(_))),
+                false,
+            ),
+            TaskError::Panicked(told) => (
+                causes.any(|cause| matches!(cause, Cause::Panic(noted) if noted == told)),
+                self.panic.is_some(),
+            ),
+            // One that is aborted after its cancellation need not be noted.
+            TaskError::Aborted => (causes.any(|cause| matches!(cause, Cause::Aborted)), true),
+        };
+        match (is_noted, may_be || self.omitted > 0) {
+            (true, _) => Echo::Yes,
+            (false, true) => Echo::Maybe,
+            (false, false) => Echo::No,
+        }
     }
 
     pub(crate) fn is_deserted(&self) -> bool {

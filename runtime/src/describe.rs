@@ -43,6 +43,15 @@ pub(crate) enum Echo {
     Yes,
 }
 
+/// What an error says of a failed task, in its chain of sources.
+#[derive(Clone, Debug)]
+pub(crate) enum Passes {
+    Nothing,
+    /// Its sources cannot be asked, or may be hidden.
+    Unknown,
+    On(TaskError),
+}
+
 impl<E> Clone for Describe<E> {
     fn clone(&self) -> Self {
         *self
@@ -107,24 +116,24 @@ impl<E: 'static> Describe<E> {
         text.unwrap_or_else(|_| "an error whose Display panics".to_owned())
     }
 
-    /// Whether an error only repeats what a handle said. Runs the user's code, so not
+    /// What an error passes on of what a handle said. Runs the user's code, so not
     /// under a lock.
-    pub(crate) fn echo(&self, error: &E) -> Echo {
-        let in_chain = catch(|| self.error.get(error).map(chain_passes_on));
+    pub(crate) fn passes(&self, error: &E) -> Passes {
+        let in_chain = catch(|| self.error.get(error).map(passed_on));
         match in_chain {
-            Ok(Some(true)) => Echo::Yes,
+            Ok(Some(Some(error))) => Passes::On(error),
             // A source may be hidden: `#[error(transparent)]` skips the error itself.
-            Ok(Some(false)) => self.echo_of_text(error),
-            Ok(None) if self.own_text => self.echo_of_text(error),
-            Ok(None) | Err(_) => Echo::Maybe,
+            Ok(Some(None)) => self.passes_in_text(error),
+            Ok(None) if self.own_text => self.passes_in_text(error),
+            Ok(None) | Err(_) => Passes::Unknown,
         }
     }
 
-    fn echo_of_text(&self, error: &E) -> Echo {
+    fn passes_in_text(&self, error: &E) -> Passes {
         if TaskError::is_told_in(&self.text(error)) {
-            Echo::Maybe
+            Passes::Unknown
         } else {
-            Echo::No
+            Passes::Nothing
         }
     }
 }
@@ -153,8 +162,8 @@ fn text_by_type<E: 'static>(error: &E) -> String {
     }
 }
 
-/// Whether an error, or one of its sources, tells that a task failed.
-fn chain_passes_on(error: &(dyn Error + 'static)) -> bool {
+/// The first in the chain of an error that tells that a task failed.
+fn passed_on(error: &(dyn Error + 'static)) -> Option<TaskError> {
     let mut at = Some(error);
     while let Some(error) = at {
         // An `io::Error` made from another error is transparent to `source`.
@@ -163,11 +172,12 @@ fn chain_passes_on(error: &(dyn Error + 'static)) -> bool {
             .and_then(io::Error::get_ref);
         let inner = inner.map_or(error, |inner| inner);
         if let Some(error) = inner.downcast_ref::<TaskError>() {
-            return !matches!(error, TaskError::Cancelled(_));
+            let failed = !matches!(error, TaskError::Cancelled(_));
+            return failed.then(|| error.clone());
         }
         at = inner.source();
     }
-    false
+    None
 }
 
 /// Chooses for the error type that `task_group!` was given, by what it implements:

@@ -8,7 +8,7 @@ use std::panic::Location;
 use std::sync::Arc;
 
 use crate::describe::Describe;
-use crate::handle::TaskId;
+use crate::handle::{TaskId, note_told_elsewhere};
 use crate::reason::Cancelled;
 
 /// The error type of a group that names none: any error.
@@ -478,6 +478,7 @@ impl<E> GroupError<E> {
     where
         E: From<TaskError>,
     {
+        note_told_elsewhere();
         let Contents {
             failures,
             late,

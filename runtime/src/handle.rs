@@ -699,6 +699,13 @@ fn tells_of_failure<T>(result: &Result<T, TaskError>) -> bool {
     matches!(result, Err(error) if !matches!(error, TaskError::Cancelled(_)))
 }
 
+/// The current code was given the failures of a group, as errors: what it says of tasks
+/// from now on need not be of its own group's.
+pub(crate) fn note_told_elsewhere() {
+    let none: Weak<Node> = Weak::<Node<()>>::new();
+    note_told(&none);
+}
+
 /// The current code was told of a failure that `group` lists.
 fn note_told(group: &Weak<Node>) {
     context::current(|frame| {

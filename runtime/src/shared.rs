@@ -14,11 +14,11 @@ use tokio::sync::Semaphore;
 
 use crate::book::{Book, Circumstances, Entries, Fate};
 use crate::caught::Panic;
-use crate::describe::{Describe, Echo};
+use crate::describe::{Describe, Echo, Passes};
 use crate::error::{Cause, Contents, Failure, GroupError};
 use crate::exit::PanicSite;
 use crate::group::OnFailure;
-use crate::handle::{Core, Kept, TaskHandle, TaskId};
+use crate::handle::{Core, Kept, TaskHandle, TaskId, note_told_elsewhere};
 use crate::node::{Duties, Node, flag};
 use crate::output::{TaskResult, ValueOf};
 use crate::reason::{Cancelled, Culprit, Reason};
@@ -234,7 +234,10 @@ impl<E: Send + 'static> Shared<E> {
         let cancels = self.on_failure == OnFailure::Cancel;
         match self.echo(&error, node) {
             // The failure that it repeats has cancelled the group, if any does.
-            Echo::Yes => self.discard(error),
+            Echo::Yes => {
+                self.book.lock().repeats();
+                self.discard(error);
+            }
             echo => self.failed(failure(Cause::Error(error)), echo, cancels),
         }
     }
@@ -246,8 +249,13 @@ impl<E: Send + 'static> Shared<E> {
         if told & flag::TOLD == 0 || !self.book.lock().has_failures() {
             return Echo::No;
         }
-        match self.describe.echo(error) {
-            // It may as well repeat what the handle of another group's task said.
+        let echo = match self.describe.passes(error) {
+            Passes::Nothing => Echo::No,
+            Passes::Unknown => Echo::Maybe,
+            Passes::On(told) => self.book.lock().echo(&told),
+        };
+        match echo {
+            // It may as well repeat what another group said, or the handle of its task.
             Echo::Yes if told & flag::TOLD_ELSEWHERE != 0 => Echo::Maybe,
             echo => echo,
         }
@@ -398,7 +406,12 @@ impl<E: Send + 'static> Shared<E> {
             && (!cut || (outer.is_none() && !self.timed_out()));
         match (value, outer) {
             (Some(value), _) if complete => Poll::Ready(Ok(value)),
-            (_, None) => Poll::Ready(Err(self.error(entries))),
+            (_, None) => {
+                if !entries.failures.is_empty() || !entries.late.is_empty() {
+                    note_told_elsewhere();
+                }
+                Poll::Ready(Err(self.error(entries)))
+            }
             (_, Some(outer)) => {
                 let earlier = self.node.take_failures();
                 let texts = entries.unreported().map(|failure| self.report(failure));

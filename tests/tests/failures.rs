@@ -223,6 +223,85 @@ fn an_echo_of_a_known_type_is_listed_once() {
     });
 }
 
+/// An own group, with the failure of its task as one error.
+async fn panics_with(text: &'static str) -> Result<(), BoxError> {
+    let group = TaskGroup::<BoxError>::new().on_failure(OnFailure::Continue);
+    let group = group.run(async |g| {
+        g.spawn(async move { panic_any(text) });
+        Ok(())
+    });
+    group.await.map_err(GroupError::into_first)
+}
+
+/// What a group further in, or a channel, says of a task is no echo, even where the code
+/// has handled a failure of its own group before.
+#[test]
+fn a_task_error_from_elsewhere_is_listed_after_a_handled_failure() {
+    async fn fails_after(
+        first: impl Future<Output = Result<(), BoxError>> + Send + 'static,
+        second: impl Future<Output = Result<(), BoxError>> + Send + 'static,
+    ) -> GroupError {
+        let group = TaskGroup::<BoxError>::new().on_failure(OnFailure::Continue);
+        let group = group.run(async move |g| {
+            let first = g.spawn_named("first", first);
+            g.spawn_named("second", async move {
+                assert!(first.await.is_err());
+                second.await
+            });
+            Ok(())
+        });
+        group.await.unwrap_err()
+    }
+
+    both(|| async {
+        let own = || async { Err::<(), BoxError>("own".into()) };
+        let failed = fails_after(own(), panics_with("the disk is gone")).await;
+        assert_eq!(names(&failed), ["first", "second"]);
+        let sent = TaskError::Panicked("elsewhere".to_owned());
+        let failed = fails_after(own(), async { Err(sent.into()) }).await;
+        assert_eq!(names(&failed), ["first", "second"]);
+        let panics = async { panic_any("own") };
+        let failed = fails_after(panics, async { Err(TaskError::Failed.into()) }).await;
+        assert_eq!(names(&failed), ["first", "second"]);
+
+        // Of the same text, it may be either.
+        let panics = async { panic_any("the disk is gone") };
+        let failed = fails_after(panics, panics_with("the disk is gone")).await;
+        assert_eq!(names(&failed), ["first"]);
+        assert_eq!(failed.attached().len(), 1, "{failed}");
+
+        // One that was aborted may be, too.
+        let failed = fails_after(own(), async { Err(TaskError::Aborted.into()) }).await;
+        assert_eq!(names(&failed), ["first"]);
+        assert_eq!(failed.attached().len(), 1, "{failed}");
+    });
+}
+
+/// A handle of a task whose own error was an echo says that it failed: an echo again.
+#[test]
+fn an_echo_of_an_echo_is_listed_once() {
+    watch_reports();
+    both(|| async {
+        let group = TaskGroup::<BoxError>::new().on_failure(OnFailure::Continue);
+        let group = group.run(async |g| {
+            let first = g.spawn_named("first", async { panic_any("own") });
+            let second = g.spawn_named("second", async move {
+                first.await.map(drop)?;
+                Ok::<_, BoxError>(())
+            });
+            let third = g.spawn_named("third", async move {
+                second.await?;
+                Ok::<_, BoxError>(())
+            });
+            shield(third).await?;
+            Ok(())
+        });
+        let failed = group.await.unwrap_err();
+        assert_eq!(names(&failed), ["first"]);
+        assert_eq!(failed.attached(), [""; 0]);
+    });
+}
+
 /// Where it cannot be asked, it is attached: neither first, nor lost.
 #[test]
 fn an_echo_of_an_unknown_type_is_attached() {
