@@ -33,6 +33,7 @@ use crate::boundary::after;
 use crate::caught::{Panic, catch};
 use crate::context;
 use crate::error::{BoxError, TaskError};
+use crate::exit::PanicSite;
 use crate::group::Group;
 use crate::handle::TaskHandle;
 use crate::node::Node;
@@ -342,7 +343,8 @@ pin_project! {
         // The request is cancelled. A panic here would be its task's, and end the group.
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
-            if let Err(panic) = context::drop_outside(this.future) {
+            let dropped = context::drop_outside(this.future).err();
+            for panic in this.panic.take().into_iter().chain(dropped) {
                 report_panic(this.node.as_ref(), &panic, this.location);
             }
         }
@@ -398,7 +400,12 @@ impl<F: Future> Future for Caught<F> {
             if outcome.is_err() {
                 report_panic(this.node.as_ref(), &panic, this.location);
             }
-            outcome = outcome.and(Err(TaskError::Panicked(panic.message())));
+            let answer = Err(TaskError::Panicked(panic.message()));
+            let site = PanicSite {
+                node: this.node.as_ref(),
+                location: Some(this.location),
+            };
+            site.discard(std::mem::replace(&mut outcome, answer));
         }
         Poll::Ready(Value(outcome))
     }

@@ -303,3 +303,57 @@ fn a_panic_before_the_handlers_future_ends_its_request_alone() {
         assert_eq!(group.await.unwrap(), Ok("good"));
     });
 }
+
+/// Its future panics in its `Drop`, and so does the response that it has given.
+#[test]
+fn a_request_whose_future_and_response_panic_ends_alone() {
+    struct Bad;
+
+    impl Future for Bad {
+        type Output = Result<PanicsInDrop, Infallible>;
+
+        fn poll(self: std::pin::Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
+            Poll::Ready(Ok(PanicsInDrop("a response")))
+        }
+    }
+
+    impl Drop for Bad {
+        fn drop(&mut self) {
+            panic_any("a future");
+        }
+    }
+
+    struct Bads;
+
+    impl Service<()> for Bads {
+        type Response = PanicsInDrop;
+        type Error = Infallible;
+        type Future = Bad;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, (): ()) -> Bad {
+            Bad
+        }
+    }
+
+    watch_reports();
+    both(|| async {
+        let (tell, told) = std::sync::mpsc::channel();
+        let group = task_group!(name = "both-panic", |g| {
+            let answer = move |error: taskscope::TaskError| {
+                tell.send(error.to_string()).unwrap();
+                PanicsInDrop("an answer")
+            };
+            let mut bads = ScopeLayer::new(&g, answer).layer(Bads);
+            std::mem::forget(bads.call(()).await);
+            Ok(service(&g, |()| ready(Ok("good"))).call(()).await?)
+        });
+        assert_eq!(group.await.unwrap(), Ok("good"));
+        assert_eq!(told.recv().unwrap(), "the task panicked: a future");
+        let reports = reports_of("a panic that is not resumed: a response");
+        assert!(reports[0].text.contains("both-panic"), "{reports:?}");
+    });
+}
