@@ -140,6 +140,16 @@ pin_project! {
         state: State,
         owner: Owner<N>,
     }
+
+    impl<F, T, N: HasNode> PinnedDrop for Boundary<F, T, N> {
+        // Dropped while it waits for what is below it: nobody resumes the panic.
+        fn drop(this: Pin<&mut Self>) {
+            let this = this.project();
+            if let Some(Exit::Panicked(panic)) = this.exit {
+                PanicSite::of(this.owner.node()).report(panic);
+            }
+        }
+    }
 }
 
 #[derive(Debug)]

@@ -33,8 +33,50 @@ impl<T> Exit<T> {
         if matches!(self, Exit::Panicked(_)) {
             return site.report(&panic);
         }
-        // A value that nobody gets any more.
-        site.discard(std::mem::replace(self, Exit::Panicked(panic)));
+        std::mem::replace(self, Exit::Panicked(panic)).lose(site);
+    }
+
+    /// Drops it where it is returned to nobody, since a panic is resumed or the boundary
+    /// is dropped. Its own panic is reported.
+    pub(crate) fn lose(self, site: PanicSite<'_>) {
+        match self {
+            Exit::Panicked(panic) => site.report(&panic),
+            Exit::Value(value) => site.discard(value),
+            Exit::Ended | Exit::Left => {}
+        }
+    }
+}
+
+/// A panic that is resumed when all around it has been left. Dropped before, it is
+/// reported.
+#[derive(Debug)]
+pub(crate) struct KeptPanic {
+    /// Until it is taken. Apart: few futures have one, and all have the place for it.
+    panic: Option<Box<Panic>>,
+    node: Arc<Node>,
+}
+
+impl KeptPanic {
+    pub(crate) fn new(panic: Panic, node: &Arc<Node>) -> KeptPanic {
+        KeptPanic {
+            panic: Some(Box::new(panic)),
+            node: node.clone(),
+        }
+    }
+
+    pub(crate) fn take(mut self) -> Panic {
+        match self.panic.take() {
+            Some(panic) => *panic,
+            None => unreachable!("it is taken here alone, and by `drop`"),
+        }
+    }
+}
+
+impl Drop for KeptPanic {
+    fn drop(&mut self) {
+        if let Some(panic) = &self.panic {
+            PanicSite::of(&self.node).report(panic);
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use crate::boundary::{Boundary, Owner};
 use crate::caught::{Panic, catch};
 use crate::cleanup::parked;
 use crate::context;
-use crate::exit::{Exit, PanicSite};
+use crate::exit::{Exit, KeptPanic, PanicSite};
 use crate::node::Node;
 use crate::reason::Reason;
 use crate::region::{Region, out_of_budget};
@@ -301,7 +301,7 @@ struct Round<L> {
     begin: usize,
     node: Arc<Node>,
     /// The first panic, until the others have left.
-    panic: Option<Panic>,
+    panic: Option<KeptPanic>,
 }
 
 impl<L: Branches> Round<L> {
@@ -326,7 +326,7 @@ impl<L: Branches> Round<L> {
         // The first one counts; a later one is of a branch already told to leave.
         while let Some(panic) = self.list.take_panic() {
             match &self.panic {
-                None => self.panic = Some(panic),
+                None => self.panic = Some(KeptPanic::new(panic, &self.node)),
                 Some(_) => PanicSite::of(&self.node).report(&panic),
             }
             self.node.cancel(Reason::SiblingFailed);
@@ -335,7 +335,7 @@ impl<L: Branches> Round<L> {
         self.list
             .visit(&mut |branch| ended &= branch != Ended::NotYet);
         if ended && let Some(panic) = self.panic.take() {
-            panic.resume();
+            panic.take().resume();
         }
         ended
     }

@@ -17,7 +17,7 @@ use pin_project_lite::pin_project;
 
 use crate::caught::{Panic, catch};
 use crate::context::{self, Outer};
-use crate::exit::{Exit, PanicSite};
+use crate::exit::{Exit, KeptPanic, PanicSite};
 use crate::join::{Concurrent, concurrent, poll_branch};
 use crate::node::{Node, flag};
 use crate::reason::Reason;
@@ -270,7 +270,7 @@ pub(crate) struct RaceBody<L> {
     hold: Region,
     decided: bool,
     /// The first one.
-    panic: Option<Panic>,
+    panic: Option<KeptPanic>,
 }
 
 impl<L> Unpin for RaceBody<L> {}
@@ -318,7 +318,7 @@ impl<L: Racers> RaceBody<L> {
             return Poll::Pending;
         }
         if let Some(panic) = self.panic.take() {
-            panic.resume();
+            panic.take().resume();
         }
         match self.list.take_won() {
             Some(won) => Poll::Ready(Some(won)),
@@ -330,12 +330,12 @@ impl<L: Racers> RaceBody<L> {
 
     /// The first panic counts; a later one is of a branch already told to leave.
     fn note_panics(&mut self) {
-        let first = &mut self.panic;
+        let (first, node) = (&mut self.panic, &self.node);
         self.list.each(&mut |branch| {
             if let Some(panic) = branch.take_panic() {
                 match first {
-                    None => *first = Some(panic),
-                    Some(_) => PanicSite::default().report(&panic),
+                    None => *first = Some(KeptPanic::new(panic, node)),
+                    Some(_) => PanicSite::of(node).report(&panic),
                 }
             }
         });

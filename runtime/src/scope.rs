@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use crate::boundary::{Boundary, Owner, after};
 use crate::cleanup::parked;
 use crate::context::{self, Frame};
-use crate::exit::Exit;
+use crate::exit::{Exit, PanicSite};
 use crate::node::{Node, flag};
 use crate::reason::{Cancelled, Reason};
 use crate::region::{Polled, Region};
@@ -541,10 +541,12 @@ impl<F: Future> Future for ScopeRun<'_, F> {
         };
         let triggers = this.triggers.take();
         let outer = this.place.close();
-        if let Some(panic) = triggers.and_then(|triggers| triggers.into_panic()) {
+        let node = this.boundary.node();
+        let panicked = triggers.and_then(|triggers| triggers.into_panic(node));
+        if let Some(panic) = panicked {
+            exit.lose(PanicSite::of(node));
             panic.resume();
         }
-        let node = this.boundary.node();
         match exit {
             Exit::Value(value) => {
                 hand_up(node, outer.as_ref());

@@ -169,7 +169,10 @@ impl<E: Send + 'static> Shared<E> {
     /// The group's future is gone: what fails from now on, and what was not
     /// returned, is reported, and attached to the scope that adopts the tasks.
     pub(crate) fn desert(&self) {
-        let entries = self.book.lock().desert();
+        let mut entries = self.book.lock().desert();
+        if let Some(panic) = entries.panic.take() {
+            PanicSite::of(&self.node).report(&panic);
+        }
         for failure in entries.unreported() {
             let text = self.report(failure);
             self.hand_up(text);
@@ -397,6 +400,7 @@ impl<E: Send + 'static> Shared<E> {
                 self.report(failure);
             }
             self.discard_all(entries);
+            self.discard(value);
             panic.resume();
         }
         // Acquire: pairs with `was_cut`.
@@ -406,13 +410,15 @@ impl<E: Send + 'static> Shared<E> {
             && (!cut || (outer.is_none() && !self.timed_out()));
         match (value, outer) {
             (Some(value), _) if complete => Poll::Ready(Ok(value)),
-            (_, None) => {
+            (value, None) => {
+                self.discard(value);
                 if !entries.failures.is_empty() || !entries.late.is_empty() {
                     note_told_elsewhere();
                 }
                 Poll::Ready(Err(self.error(entries)))
             }
-            (_, Some(outer)) => {
+            (value, Some(outer)) => {
+                self.discard(value);
                 let earlier = self.node.take_failures();
                 let texts = entries.unreported().map(|failure| self.report(failure));
                 for text in earlier.into_iter().chain(texts) {

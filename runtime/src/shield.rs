@@ -144,8 +144,16 @@ impl<F: Future> Future for Shield<F> {
             .enter_at(at, cx, true, |cx| catch(|| future.poll(cx)));
         match polled {
             Ok(Poll::Ready(value)) => {
+                let site = PanicSite {
+                    node: state.region.node(),
+                    location: Some(state.location),
+                };
+                if let Err(panic) = context::drop_outside(this.future) {
+                    site.discard(value);
+                    state.end();
+                    panic.resume();
+                }
                 state.end();
-                this.future.set(None);
                 Poll::Ready(value)
             }
             Err(panic) => {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::Context;
 
 use crate::caught::{Panic, catch, drop_each};
+use crate::exit::{KeptPanic, PanicSite};
 use crate::node::Node;
 use crate::reason::Reason;
 
@@ -23,7 +24,7 @@ type Pending<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 pub(crate) struct Triggers<'a> {
     pending: Vec<(Action, Pending<'a>)>,
     /// To be resumed once the scope has ended.
-    panic: Option<Panic>,
+    panic: Option<KeptPanic>,
 }
 
 impl<'a> Triggers<'a> {
@@ -37,12 +38,22 @@ impl<'a> Triggers<'a> {
         (!self.pending.is_empty()).then(|| Box::new(self))
     }
 
-    pub(crate) fn into_panic(self) -> Option<Panic> {
-        self.panic
+    /// The scope has ended: drops the rest.
+    pub(crate) fn into_panic(mut self, node: &Arc<Node>) -> Option<Panic> {
+        self.clear(node);
+        self.panic.map(KeptPanic::take)
+    }
+
+    /// The first one stays; a later one is reported.
+    fn note_panic(&mut self, panic: Panic, node: &Arc<Node>) {
+        if self.panic.is_some() {
+            return PanicSite::of(node).report(&panic);
+        }
+        self.panic = Some(KeptPanic::new(panic, node));
     }
 
     /// Polls all, and returns what to do. A future that panics cancels the scope.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Option<Action> {
+    fn poll(&mut self, node: &Arc<Node>, cx: &mut Context<'_>) -> Option<Action> {
         let mut found = None;
         let polled = catch(|| {
             self.pending.retain_mut(|(action, future)| {
@@ -54,21 +65,23 @@ impl<'a> Triggers<'a> {
             });
         });
         if let Err(panic) = polled {
-            self.panic = Some(panic);
+            self.note_panic(panic, node);
             found = Some(Action::Cancel);
         }
         if found == Some(Action::Cancel) {
-            self.clear();
+            self.clear(node);
         }
         found
     }
 
     /// Drops the rest: the scope is cancelled once.
-    fn clear(&mut self) {
+    fn clear(&mut self, node: &Arc<Node>) {
         let pending = std::mem::take(&mut self.pending);
         let mut panics = Vec::new();
         drop_each(pending, &mut panics);
-        self.panic = self.panic.take().or(panics.into_iter().next());
+        for panic in panics {
+            self.note_panic(panic, node);
+        }
     }
 }
 
@@ -79,7 +92,9 @@ pub(crate) fn poll(
     node: &Arc<Node>,
     cx: &mut Context<'_>,
 ) -> bool {
-    let action = triggers.as_mut().and_then(|triggers| triggers.poll(cx));
+    let action = triggers
+        .as_mut()
+        .and_then(|triggers| triggers.poll(node, cx));
     match action {
         None => false,
         Some(Action::Cancel) => node.cancel(Reason::Requested),

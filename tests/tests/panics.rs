@@ -3,13 +3,15 @@
 
 use std::future::pending;
 use std::panic::{panic_any, resume_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use taskscope::{
     BoxError, Cause, OnFailure, Outcome, Scope, TaskError, TaskGroup, Value, cancellable, defer,
     join, race, shield,
 };
-use taskscope_tests::{Log, both, caught, paused, reports_of, text_of, watch_reports};
+use taskscope_tests::{Driven, Log, both, caught, paused, reports_of, text_of, watch_reports};
 use tokio::sync::oneshot;
 use tokio::task::yield_now;
 use tokio::time::timeout;
@@ -233,6 +235,164 @@ fn a_second_panic_is_reported() {
 }
 
 /// One that panics with a payload that does harms neither the outcome nor the next one.
+/// Nobody resumes the panic: what keeps it is dropped while something else still leaves.
+#[test]
+fn a_panic_that_is_dropped_before_it_is_resumed_is_reported() {
+    /// Lets it get as far as it can, and drops it.
+    async fn abandoned(what: impl Future) {
+        Scope::new()
+            .run(async {
+                let mut what = Driven::new(what);
+                for _ in 0..3 {
+                    what.pending();
+                    yield_now().await;
+                }
+            })
+            .await
+            .unwrap();
+    }
+
+    watch_reports();
+    paused(|| async {
+        // A group's body, while its tasks are waited for.
+        abandoned(TaskGroup::<BoxError>::new().run(async |g| {
+            g.spawn_shielded(pending_for_long());
+            if !g.is_empty() {
+                panic_any("abandoned: a body");
+            }
+            Ok(())
+        }))
+        .await;
+
+        // A scope's, while it waits for what a group left behind.
+        abandoned(Scope::new().run(async {
+            let mut group = Driven::new(TaskGroup::<BoxError>::new().run(async |g| {
+                g.spawn_shielded(pending_for_long());
+                pending::<Result<(), BoxError>>().await
+            }));
+            group.pending();
+            drop(group);
+            panic_any("abandoned: a scope");
+        }))
+        .await;
+
+        // What cancels a scope, while that is left.
+        let trigger = async { panic_any("abandoned: a trigger") };
+        abandoned(
+            Scope::new()
+                .cancel_when(trigger)
+                .run(shield(pending_for_long())),
+        )
+        .await;
+
+        // A branch, while the others leave.
+        abandoned(async {
+            join!(
+                async { panic_any("abandoned: a branch of join") },
+                shield(pending_for_long())
+            )
+        })
+        .await;
+    });
+    for what in ["a body", "a scope", "a trigger", "a branch of join"] {
+        let reports = reports_of(&format!("abandoned: {what}"));
+        assert!(!reports.is_empty(), "{what}");
+    }
+}
+
+/// Long enough for the test, and no longer.
+async fn pending_for_long() {
+    tokio::time::sleep(Duration::from_secs(60)).await;
+}
+
+/// The trigger's panic is resumed; what is lost on the way is reported.
+#[test]
+fn a_panic_after_that_of_a_trigger_is_reported() {
+    watch_reports();
+    paused(|| async {
+        let trigger = || async { panic_any("of a trigger") };
+        let scope = Scope::new().cancel_when(trigger()).run(async {
+            let _local = Loud("lost after a trigger: the body");
+            pending::<()>().await
+        });
+        let panic = caught(ends(scope)).await.unwrap_err();
+        assert_eq!(text_of(&*panic), "of a trigger");
+
+        let scope = Scope::new()
+            .cancel_when(async {
+                let _local = Loud("lost after a trigger: another");
+                pending::<()>().await
+            })
+            .cancel_when(trigger())
+            .run(pending::<()>());
+        let panic = caught(ends(scope)).await.unwrap_err();
+        assert_eq!(text_of(&*panic), "of a trigger");
+
+        // The body's value, too.
+        let scope = Scope::new().cancel_when(trigger()).run(async {
+            shield(yield_now()).await;
+            Loud("lost after a trigger: a value")
+        });
+        let panic = caught(ends(scope)).await.map(drop).unwrap_err();
+        assert_eq!(text_of(&*panic), "of a trigger");
+    });
+    for what in ["the body", "another", "a value"] {
+        let reports = reports_of(&format!("lost after a trigger: {what}"));
+        assert!(!reports.is_empty(), "{what}");
+    }
+}
+
+/// A panic is resumed while there is a value that panics in its `Drop`: two at once would
+/// abort the process.
+#[test]
+fn a_value_that_panics_in_its_drop_is_gone_before_a_panic_is_resumed() {
+    watch_reports();
+    paused(|| async {
+        let group = TaskGroup::<BoxError>::new().run(async |g| {
+            g.spawn(async {
+                yield_now().await;
+                panic_any("of a task")
+            });
+            Ok(Loud("lost beside a panic: a value"))
+        });
+        let panic = caught(ends(group)).await.map(drop).unwrap_err();
+        assert_eq!(text_of(&*panic), "of a task");
+
+        let group = TaskGroup::<BoxError>::new().run(async |g| {
+            g.spawn(async {
+                yield_now().await;
+                Err::<(), _>("of a task")
+            });
+            Ok(Loud("lost beside an error: a value"))
+        });
+        let failed = ends(group).await.map(drop).unwrap_err();
+        assert_eq!(failed.failures().len(), 1);
+
+        let shielded = shield(Both);
+        let panic = caught(ends(shielded)).await.map(drop).unwrap_err();
+        assert_eq!(text_of(&*panic), "of a future");
+    });
+    assert!(!reports_of("lost beside a panic: a value").is_empty());
+    assert!(!reports_of("lost beside an error: a value").is_empty());
+}
+
+/// A future that panics in its `Drop`, and so does its output.
+struct Both;
+
+impl Future for Both {
+    type Output = Loud;
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Loud> {
+        Poll::Ready(Loud("of a value"))
+    }
+}
+
+impl Drop for Both {
+    fn drop(&mut self) {
+        panic_any("of a future");
+    }
+}
+
 #[test]
 fn a_callback_that_panics_harms_nothing() {
     watch_reports();
