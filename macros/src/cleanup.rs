@@ -1,9 +1,9 @@
 //! `defer!` and `on_cancel!`: the rest of the block becomes the body of a frame, and
 //! the cleanup runs behind it, where the block's locals still are.
 
-use crate::arguments::calls_macro;
+use crate::arguments::{is_transparent, names};
+use crate::bound::Bound;
 use crate::diag::Mistake;
-use crate::item::has_marker;
 use crate::path::mixed;
 use crate::rewrite::{Kind, Level, Rewriter, Scope, Slot, output_hint};
 use crate::witness;
@@ -11,7 +11,7 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::token::Brace;
 use syn::visit_mut::VisitMut;
-use syn::{Attribute, Block, Expr, Item, Macro, Stmt, Token};
+use syn::{Attribute, Block, Expr, Macro, Stmt, StmtMacro, Token};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum When {
@@ -56,28 +56,17 @@ fn end_with_a_statement(cleanup: &mut [Stmt]) {
 }
 
 // Takes the items out of the rest of a block: they are known in all of it, so they must not end
-// up in the frame's body. A `macro_rules!` is known only from where it stands, and names what it
-// mentions there; so it stays, and so do the items below it that call a macro.
-fn known_in_the_whole_block(rest: &mut Vec<Stmt>) -> impl Iterator<Item = Stmt> {
-    let mut macros = false;
+// up in the frame's body. Not those that mean something else elsewhere: a `macro_rules!` is known
+// only from where it stands, and names what it mentions there.
+fn known_in_the_whole_block(
+    rest: &mut Vec<Stmt>,
+    may_declare: impl Fn(&Stmt) -> bool,
+) -> impl Iterator<Item = Stmt> {
+    let mut stays = Bound::to_their_place(rest, may_declare).into_iter();
     rest.extract_if(.., move |stmt| {
-        let Stmt::Item(item) = stmt else {
-            return false;
-        };
-        let declares = declares_macros(item);
-        macros |= declares;
-        let stays = declares || macros && calls_macro(&item.to_token_stream());
-        !stays
+        let stays = stays.next().unwrap_or(true);
+        matches!(stmt, Stmt::Item(_)) && !stays
     })
-}
-
-// Whether macros are known behind an item that were not known before.
-fn declares_macros(item: &Item) -> bool {
-    match item {
-        Item::Macro(_) => true,
-        Item::Mod(module) => has_marker(&module.attrs, "macro_use"),
-        _ => false,
-    }
 }
 
 // Where a `;` would be one too many.
@@ -151,7 +140,8 @@ impl Rewriter<'_> {
             self.guard_of(&guard)
                 .map(|(_, mac, _)| witness::statement(&mac.path)),
         );
-        stmts.extend(known_in_the_whole_block(&mut rest));
+        let may_declare = |stmt: &Stmt| self.may_declare(stmt);
+        stmts.extend(known_in_the_whole_block(&mut rest, may_declare));
         let frame = match self.guard(&guard, rest.is_empty()) {
             Some(guard) => self.frame(&guard, rest, place),
             None => return self.visit_unguarded(stmts, rest, place),
@@ -178,6 +168,22 @@ impl Rewriter<'_> {
             _ => return None,
         };
         Some((self.when(mac)?, mac, attrs))
+    }
+
+    // Whether a statement is a macro that may expand to items. The well-known ones do not, where
+    // they are not the user's own.
+    fn may_declare(&self, stmt: &Stmt) -> bool {
+        let Stmt::Macro(StmtMacro { mac, .. }) = stmt else {
+            return false;
+        };
+        let own = mac.path.get_ident();
+        let is_own = own.is_some_and(|name| self.declares_macro(name));
+        let is_ours = ["defer", "on_cancel", "race", "task_group"]
+            .iter()
+            .any(|name| self.is_ours(&mac.path, name));
+        let names = names(&mac.path);
+        let is_select = names.last().is_some_and(|last| last == "select");
+        is_own || !(is_ours || is_select || is_transparent(&mac.path))
     }
 
     // The guard of a statement, its cleanup rewritten; nothing once it is reported.

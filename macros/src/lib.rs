@@ -7,6 +7,7 @@
 mod args;
 mod arguments;
 mod blocking;
+mod bound;
 mod cancellable;
 mod check;
 mod cleanup;

@@ -219,6 +219,11 @@ impl<'a> Rewriter<'a> {
         self.handed_on.1.is_ours(self.krate, path, name)
     }
 
+    /// Whether the user's code declares a macro of this name.
+    pub(crate) fn declares_macro(&self, name: &Ident) -> bool {
+        self.handed_on.1.declares_macro(name)
+    }
+
     // From `task_group!(…)` into `::taskscope::task_group!(@use(task_group) @(options) @[names] …)`:
     // its macro comes later, and reads the body as the part of this function that it is.
     fn hand_on(&self, mac: &mut Macro) {

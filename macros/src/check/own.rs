@@ -50,6 +50,11 @@ impl Own {
         krate.names(path, name) && !(path.get_ident().is_some() && self.has_macro(krate, name))
     }
 
+    /// Whether a macro of this name is declared, not imported.
+    pub(crate) fn declares_macro(&self, name: &Ident) -> bool {
+        matches!(self.macros.get(&name.to_string()), Some(None))
+    }
+
     fn has_macro(&self, krate: &Crate, name: &str) -> bool {
         let origin = self.macros.get(name);
         origin.is_some_and(|origin| match origin {
