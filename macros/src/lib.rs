@@ -20,6 +20,7 @@ mod item;
 mod lock;
 mod path;
 mod race;
+mod region;
 mod rewrite;
 mod send;
 #[cfg(test)]

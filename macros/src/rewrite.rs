@@ -11,6 +11,7 @@ use crate::diag::{Diag, Mistake};
 use crate::item::is_marker;
 use crate::lock::{matches_on_lock, takes_lock};
 use crate::path::{Crate, mixed};
+use crate::region::Regions;
 use crate::witness::Witnessed;
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, TokenStreamExt, quote, quote_spanned};
@@ -270,11 +271,18 @@ impl<'a> Rewriter<'a> {
         gate
     }
 
+    fn regions(&self) -> Regions<'_> {
+        Regions {
+            krate: self.krate,
+            own: &self.handed_on.1,
+        }
+    }
+
     // From `EXPR.await` into `after(gate().await, EXPR).await`: one expression, so
     // that temporaries live as long as they did, whose outermost part is the user's
     // own await, so that lints and errors about its value stay what they were.
     fn gate_await(&mut self, expr: &mut Expr) {
-        let enters = matches!(expr, Expr::Await(expr) if enters_region(&expr.base));
+        let enters = matches!(expr, Expr::Await(expr) if self.regions().entered_by(&expr.base));
         visit_mut::visit_expr_mut(self, expr);
         let Expr::Await(expr) = expr else { return };
         if enters {
@@ -780,61 +788,6 @@ fn own_join_fits(path: &Path, parts: &[(Expr, Option<TokenTree>)]) -> bool {
 
 fn is_semicolon(separator: Option<&TokenTree>) -> bool {
     matches!(separator, Some(TokenTree::Punct(punct)) if punct.as_char() == ';')
-}
-
-// Whether what is awaited is a group or a shield, however it is wrapped: entering one is not a
-// checkpoint.
-fn enters_region(awaited: &Expr) -> bool {
-    match awaited {
-        Expr::Macro(expr) => enters_region_in(&expr.mac),
-        Expr::MethodCall(call) => enters_region(&call.receiver),
-        Expr::Call(call) => match &*call.func {
-            Expr::Path(func) => {
-                names(&func.path, "TaskGroup")
-                    || names(&func.path, "shield")
-                    || is_pin(&func.path) && call.args.iter().any(enters_region)
-            }
-            _ => false,
-        },
-        Expr::Paren(expr) => enters_region(&expr.expr),
-        Expr::Group(expr) => enters_region(&expr.expr),
-        Expr::Reference(expr) => enters_region(&expr.expr),
-        Expr::Block(expr) => ends_in_region(&expr.block),
-        Expr::Unsafe(expr) => ends_in_region(&expr.block),
-        Expr::If(expr) => {
-            let otherwise = expr.else_branch.as_ref();
-            ends_in_region(&expr.then_branch)
-                && otherwise.is_some_and(|(_, otherwise)| enters_region(otherwise))
-        }
-        Expr::Match(expr) => expr.arms.iter().all(|arm| enters_region(&arm.body)),
-        _ => false,
-    }
-}
-
-fn ends_in_region(block: &Block) -> bool {
-    match block.stmts.last() {
-        Some(Stmt::Expr(value, None)) => enters_region(value),
-        Some(Stmt::Macro(stmt)) => stmt.semi_token.is_none() && enters_region_in(&stmt.mac),
-        _ => false,
-    }
-}
-
-// `task_group!(…)`, or one that is pinned: `pin!(task_group!(…))`.
-fn enters_region_in(mac: &Macro) -> bool {
-    let pinned = || {
-        let pinned = arguments(mac).filter(|_| names(&mac.path, "pin"));
-        pinned.is_some_and(|(parts, _)| parts.iter().any(|(expr, _)| enters_region(expr)))
-    };
-    names(&mac.path, "task_group") || pinned()
-}
-
-// `Box::pin`, `Pin::new`
-fn is_pin(path: &Path) -> bool {
-    names(path, "pin") || names(path, "Pin")
-}
-
-fn names(path: &Path, name: &str) -> bool {
-    path.segments.iter().any(|segment| segment.ident == name)
 }
 
 // Where the first and the last token are: together, they show all of them.

@@ -8,6 +8,18 @@ pub mod __private {
     pub use taskscope::{cancellable, defer, on_cancel, task_group};
 }
 
+/// Macros of taskscope, handed on.
+pub mod handed_on {
+    pub use taskscope::{race, task_group};
+}
+
+/// What has the name of a macro of taskscope, and is none.
+pub mod functions {
+    pub fn defer() -> &'static str {
+        "a function"
+    }
+}
+
 /// An async function that logs `end` when it is left, however that happens.
 #[macro_export]
 macro_rules! logged {

@@ -125,3 +125,72 @@ fn a_group() {
         }
     });
 }
+
+/// What goes by the names of regions, and is none.
+mod bank {
+    use taskscope_tests::Log;
+
+    pub(crate) mod shield {
+        pub(crate) async fn charge(log: &super::Log) {
+            log.add("never");
+        }
+    }
+
+    pub(crate) async fn shield(log: &Log) {
+        log.add("never");
+    }
+
+    pub(crate) struct TaskGroup;
+
+    impl TaskGroup {
+        pub(crate) async fn run(log: &Log) {
+            log.add("never");
+        }
+    }
+}
+
+macro_rules! assert_not_entered {
+    ($($name:ident: |$log:ident| $body:expr;)*) => {$(
+        {
+            #[cancellable]
+            async fn $name($log: &Log) {
+                $body;
+            }
+            let log = Log::new();
+            in_a_cancelled_scope($name(&log)).await;
+            assert_eq!(log.entries(), [""; 0], stringify!($name));
+        }
+    )*};
+}
+
+#[test]
+fn what_has_the_name_of_a_region_is_an_await_like_others() {
+    paused(async || {
+        assert_not_entered! {
+            in_a_module: |log| bank::shield::charge(log).await;
+            of_a_module: |log| bank::shield(log).await;
+            a_type: |log| bank::TaskGroup::run(log).await;
+            a_function_of_its_own: |log| {
+                async fn shield(log: &Log) {
+                    log.add("never");
+                }
+                shield(log).await
+            };
+        }
+    });
+}
+
+#[test]
+fn an_arm_without_a_value_is_no_objection() {
+    paused(async || {
+        assert_entered! {
+            returns: |log| match std::hint::black_box(Some(1)) {
+                Some(_) => shield(commit(log)),
+                None => return,
+            }.await;
+            panics: |log| { if log.entries().is_empty() { shield(commit(log)) } else { panic!("no") } }.await;
+            dereferenced: |log| (&mut *Box::pin(shield(Box::pin(commit(log))))).await;
+            qualified: |log| <TaskGroup>::new().run(async |_| Ok(shield(commit(log)).await)).await.unwrap();
+        }
+    });
+}

@@ -6,7 +6,7 @@
 use std::future::pending;
 use std::time::Duration;
 
-use taskscope::{cancellable, timeout};
+use taskscope::{Scope, cancellable, timeout};
 use taskscope_tests::{Log, paused};
 use tokio::task::yield_now;
 
@@ -137,6 +137,71 @@ fn an_import_from_the_crate_itself_may_be_ours() {
         by_way_of_a_prelude::annotated::in_a_module(&log).await;
         by_way_of_a_prelude::in_a_function(&log).await;
         log.is(&["raced", "deferred", "body", "deferred"]);
+    });
+}
+
+#[cancellable]
+mod by_way_of_a_crate {
+    use taskscope::CancelHandle;
+    use taskscope_tests::Log;
+    use taskscope_tests::library::handed_on::{race, task_group};
+    use tokio::task::yield_now;
+
+    pub(crate) async fn raced(handle: &CancelHandle, log: &Log) {
+        race! {
+            () = std::future::ready(()) => {
+                handle.cancel();
+                yield_now().await;
+                log.add("never");
+            }
+        }
+    }
+
+    pub(crate) async fn grouped(handle: &CancelHandle, log: &Log) {
+        let group = task_group!(|_| {
+            handle.cancel();
+            yield_now().await;
+            log.add("never");
+            Ok(())
+        });
+        group.await.ok();
+    }
+}
+
+#[test]
+fn a_race_or_a_group_may_come_from_a_crate_that_hands_it_on() {
+    paused(async || {
+        let log = Log::new();
+        let scope = Scope::new();
+        let handle = scope.handle();
+        let raced = by_way_of_a_crate::raced(&handle, &log);
+        scope.run(raced).await.unwrap_err();
+        let scope = Scope::new();
+        let handle = scope.handle();
+        let grouped = by_way_of_a_crate::grouped(&handle, &log);
+        scope.run(grouped).await.unwrap_err();
+        log.is(&[]);
+    });
+}
+
+#[cancellable]
+mod beside_a_function {
+    use taskscope::defer;
+    use taskscope_tests::Log;
+    use taskscope_tests::library::functions::defer;
+
+    pub(crate) async fn both(log: &Log) {
+        defer! { tokio::task::yield_now().await; log.add("deferred"); }
+        log.add(defer());
+    }
+}
+
+#[test]
+fn a_function_may_have_the_same_name() {
+    paused(async || {
+        let log = Log::new();
+        beside_a_function::both(&log).await;
+        log.is(&["a function", "deferred"]);
     });
 }
 

@@ -15,6 +15,9 @@ use syn::{
     Ident, Item, ItemMod, PatIdent, Path, ReturnType, Signature, Token, Type, UseTree, bracketed,
 };
 
+/// The function and the type that make a region.
+const REGIONS: [&str; 2] = ["shield", "TaskGroup"];
+
 /// What is declared around the code at hand, and in it.
 #[derive(Clone, Default)]
 pub(crate) struct Own {
@@ -24,8 +27,13 @@ pub(crate) struct Own {
     values: HashSet<String>,
     /// Functions that do not return.
     endless: HashSet<String>,
-    /// What may be called as a macro, and the crate or module that it is imported from.
-    macros: HashMap<String, Option<Ident>>,
+    /// Macros that are declared.
+    macros: HashSet<String>,
+    /// Functions and types that go by the name of one of `REGIONS`.
+    regions: HashSet<String>,
+    /// What is imported from other than the whole of a module, and the crates or modules that each
+    /// name is imported from: a macro may have the name of a function.
+    imports: HashMap<String, Vec<Ident>>,
 }
 
 impl Own {
@@ -52,14 +60,30 @@ impl Own {
 
     /// Whether a macro of this name is declared, not imported.
     pub(crate) fn declares_macro(&self, name: &Ident) -> bool {
-        matches!(self.macros.get(&name.to_string()), Some(None))
+        self.macros.contains(&name.to_string())
     }
 
+    /// Whether the bare `shield` or `TaskGroup` is the user's own.
+    pub(crate) fn has_region(&self, krate: &Crate, name: &str) -> bool {
+        let is_foreign = self.imports.contains_key(name) && !self.may_import(krate, name);
+        self.regions.contains(name) || is_foreign
+    }
+
+    // Where both are visible, the witness tells. An import of an unknown crate may be one of ours that the
+    // crate re-exports, or a function: a `race!` or `task_group!` that is not taken up would
+    // run without checkpoints, and nobody would notice.
     fn has_macro(&self, krate: &Crate, name: &str) -> bool {
-        let origin = self.macros.get(name);
-        origin.is_some_and(|origin| match origin {
-            Some(origin) => !krate.may_be_imported_from(origin),
-            None => true,
+        let is_guard = ["defer", "on_cancel"].contains(&name);
+        let is_foreign = is_guard && self.imports.contains_key(name);
+        (self.macros.contains(name) || is_foreign) && !self.may_import(krate, name)
+    }
+
+    // Whether one of the imports of this name may be this crate's.
+    fn may_import(&self, krate: &Crate, name: &str) -> bool {
+        let origins = self.imports.get(name);
+        origins.is_some_and(|origins| {
+            let mut origins = origins.iter();
+            origins.any(|origin| krate.may_be_imported_from(origin))
         })
     }
 
@@ -72,19 +96,23 @@ impl Own {
             named.sort();
             named
         };
-        let macros = self.macros.keys();
+        let macros = self.macros.iter().chain(self.imports.keys());
+        let macros: HashSet<_> = macros.filter(|name| self.has_macro(krate, name)).collect();
+        let regions = REGIONS.map(str::to_owned);
+        let regions = regions.iter().filter(|name| self.has_region(krate, name));
         let kinds = [
             self.items.iter().collect(),
             self.values.iter().collect(),
             self.endless.iter().collect(),
-            macros.filter(|name| self.has_macro(krate, name)).collect(),
+            macros.into_iter().collect(),
+            regions.collect(),
         ]
         .map(mentioned);
         if kinds.iter().all(Vec::is_empty) {
             return TokenStream::new();
         }
-        let [items, values, endless, macros] = kinds;
-        quote!(@[#(#items)*; #(#values)*; #(#endless)*; #(#macros)*])
+        let [items, values, endless, macros, regions] = kinds;
+        quote!(@[#(#items)*; #(#values)*; #(#endless)*; #(#macros)*; #(#regions)*])
     }
 
     /// What `handed_on` has written.
@@ -99,8 +127,8 @@ impl Own {
         own.items.extend(parse_names(&names)?);
         own.values.extend(parse_names(&names)?);
         own.endless.extend(parse_names(&names)?);
-        let macros = parse_names(&names)?.into_iter();
-        own.macros.extend(macros.map(|name| (name, None)));
+        own.macros.extend(parse_names(&names)?);
+        own.regions.extend(parse_names(&names)?);
         Ok(own)
     }
 
@@ -109,13 +137,20 @@ impl Own {
         if matches!(&sig.output, ReturnType::Type(_, ty) if matches!(**ty, Type::Never(_))) {
             self.endless.insert(name.clone());
         }
+        self.add_region("shield", &sig.ident);
         self.values.insert(name);
+    }
+
+    fn add_region(&mut self, region: &str, name: &Ident) {
+        if name == region {
+            self.regions.insert(region.to_owned());
+        }
     }
 
     fn add_import(&mut self, tree: &UseTree) {
         match tree {
             UseTree::Path(path) => {
-                self.add_macros(&path.tree, &path.ident);
+                self.add_origin(&path.tree, &path.ident);
                 self.add_names(tree);
             }
             UseTree::Group(group) => group.items.iter().for_each(|tree| self.add_import(tree)),
@@ -123,18 +158,19 @@ impl Own {
         }
     }
 
-    fn add_macros(&mut self, tree: &UseTree, origin: &Ident) {
+    fn add_origin(&mut self, tree: &UseTree, origin: &Ident) {
         let name = match tree {
-            UseTree::Path(path) => return self.add_macros(&path.tree, origin),
+            UseTree::Path(path) => return self.add_origin(&path.tree, origin),
             UseTree::Group(group) => {
                 let trees = group.items.iter();
-                return trees.for_each(|tree| self.add_macros(tree, origin));
+                return trees.for_each(|tree| self.add_origin(tree, origin));
             }
             UseTree::Glob(_) => return,
             UseTree::Name(name) => &name.ident,
             UseTree::Rename(name) => &name.rename,
         };
-        self.macros.insert(name.to_string(), Some(origin.clone()));
+        let origins = self.imports.entry(name.to_string()).or_default();
+        origins.push(origin.clone());
     }
 
     // `#[macro_use] mod`, whose `macro_rules!` are known behind it.
@@ -152,8 +188,7 @@ impl Own {
     }
 
     fn add_macro(&mut self, name: Option<&Ident>) {
-        let name = name.map(Ident::to_string);
-        self.macros.extend(name.map(|name| (name, None)));
+        self.macros.extend(name.map(Ident::to_string));
     }
 
     fn add_names(&mut self, tree: &UseTree) {
@@ -206,6 +241,7 @@ impl<'ast> Visit<'ast> for Own {
             }
             _ => return,
         };
+        self.add_region("TaskGroup", name);
         self.items.insert(name.to_string());
     }
 

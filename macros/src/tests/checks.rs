@@ -478,7 +478,7 @@ fn groups_are_handed_the_names_that_they_use() {
         }",
     );
     let handed_on = "::taskscope::task_group!(@use(task_group)
-        @[r#type task; spawn timeout x; timeout;] |g|";
+        @[r#type task; spawn timeout x; timeout;;] |g|";
     assert!(short(&expansion).contains(&short(handed_on)), "{expansion}");
 
     let expansion = group(
@@ -490,7 +490,7 @@ fn groups_are_handed_the_names_that_they_use() {
         }",
     );
     assert_eq!(findings(&expansion), [""; 0], "{expansion}");
-    let nested = short("task_group!(@use(task_group) @[task; spawn;;] |h| Ok(task::spawn()))");
+    let nested = short("task_group!(@use(task_group) @[task; spawn;;;] |h| Ok(task::spawn()))");
     assert!(short(&expansion).contains(&nested), "{expansion}");
 }
 

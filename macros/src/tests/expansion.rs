@@ -107,6 +107,10 @@ fn a_shield_is_seen_through_what_is_around_it() {
         "if a { shield(f()) } else if b { shield(g()) } else { shield(h()) }",
         "match a { 1 => shield(f()), _ => shield(g()) }",
         "shield(f()).boxed().into_future()",
+        "(&mut *Box::pin(shield(f())))",
+        "if a { shield(f()) } else { return 1 }",
+        "if a { shield(f()) } else { panic!(); }",
+        "match a { 1 => shield(f()), 2 => continue, 3 => { unreachable!() } _ => todo!() }",
     ] {
         let body = format!("let x = {shield}.await;");
         assert_body("", &body, &body);
@@ -119,6 +123,9 @@ fn other_awaits_get_a_gate() {
         "{ shield(f()); g() }",
         "if a { shield(f()) } else { g() }",
         "match a { 1 => shield(f()), _ => g() }",
+        "match a { 1 => shield(f()), 2 => panic!(), _ => g() }",
+        "match a { 1 => shield(f()), _ => exit() }",
+        "if a { shield(f()); }",
         "pin!(f())",
         "save",
     ] {

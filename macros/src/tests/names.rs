@@ -74,6 +74,92 @@ fn a_bare_name_is_ours_unless_the_code_says_otherwise() {
 }
 
 #[test]
+fn one_of_several_imports_may_be_ours() {
+    for imports in [
+        "use taskscope::defer; use functions::defer;",
+        "use functions::defer; use taskscope::defer;",
+        "use crate::prelude::*; use {super::defer, functions::defer};",
+    ] {
+        let module = format!("mod m {{ {imports} async fn f() {{ defer! {{ c(); }} g() }} }}");
+        assert!(is_taken("", &module), "{module}");
+    }
+}
+
+#[test]
+fn a_race_or_a_group_is_ours_unless_declared() {
+    let taken = |name: &str, body: &str| {
+        let expansion = attribute("", &format!("mod m {{ {body} }}"));
+        short(&expansion).contains(&format!("::taskscope::{name}!(@use({name})"))
+    };
+    for (name, input) in [("race", "x = a() => x"), ("task_group", "|_| Ok(())")] {
+        let call = format!("async fn f() {{ {name}!({input}) }}");
+        for imports in [
+            "",
+            "use taskscope::{N};",
+            "use prelude::{N};",
+            "use functions::{N}; use taskscope::*;",
+        ] {
+            let imports = imports.replace("{N}", name);
+            assert!(taken(name, &format!("{imports} {call}")), "{imports}");
+        }
+        let declared = format!("macro_rules! {name} {{ () => {{}} }} {call}");
+        assert!(!taken(name, &declared), "{declared}");
+    }
+}
+
+#[test]
+fn a_region_is_ours_by_its_name_and_crate() {
+    let is_entered = |before: &str, awaited: &str| {
+        let expansion = attribute(
+            "",
+            &format!("mod m {{ {before} async fn f() {{ {awaited}.await }} }}"),
+        );
+        !short(&expansion).contains("P::after")
+    };
+    for awaited in [
+        "shield(f())",
+        "taskscope::shield(f())",
+        "::taskscope::prelude::shield(f())",
+        "TaskGroup::new().run(f)",
+        "TaskGroup::<E>::new().run(f)",
+        "taskscope::TaskGroup::new().run(f)",
+        "<TaskGroup>::new().run(f)",
+        "<taskscope::TaskGroup<E> as Default>::default().run(f)",
+        "Pin::new(&mut shield(f()))",
+    ] {
+        assert!(is_entered("", awaited), "{awaited}");
+        assert!(
+            is_entered("use crate::prelude::{shield, TaskGroup};", awaited),
+            "{awaited}"
+        );
+    }
+    for awaited in [
+        "bank::shield(f())",
+        "bank::shield::charge()",
+        "shield::charge()",
+        "self::shield(f())",
+        "bank::TaskGroup::new().run(f)",
+        "TaskGroup::models::find()",
+        "<bank::TaskGroup>::new().run(f)",
+        "<[TaskGroup]>::len(f)",
+        "bank::pin(shield(f()))",
+        "pin::charge(shield(f()))",
+        "bank::task_group!(f())",
+        "task_group::of!(f())",
+    ] {
+        assert!(!is_entered("", awaited), "{awaited}");
+    }
+    for (own, awaited) in [
+        ("async fn shield() {}", "shield()"),
+        ("use bank::shield;", "shield()"),
+        ("struct TaskGroup;", "TaskGroup::new()"),
+        ("use bank::TaskGroup;", "<TaskGroup>::new()"),
+    ] {
+        assert!(!is_entered(own, awaited), "{own}");
+    }
+}
+
+#[test]
 fn a_path_is_ours_by_its_crate() {
     for path in ["taskscope", "::taskscope", "a::taskscope", "taskscope::a"] {
         let item =
