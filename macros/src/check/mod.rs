@@ -23,6 +23,7 @@ use streams::Streams;
 use crate::args::{Level, Levels, Options};
 use crate::arguments::{arguments, is_transparent, names, strs};
 use crate::diag::{Diag, Mistake};
+use crate::lock::{matches_on_lock, takes_lock};
 use crate::path::{Crate, mixed};
 use crate::race;
 use crate::rewrite::ends;
@@ -67,6 +68,9 @@ pub(crate) struct Checker<'a> {
     pub(crate) own: Own,
     /// In a plain function or closure.
     plain: bool,
+    /// Where a lock is held that is taken in a head around the code: no loop has a checkpoint there
+    /// that is not marked.
+    locked: bool,
     /// Statements to put into the body, of which rustc warns.
     pub(crate) warnings: Vec<Stmt>,
 }
@@ -116,6 +120,7 @@ impl<'a> Checker<'a> {
             group: None,
             own: Own::default(),
             plain: false,
+            locked: false,
         }
     }
 
@@ -251,7 +256,7 @@ impl<'a> Checker<'a> {
 
     fn check_loop(&mut self, expr: &Expr, attrs: &[Attribute]) {
         marker::check_loop(attrs, self.diag);
-        if let Some((at, finding)) = endless::check(expr, self.loops, &self.own) {
+        if let Some((at, finding)) = endless::check(expr, self.loops && !self.locked, &self.own) {
             self.report(at, &finding);
         }
     }
@@ -311,9 +316,19 @@ impl<'a> Checker<'a> {
     }
 
     fn within(&mut self, plain: bool, visit: impl FnOnce(&mut Self)) {
-        let outer = mem::replace(&mut self.plain, plain);
+        let outer = (
+            mem::replace(&mut self.plain, plain),
+            mem::take(&mut self.locked),
+        );
         visit(self);
-        self.plain = outer;
+        (self.plain, self.locked) = outer;
+    }
+
+    fn locked(&mut self, locks: bool, visit: impl FnOnce(&mut Self)) {
+        let outer = self.locked;
+        self.locked |= locks;
+        visit(self);
+        self.locked = outer;
     }
 }
 
@@ -328,12 +343,26 @@ impl<'ast> Visit<'ast> for Checker<'_> {
             Expr::While(parts) => {
                 self.check_loop(expr, &parts.attrs);
                 self.visit_expr(&parts.cond);
-                self.visit_block(&parts.body);
+                self.locked(matches_on_lock(&parts.cond), |this| {
+                    this.visit_block(&parts.body);
+                });
             }
             Expr::ForLoop(parts) => {
                 self.check_loop(expr, &parts.attrs);
                 self.visit_expr(&parts.expr);
-                self.visit_block(&parts.body);
+                self.locked(takes_lock(&parts.expr), |this| {
+                    this.visit_block(&parts.body);
+                });
+            }
+            Expr::Match(parts) => {
+                parts
+                    .attrs
+                    .iter()
+                    .for_each(|attr| self.visit_attribute(attr));
+                self.visit_expr(&parts.expr);
+                self.locked(takes_lock(&parts.expr), |this| {
+                    parts.arms.iter().for_each(|arm| this.visit_arm(arm));
+                });
             }
             _ => visit::visit_expr(self, expr),
         }
@@ -408,7 +437,16 @@ impl<'ast> Visit<'ast> for Checker<'_> {
     // `if false { let output: T = loop {}; … }`.
     fn visit_expr_if(&mut self, expr: &'ast syn::ExprIf) {
         if !is_false(&expr.cond) {
-            visit::visit_expr_if(self, expr);
+            expr.attrs
+                .iter()
+                .for_each(|attr| self.visit_attribute(attr));
+            self.visit_expr(&expr.cond);
+            self.locked(matches_on_lock(&expr.cond), |this| {
+                this.visit_block(&expr.then_branch);
+                if let Some((_, otherwise)) = &expr.else_branch {
+                    this.visit_expr(otherwise);
+                }
+            });
         } else if let Some((_, otherwise)) = &expr.else_branch {
             self.visit_expr(otherwise);
         }

@@ -641,3 +641,25 @@ fn the_later_of_two_levels_holds() {
     let handed_on = "task_group!(@use(task_group)@(deny(hard_drop))allow(hard_drop)";
     assert!(short(&expansion).contains(handed_on), "{expansion}");
 }
+
+#[test]
+fn an_endless_loop_below_a_lock_has_no_checkpoint() {
+    for head in [
+        "match m.lock().unwrap().first() { _ => LOOP }",
+        "if let Some(_) = m.borrow().first() { LOOP }",
+        "for n in m.lock().unwrap().iter() { LOOP }",
+        "while let Some(n) = m.lock().unwrap().pop() { LOOP }",
+    ] {
+        let found = |code: &str| in_function("loops", &head.replace("LOOP", code)).len();
+        assert_eq!(found("loop { spin(); }"), 1, "{head}");
+        assert_eq!(found("#[checkpoint] loop { spin(); }"), 0, "{head}");
+        assert_eq!(found("drop(async { loop { spin(); } })"), 0, "{head}");
+    }
+    assert!(
+        in_function(
+            "loops",
+            "if m.lock().unwrap().is_empty() { loop { spin(); } }"
+        )
+        .is_empty()
+    );
+}
