@@ -9,7 +9,7 @@ use crate::blocking::Refusal;
 use crate::check::Own;
 use crate::diag::{Diag, Mistake};
 use crate::item::is_marker;
-use crate::lock::{matches_on_lock, takes_lock};
+use crate::lock::{match_takes_lock, matches_on_lock, takes_lock};
 use crate::path::{Crate, mixed};
 use crate::region::Regions;
 use crate::witness::Witnessed;
@@ -436,7 +436,7 @@ impl<'a> Rewriter<'a> {
     }
 
     fn visit_match(&mut self, expr: &mut syn::ExprMatch) {
-        let locks = takes_lock(&expr.expr);
+        let locks = match_takes_lock(expr);
         self.visit_attributes_mut(&mut expr.attrs);
         self.visit_expr_mut(&mut expr.expr);
         self.locked(locks, |this| {

@@ -23,7 +23,7 @@ use streams::Streams;
 use crate::args::{Level, Levels, Options};
 use crate::arguments::{arguments, is_transparent, names, strs};
 use crate::diag::{Diag, Mistake};
-use crate::lock::{matches_on_lock, takes_lock};
+use crate::lock::{match_takes_lock, matches_on_lock, takes_lock};
 use crate::path::{Crate, mixed};
 use crate::race;
 use crate::rewrite::ends;
@@ -360,7 +360,7 @@ impl<'ast> Visit<'ast> for Checker<'_> {
                     .iter()
                     .for_each(|attr| self.visit_attribute(attr));
                 self.visit_expr(&parts.expr);
-                self.locked(takes_lock(&parts.expr), |this| {
+                self.locked(match_takes_lock(parts), |this| {
                     parts.arms.iter().for_each(|arm| this.visit_arm(arm));
                 });
             }

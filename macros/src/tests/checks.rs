@@ -663,3 +663,35 @@ fn an_endless_loop_below_a_lock_has_no_checkpoint() {
         .is_empty()
     );
 }
+
+#[test]
+fn what_may_be_a_reader_is_a_lock_where_its_value_is_used_as_a_guard() {
+    let is_locked = |head: &str| {
+        let body = format!("{head} {{ loop {{ spin(); }} }}");
+        !in_function("loops", &body).is_empty()
+    };
+    for head in [
+        "for n in lock.read().unwrap().iter()",
+        "for n in *cell.borrow()",
+        "for n in cell.borrow().items",
+        "if let Ok(items) = lock.write()",
+        "if let Some(n) = lock.read()?.first()",
+        "for n in Mutex::lock(m).unwrap().iter()",
+        "for n in RwLock::read(&lock).unwrap().iter()",
+        "for n in std::env::args()",
+    ] {
+        assert!(is_locked(head), "{head}");
+    }
+    for head in [
+        "while let Some(n) = file.read()",
+        "if let Some(n) = file.read()",
+        "for n in file.read()",
+        "for n in read(file)",
+        "for n in pages::read(file)",
+    ] {
+        assert!(!is_locked(head), "{head}");
+    }
+    let found = |arms: &str| in_function("loops", &format!("match l.read() {{ {arms} }}")).len();
+    assert_eq!(found("Ok(items) => loop { spin(); }, _ => {}"), 1);
+    assert_eq!(found("Some(n) => loop { spin(); }, None => {}"), 0);
+}
