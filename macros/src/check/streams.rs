@@ -73,6 +73,21 @@ impl<'a> Streams<'a> {
     }
 }
 
+// `pages.buffered(2).collect().await`: a chain that makes such a stream, and takes all of it.
+fn uses_up(awaited: &Expr) -> bool {
+    let Expr::MethodCall(last) = awaited else {
+        return false;
+    };
+    let mut made = last;
+    while let Expr::MethodCall(call) = &*made.receiver {
+        made = call;
+        if METHODS.iter().any(|name| made.method == name) {
+            return !NEXT.iter().any(|name| last.method == name);
+        }
+    }
+    false
+}
+
 fn finding(name: &str, krate: &str) -> Finding {
     Finding {
         check: Check::HardDrop,
@@ -97,7 +112,14 @@ impl<'ast> Visit<'ast> for Streams<'_> {
                 self.visit_expr(&expr.expr);
                 self.within((true, false), |this| this.visit_block(&expr.body));
             }
-            Expr::Await(expr) => self.within((false, true), |this| this.visit_expr(&expr.base)),
+            Expr::Await(expr) => {
+                let before = self.made.len();
+                self.within((false, true), |this| this.visit_expr(&expr.base));
+                // The first one made is the chain's own, which is polled until it has ended.
+                if uses_up(&expr.base) && before < self.made.len() {
+                    self.made.remove(before);
+                }
+            }
             _ => visit::visit_expr(self, expr),
         }
     }

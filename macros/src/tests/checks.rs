@@ -695,3 +695,22 @@ fn what_may_be_a_reader_is_a_lock_where_its_value_is_used_as_a_guard() {
     assert_eq!(found("Ok(items) => loop { spin(); }, _ => {}"), 1);
     assert_eq!(found("Some(n) => loop { spin(); }, None => {}"), 0);
 }
+
+#[test]
+fn a_stream_that_is_awaited_as_a_whole_loses_nothing() {
+    let found = |made: &str| {
+        let body = format!("while let Some(n) = rx.next().await {{ save(n).await; }} {made}");
+        in_function("deny(hard_drop)", &body).len()
+    };
+    assert_eq!(found("x.buffered(2).collect().await"), 0);
+    assert_eq!(
+        found("x.map(page).try_buffered(2).map(f).collect().await"),
+        0
+    );
+    assert_eq!(found("x.buffered(2).next().await"), 1);
+    assert_eq!(found("let y = x.buffered(2); y.collect().await"), 1);
+    assert_eq!(
+        found("x.buffered(2).for_each(async |n| { y.buffered(n); }).await"),
+        1
+    );
+}
