@@ -384,7 +384,7 @@ impl Misplaced {
             (
                 format!("`{name}!` is the last thing in its block"),
                 "it guards what follows it in the block, and nothing does",
-                "move it up, right behind the line that acquires what it cleans up",
+                "move it up, after the line that acquires what it cleans up",
             )
         } else {
             (

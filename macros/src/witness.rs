@@ -8,7 +8,7 @@
 //! defer! { close().await; }   ->   defer! { ::core::compile_error!("this `defer!` is not …") }
 //! ```
 //!
-//! Whatever the path leads to, it cannot go unnoticed:
+//! What the path leads to is noticed, unless it is a macro that ignores its input:
 //!
 //! 1. This crate's macro accepts exactly these tokens, and expands them to nothing.
 //! 2. Any other macro either pastes its input, and rustc prints the text, or refuses it.
