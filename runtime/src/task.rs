@@ -295,14 +295,16 @@ where
     }
 }
 
+type TaskBoundary<F, T, E> = Boundary<Converted<F, E>, Result<T, E>, Ending<T, E>>;
+
 /// Waits for a place under the group's limit, no longer than until the task's deadline.
 /// False for a task that was cancelled before.
-fn poll_begin<F, T, E: Send + 'static>(
-    mut boundary: Pin<&mut Boundary<F, Result<T, E>, Ending<T, E>>>,
+fn poll_begin<F: Future, T, E: Send + 'static>(
+    mut boundary: Pin<&mut TaskBoundary<F, T, E>>,
     cx: &mut Context<'_>,
 ) -> Poll<bool>
 where
-    F: Future<Output = Result<T, E>>,
+    F::Output: TaskResult<E, Value = T>,
 {
     loop {
         let begun = boundary.as_mut().holder().poll_begin(cx);
