@@ -245,8 +245,9 @@ impl<F, R> Drop for Blocking<F, R> {
             return;
         };
         let scope = node.scope().name();
-        node.cancel(Reason::Dropped);
+        // Before it is cancelled: it may end at once then, and was left behind all the same.
         let ended = node.flags_acquire() & flag::CLOSED != 0;
+        node.cancel(Reason::Dropped);
         node.detach();
         if withdraw(slot) || ended || self.abandon || !has_begun(node) {
             return;
