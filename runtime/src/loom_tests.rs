@@ -56,6 +56,14 @@ fn task(group: &Arc<Node>) -> Result<Arc<Node>, Arc<Node>> {
     Node::task(group, duties, "task".into(), Location::caller(), ())
 }
 
+/// For models with many locks, which would take minutes: an execution preempts its threads
+/// three times at most.
+fn with_few_preemptions(model: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(3);
+    builder.check(model);
+}
+
 fn is_cancelled(node: &Node) -> bool {
     node.flags_acquire() & flag::CANCELLED != 0
 }
@@ -355,7 +363,7 @@ fn what_is_pending_below_a_dropped_boundary_is_counted_by_its_parent() {
 
 #[test]
 fn orphans_of_orphans_run_empty_up_to_the_top() {
-    loom::model(|| {
+    with_few_preemptions(|| {
         let top = root();
         let outer = child(&top);
         let inner = child(&outer);
@@ -374,7 +382,7 @@ fn orphans_of_orphans_run_empty_up_to_the_top() {
 
 #[test]
 fn a_task_that_is_dropped_with_something_pending_is_counted_until_that_has_ended() {
-    loom::model(|| {
+    with_few_preemptions(|| {
         let group = root();
         let task = task(&group).unwrap();
         let scope = child(&task);
