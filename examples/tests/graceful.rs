@@ -20,13 +20,23 @@ struct Server {
 
 impl Server {
     fn start(name: &str, arguments: &[&str]) -> Server {
+        let program = env!("CARGO_BIN_EXE_graceful");
+        Server::start_by(program, &[], name, arguments)
+    }
+
+    /// One that may have this many files open, its own sockets among them.
+    fn start_with_files(name: &str, most: u32) -> Server {
+        let script = format!("ulimit -n {most} && exec \"$0\" \"$@\"");
+        let program = env!("CARGO_BIN_EXE_graceful");
+        Server::start_by("sh", &["-c", &script, program], name, &[])
+    }
+
+    fn start_by(program: &str, first: &[&str], name: &str, arguments: &[&str]) -> Server {
         let log = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
             .join(format!("graceful-{name}-{}.log", std::process::id()));
         let path = log.to_str().unwrap();
-        let arguments = ["127.0.0.1:0", "--log", path]
-            .into_iter()
-            .chain(arguments.iter().copied());
-        let mut program = Program::start(env!("CARGO_BIN_EXE_graceful"), arguments);
+        let all = [first, &["127.0.0.1:0", "--log", path], arguments].concat();
+        let mut program = Program::start(program, all);
         let line = program.line();
         let address = line.strip_prefix("listening on ").unwrap().to_owned();
         Server {
@@ -176,5 +186,26 @@ fn what_the_system_refuses_is_said() {
         let nowhere = concat!(env!("CARGO_TARGET_TMPDIR"), "/none/log");
         let errors = run(["127.0.0.1:0", "--log", nowhere]);
         assert!(errors.contains("/none/log: No such file"), "{errors}");
+    });
+}
+
+#[test]
+fn it_survives_an_accept_that_fails() {
+    const FILES: u32 = 24;
+
+    watched(|| {
+        let server = Server::start_with_files("files", FILES);
+        // The system lets all of them connect; the server cannot accept the last ones.
+        let clients: Vec<_> = (0..FILES).map(|_| server.client()).collect();
+        let line = server.program.error_line();
+        assert!(line.starts_with("graceful: cannot accept"), "{line}");
+        drop(clients);
+        let mut client = server.client();
+        asks(&mut client, "hello");
+        server.program.send(Signal::TERM);
+        ends(client);
+        let (ended, log) = server.end();
+        assert_eq!(ended.code, Some(0), "{}", ended.errors);
+        assert_eq!(count(&log, " closed, 5 bytes"), 1, "{log:?}");
     });
 }

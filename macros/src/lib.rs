@@ -529,13 +529,20 @@ pub fn race(input: TokenStream) -> TokenStream {
 /// use std::time::Duration;
 /// use taskscope::BoxError;
 /// use tokio::net::TcpListener;
+/// use tokio::time::sleep;
 ///
 /// #[taskscope::main(grace = Duration::from_secs(5), flavor = "current_thread")]
 /// async fn main() -> Result<(), BoxError> {
 ///     let listener = TcpListener::bind("127.0.0.1:8080").await?;
 ///     loop {
-///         let (client, _) = listener.accept().await?;
-///         drop(client);
+///         match listener.accept().await {
+///             Ok((client, _)) => drop(client),
+///             // The client has gone, or too many files are open: go on.
+///             Err(error) => {
+///                 eprintln!("cannot accept: {error}");
+///                 sleep(Duration::from_millis(100)).await;
+///             }
+///         }
 ///     }
 /// }
 /// ```

@@ -720,6 +720,11 @@ impl<'env, E: Send + 'static> Group<'env, E> {
     /// are gone, whichever way they went, so that their cleanup may still use
     /// it. It does not count under the limit.
     ///
+    /// A service must not hold what a task of the group waits to be dropped, such as the
+    /// sender of the channel that the task reads from: the task would wait for the service, and
+    /// the service for the task. Give it a weak sender, see
+    /// [Services](crate::guide::groups#services).
+    ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
     /// # async fn main() {
@@ -729,7 +734,8 @@ impl<'env, E: Send + 'static> Group<'env, E> {
     ///     .run(async |g| {
     ///         g.service(async {
     ///             loop {
-    ///                 tokio::time::sleep(Duration::from_secs(1)).await; // a heartbeat
+    ///                 tokio::time::sleep(Duration::from_secs(1)).await;
+    ///                 println!("still working");
     ///             }
     ///         });
     ///         g.spawn(tokio::time::sleep(Duration::from_secs(10)));

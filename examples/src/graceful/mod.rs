@@ -7,13 +7,18 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use clap::Parser;
 use taskscope::{BoxError, Group, Permit, cancellable, defer, race, stopping, task_group};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::sleep;
 
 use connection::echo;
 use log::Log;
+
+/// How long to wait after an `accept` that failed: by then, other connections may have ended.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Sends back what it is sent, until it is told to end
 #[derive(Debug, Parser)]
@@ -55,11 +60,11 @@ pub async fn serve(args: &Args) -> Result<(), BoxError> {
     let listener = listener.map_err(|error| format!("{}: {error}", args.listen))?;
     println!("listening on {}", listener.local_addr()?);
     task_group!(name = "connections", limit = args.limit, |g| {
-        while let Some((permit, socket)) = admit(&g, &listener).await? {
+        while let Some((permit, socket)) = admit(&g, &listener).await {
             permit.spawn(echo(socket, Arc::clone(&log)));
         }
         // Who was connected before we stop listening is served.
-        while let Some(socket) = connected(&listener)? {
+        while let Some(socket) = connected(&listener) {
             g.spawn(echo(socket, Arc::clone(&log)));
         }
         drop(listener);
@@ -70,30 +75,52 @@ pub async fn serve(args: &Args) -> Result<(), BoxError> {
     Ok(())
 }
 
-/// The next connection, and its place in the group; `None` when the server is to stop.
+/// The next connection, and its place in the group; `None` when the server is asked to stop.
 #[cancellable]
 async fn admit<'g>(
     g: &Group<'g, BoxError>,
     listener: &TcpListener,
-) -> io::Result<Option<(Permit<BoxError>, TcpStream)>> {
+) -> Option<(Permit<BoxError>, TcpStream)> {
     let next = async {
-        // First the place: who comes when all are taken waits in the system's queue.
+        // First the place: a client that comes when all are taken waits in the system's queue.
         let permit = g.reserve().await;
-        let (socket, _) = listener.accept().await?;
-        Ok(Some((permit, socket)))
+        (permit, accept(listener).await)
     };
     race! {
-        next = next => next,
-        () = stopping() => Ok(None),
+        next = next => Some(next),
+        () = stopping() => None,
+    }
+}
+
+/// The next connection. If `accept` fails, the server goes on: the client may have disconnected
+/// already, or too many files are open.
+#[cancellable]
+async fn accept(listener: &TcpListener) -> TcpStream {
+    loop {
+        match listener.accept().await {
+            Ok((socket, _)) => return socket,
+            Err(error) => {
+                cannot_accept(&error);
+                sleep(PAUSE).await;
+            }
+        }
     }
 }
 
 /// A connection that waits to be accepted, if there is one.
-fn connected(listener: &TcpListener) -> io::Result<Option<TcpStream>> {
+fn connected(listener: &TcpListener) -> Option<TcpStream> {
     match listener.poll_accept(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(accepted) => accepted.map(|(socket, _)| Some(socket)),
-        Poll::Pending => Ok(None),
+        Poll::Ready(Ok((socket, _))) => Some(socket),
+        Poll::Ready(Err(error)) => {
+            cannot_accept(&error);
+            None
+        }
+        Poll::Pending => None,
     }
+}
+
+fn cannot_accept(error: &io::Error) {
+    eprintln!("graceful: cannot accept: {error}");
 }
 
 #[cfg(test)]

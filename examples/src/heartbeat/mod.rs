@@ -28,7 +28,7 @@ pub struct Args {
     pub period: Duration,
 
     /// How long a resource is held that is not renewed
-    #[arg(long, value_name = "SECS", default_value = "0.5", value_parser = parse_seconds)]
+    #[arg(long, value_name = "SECS", default_value = "0.5", value_parser = parse_period)]
     pub ttl: Duration,
 }
 
