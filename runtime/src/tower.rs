@@ -13,8 +13,14 @@
 //!   `name` and `timeout`. One while a cancelled request is dropped is reported. Only
 //!   the closure that makes the answer has none: its panic is the server's to see.
 //!
-//! A request ends with the head of its response. A body that is streamed after
-//! that is polled by the server, outside of the task.
+//! A request ends with the head of its response, and so does what its `timeout` limits. A
+//! body that is streamed after that is polled by the server, outside of the task and of any
+//! scope; so is the callback of a websocket's upgrade. Their work belongs in a task of the
+//! group: [`guide::servers`](crate::guide::servers) shows how, and how a server ends.
+//!
+//! What a layer outside of [`ScopeLayer`] sets for the duration of the future, such as a
+//! task-local, is not seen inside: the handler runs in another task. So this layer goes
+//! outermost, which in axum is the last call of `Router::layer`.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -10,6 +10,7 @@
 //! | [`cleanup`] | `defer!`, `on_cancel!`, `shield`, the grace period |
 //! | [`groups`] | tasks, their errors, limits, services |
 //! | [`shutdown`] | how a process ends |
+//! | [`servers`] | axum, hyper and tonic: requests, event streams, websockets |
 //! | [`testing`] | how to test that cancelling is safe |
 //! | [`cancel_safety`] | what can still go wrong, and how to see it |
 //! | [`migrating`] | from tokio and tokio-util, step by step |
@@ -28,9 +29,14 @@ pub mod cleanup {}
 #[doc = include_str!("groups.md")]
 pub mod groups {}
 
-#[cfg(feature = "shutdown")]
-#[doc = include_str!("shutdown.md")]
+// Without the feature, these pages only say so: links to them are valid either way.
+#[cfg_attr(feature = "shutdown", doc = include_str!("shutdown.md"))]
+#[cfg_attr(not(feature = "shutdown"), doc = "This page needs feature `shutdown`.")]
 pub mod shutdown {}
+
+#[cfg_attr(feature = "tower", doc = include_str!("servers.md"))]
+#[cfg_attr(not(feature = "tower"), doc = "This page needs feature `tower`.")]
+pub mod servers {}
 
 #[doc = include_str!("testing.md")]
 pub mod testing {}
