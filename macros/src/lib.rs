@@ -112,7 +112,7 @@ use proc_macro::TokenStream;
 /// | | `block_on` of tokio, futures and others | `.await` |
 /// | | `tokio::task::block_in_place` | `blocking(…).await`, and `taskscope::block_on` in it |
 /// | | `blocking_send`, `blocking_recv`, `blocking_lock` | `send`, `recv`, `lock` and `.await` |
-/// | | functions of `std::fs` and `std::net` that block, by full path | `blocking(…).await`, or those of `tokio::fs` and `tokio::net` |
+/// | | functions of `std::fs` and `std::net` that block, by full path or import | `blocking(…).await`, or those of `tokio::fs` and `tokio::net` |
 /// | | `output`, `status` and `wait` of a `std::process::Command::new(…)` | `tokio::process::Command` |
 /// | | a `loop` or `while true` without an await, `break`, `return` or `?` | `#[checkpoint]` above it |
 /// | `hard_drop` | `select!` of tokio and futures | [`race!`] |
@@ -130,6 +130,8 @@ use proc_macro::TokenStream;
 ///   bare `spawn` may be anybody's, and what begins with `self::`, `crate::` or `super::` is
 ///   yours; so is what the function, or the annotated `mod`, declares or imports itself from
 ///   elsewhere.
+/// - An import in the function, or in the annotated `mod`, tells what a name stands for: after
+///   `use tokio::spawn as go;`, a call of `go` is reported. `<JoinSet<_>>::new()` is known, too.
 /// - A bare `select!` is reported when its branches are those of tokio and futures,
 ///   `pattern = future => handler`; with a path, when that is theirs.
 /// - Methods are known where the name says it all, `blocking_recv()` and `block_on(…)`, but

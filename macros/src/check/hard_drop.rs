@@ -1,7 +1,6 @@
 //! [`hard_drop`]: futures that are dropped in the middle, without their cleanup.
 
 use super::{Call, Check, Finding};
-use crate::arguments::{names, strs};
 use crate::text::{short, text};
 use proc_macro2::{Spacing, TokenStream, TokenTree};
 use syn::{Expr, ExprMethodCall, Macro};
@@ -110,7 +109,7 @@ pub(super) fn check_method(call: &ExprMethodCall, krate: &str) -> Option<Finding
 
 /// A macro that drops its branches.
 pub(super) fn check_macro(path: &[&str], mac: &Macro, krate: &str) -> Option<Finding> {
-    if is_select(mac) {
+    if is_select(path, mac) {
         let name = text(&mac.path);
         return Some(Finding {
             check: Check::HardDrop,
@@ -140,11 +139,13 @@ fn same_branches(select: &str) -> &'static str {
 
 /// Whether this is the `select!` of tokio or of futures. A bare one may be anybody's:
 /// theirs is known by its branches, `pattern = future => handler`.
-pub(super) fn is_select(mac: &Macro) -> bool {
-    match strs(&names(&mac.path))[..] {
+pub(super) fn is_select(path: &[&str], mac: &Macro) -> bool {
+    match path {
         ["tokio", "select"] | ["futures" | "futures_util", "select" | "select_biased"] => true,
-        ["select" | "select_biased"] => begins_with_branch(&mac.tokens),
-        _ => false,
+        // An import of the same name may be a function.
+        _ => ["select", "select_biased"]
+            .iter()
+            .any(|name| mac.path.is_ident(name) && begins_with_branch(&mac.tokens)),
     }
 }
 

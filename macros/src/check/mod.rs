@@ -34,8 +34,8 @@ use std::mem;
 use syn::punctuated::Punctuated;
 use syn::visit::{self, Visit};
 use syn::{
-    Attribute, Block, Expr, ExprCall, ExprMethodCall, FnArg, Lit, Macro, Pat, Path, Signature,
-    Stmt, Token, Type,
+    Attribute, Block, Expr, ExprCall, ExprMethodCall, ExprPath, FnArg, Lit, Macro, Pat, Signature,
+    Stmt, Token, Type, TypePath,
 };
 
 /// The crates that the checks know, the standard library among them.
@@ -220,12 +220,12 @@ impl<'a> Checker<'a> {
     }
 
     // The path of a function, with its arguments where it is called.
-    fn check_path(&mut self, path: &Path, args: Option<&Punctuated<Expr, Token![,]>>) {
-        // Most paths are locals: one name alone tells nothing.
-        if path.segments.len() < 2 {
+    fn check_path(&mut self, path: &ExprPath, args: Option<&Punctuated<Expr, Token![,]>>) {
+        // Most paths are locals: one name alone tells nothing, if it is not imported.
+        if path.path.segments.len() < 2 && path.qself.is_none() && !self.own.has_aliases() {
             return;
         }
-        let names = names(path);
+        let names = function_names(path, &self.own);
         let strs = strs(&names);
         if self.is_own(&strs) {
             return;
@@ -246,7 +246,7 @@ impl<'a> Checker<'a> {
 
     // A method at the end of a chain that begins with a function.
     fn check_built(&self, call: &ExprMethodCall) -> Option<Finding> {
-        let names = names(maker(&call.receiver)?);
+        let names = function_names(maker(&call.receiver)?, &self.own);
         let strs = strs(&names);
         if self.is_own(&strs) {
             return None;
@@ -262,12 +262,13 @@ impl<'a> Checker<'a> {
     }
 
     // A bare `timeout` is taken for this crate's, unless it is declared in the code.
-    fn check_lent(&mut self, call: &ExprCall, func: &Path) {
+    fn check_lent(&mut self, call: &ExprCall, func: &ExprPath) {
         let names = ["timeout", "timeout_at"];
-        let Some(name) = names.into_iter().find(|name| self.krate.names(func, name)) else {
+        let is_ours = |name: &&str| self.krate.names(&func.path, name);
+        let Some(name) = names.into_iter().find(is_ours) else {
             return;
         };
-        if func.get_ident().is_some() && self.own.has_value(name) {
+        if func.path.get_ident().is_some() && self.own.has_value(name) {
             return;
         }
         let call = Call {
@@ -281,7 +282,7 @@ impl<'a> Checker<'a> {
     }
 
     fn check_macro(&mut self, mac: &Macro) {
-        let names = names(&mac.path);
+        let names = self.own.macro_names(&mac.path);
         if self.is_own(&strs(&names)) {
             return;
         }
@@ -312,7 +313,11 @@ impl<'a> Checker<'a> {
     }
 
     fn is_race(&self, mac: &Macro) -> bool {
-        self.own.is_ours(self.krate, &mac.path, "race") || hard_drop::is_select(mac)
+        let is_select = || {
+            let names = self.own.macro_names(&mac.path);
+            hard_drop::is_select(&strs(&names), mac)
+        };
+        self.own.is_ours(self.krate, &mac.path, "race") || is_select()
     }
 
     fn within(&mut self, plain: bool, visit: impl FnOnce(&mut Self)) {
@@ -335,7 +340,7 @@ impl<'a> Checker<'a> {
 impl<'ast> Visit<'ast> for Checker<'_> {
     fn visit_expr(&mut self, expr: &'ast Expr) {
         match expr {
-            Expr::Path(expr) => self.check_path(&expr.path, None),
+            Expr::Path(expr) => self.check_path(expr, None),
             Expr::Loop(parts) => {
                 self.check_loop(expr, &parts.attrs);
                 self.visit_block(&parts.body);
@@ -373,8 +378,8 @@ impl<'ast> Visit<'ast> for Checker<'_> {
             .iter()
             .for_each(|attr| self.visit_attribute(attr));
         if let Expr::Path(func) = &*call.func {
-            self.check_path(&func.path, Some(&call.args));
-            self.check_lent(call, &func.path);
+            self.check_path(func, Some(&call.args));
+            self.check_lent(call, func);
         } else {
             self.visit_expr(&call.func);
         }
@@ -460,14 +465,32 @@ fn is_false(cond: &Expr) -> bool {
     matches!(&cond.lit, Lit::Bool(value) if !value.value)
 }
 
+// `tokio::task::JoinSet::new`, also of `<JoinSet<_>>::new` and `<JoinSet<_> as Default>::default`.
+fn function_names(path: &ExprPath, own: &Own) -> Vec<String> {
+    let Some(of) = &path.qself else {
+        return own.names(&path.path);
+    };
+    let Type::Path(TypePath {
+        qself: None,
+        path: ty,
+        ..
+    }) = &*of.ty
+    else {
+        return Vec::new();
+    };
+    let mut full = own.names(ty);
+    full.extend(names(&path.path).drain(of.position..));
+    full
+}
+
 // The function that a chain of methods begins with.
-fn maker(expr: &Expr) -> Option<&Path> {
+fn maker(expr: &Expr) -> Option<&ExprPath> {
     match expr {
         Expr::MethodCall(call) => maker(&call.receiver),
         Expr::Try(expr) => maker(&expr.expr),
         Expr::Paren(expr) => maker(&expr.expr),
         Expr::Call(call) => match &*call.func {
-            Expr::Path(func) => Some(&func.path),
+            Expr::Path(func) => Some(func),
             _ => None,
         },
         _ => None,
@@ -483,7 +506,7 @@ fn if_own(path: &[&str]) -> Option<String> {
 
 /// What a function is called with.
 struct Call<'a> {
-    path: &'a Path,
+    path: &'a ExprPath,
     args: Option<&'a Punctuated<Expr, Token![,]>>,
     /// What the user calls this crate.
     krate: &'a str,

@@ -2,7 +2,7 @@
 //! whatever else goes by them.
 
 use super::CRATES;
-use crate::arguments::mentions;
+use crate::arguments::{mentions, names};
 use crate::item::has_marker;
 use crate::path::Crate;
 use proc_macro2::TokenStream;
@@ -34,6 +34,9 @@ pub(crate) struct Own {
     /// What is imported from other than the whole of a module, and the crates or modules that each
     /// name is imported from: a macro may have the name of a function.
     imports: HashMap<String, Vec<Ident>>,
+    /// What is imported from a crate that the checks know: `go` is `tokio::spawn` after
+    /// `use tokio::spawn as go;`. `None` for a name with more than one meaning.
+    aliases: HashMap<String, Option<Vec<String>>>,
 }
 
 impl Own {
@@ -45,6 +48,39 @@ impl Own {
     /// Whether a bare `name` is called from the user's own code.
     pub(super) fn has_value(&self, name: &str) -> bool {
         self.values.contains(name)
+    }
+
+    /// The names in the path of a function or type, from the crate on where an import tells it.
+    pub(super) fn names(&self, path: &Path) -> Vec<String> {
+        let hidden = path
+            .get_ident()
+            .is_some_and(|name| self.has_value(&name.to_string()));
+        self.full_names(path, hidden)
+    }
+
+    /// The names in the path of a macro, from the crate on where an import tells it.
+    pub(super) fn macro_names(&self, path: &Path) -> Vec<String> {
+        let hidden = path
+            .get_ident()
+            .is_some_and(|name| self.declares_macro(name));
+        self.full_names(path, hidden)
+    }
+
+    /// Whether a name alone may be that of a known function or type.
+    pub(super) fn has_aliases(&self) -> bool {
+        !self.aliases.is_empty()
+    }
+
+    fn full_names(&self, path: &Path, hidden: bool) -> Vec<String> {
+        let mut names = names(path);
+        let is_own = |first: &String| hidden || self.items.contains(first);
+        if let Some(first) = names.first().filter(|first| !is_own(first))
+            && path.leading_colon.is_none()
+            && let Some(Some(full)) = self.aliases.get(first)
+        {
+            names.splice(..1, full.iter().cloned());
+        }
+        names
     }
 
     /// Whether a bare `name` is a function that does not return.
@@ -108,11 +144,21 @@ impl Own {
             regions.collect(),
         ]
         .map(mentioned);
-        if kinds.iter().all(Vec::is_empty) {
+        let aliases = mentioned(self.aliases.keys().collect());
+        if kinds.iter().all(Vec::is_empty) && aliases.is_empty() {
             return TokenStream::new();
         }
         let [items, values, endless, macros, regions] = kinds;
-        quote!(@[#(#items)*; #(#values)*; #(#endless)*; #(#macros)*; #(#regions)*])
+        let aliases: Vec<_> = aliases.iter().filter_map(|name| self.alias(name)).collect();
+        let aliases = (!aliases.is_empty()).then(|| quote!(; #(#aliases)*));
+        quote!(@[#(#items)*; #(#values)*; #(#endless)*; #(#macros)*; #(#regions)* #aliases])
+    }
+
+    // `go = tokio::spawn,`
+    fn alias(&self, name: &Ident) -> Option<TokenStream> {
+        let full = self.aliases.get(&name.to_string())?.as_ref()?;
+        let full = full.iter().map(|name| format_ident!("{name}"));
+        Some(quote!(#name = #(#full)::*,))
     }
 
     /// What `handed_on` has written.
@@ -129,6 +175,13 @@ impl Own {
         own.endless.extend(parse_names(&names)?);
         own.macros.extend(parse_names(&names)?);
         own.regions.extend(parse_names(&names)?);
+        while !names.is_empty() {
+            let name = names.call(Ident::parse_any)?;
+            names.parse::<Token![=]>()?;
+            let full = names.call(Path::parse_mod_style)?;
+            names.parse::<Token![,]>()?;
+            own.add_alias(&name, self::names(&full));
+        }
         Ok(own)
     }
 
@@ -147,7 +200,42 @@ impl Own {
         }
     }
 
+    fn add_alias(&mut self, name: &Ident, full: Vec<String>) {
+        let known = self.aliases.entry(name.to_string());
+        let known = known.or_insert_with(|| Some(full.clone()));
+        if *known != Some(full) {
+            *known = None;
+        }
+    }
+
+    // The names that `tree` imports from `parents`, which begin with a known crate.
+    fn add_aliases(&mut self, tree: &UseTree, parents: &[String]) {
+        let inside = |name: &Ident| [parents, &[name.to_string()]].concat();
+        match tree {
+            UseTree::Path(path) => self.add_aliases(&path.tree, &inside(&path.ident)),
+            UseTree::Group(group) => {
+                let trees = group.items.iter();
+                trees.for_each(|tree| self.add_aliases(tree, parents));
+            }
+            UseTree::Name(name) if name.ident == "self" => {
+                if let Some(last) = parents.last() {
+                    self.add_alias(&format_ident!("{last}"), parents.to_vec());
+                }
+            }
+            UseTree::Name(name) => self.add_alias(&name.ident, inside(&name.ident)),
+            UseTree::Rename(name) if name.rename == "_" => {}
+            UseTree::Rename(name) if name.ident == "self" => {
+                self.add_alias(&name.rename, parents.to_vec());
+            }
+            UseTree::Rename(name) => self.add_alias(&name.rename, inside(&name.ident)),
+            UseTree::Glob(_) => {}
+        }
+    }
+
     fn add_import(&mut self, tree: &UseTree) {
+        if begins_with_crate(tree) {
+            self.add_aliases(tree, &[]);
+        }
         match tree {
             UseTree::Path(path) => {
                 self.add_origin(&path.tree, &path.ident);
@@ -193,7 +281,7 @@ impl Own {
 
     fn add_names(&mut self, tree: &UseTree) {
         match tree {
-            UseTree::Path(path) if CRATES.iter().any(|name| path.ident == name) => {}
+            tree if begins_with_crate(tree) => {}
             UseTree::Path(path) => self.add_leaves(&path.tree, &path.ident),
             _ => {}
         }
@@ -249,6 +337,16 @@ impl<'ast> Visit<'ast> for Own {
         self.values.insert(pat.ident.to_string());
         visit::visit_pat_ident(self, pat);
     }
+}
+
+// Whether an import is from a crate that the checks know.
+fn begins_with_crate(tree: &UseTree) -> bool {
+    let first = match tree {
+        UseTree::Path(path) => &path.ident,
+        UseTree::Rename(name) => &name.ident,
+        _ => return false,
+    };
+    CRATES.iter().any(|name| first == name)
 }
 
 // Names up to a `;`.

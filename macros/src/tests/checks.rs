@@ -358,6 +358,89 @@ fn names_declared_in_the_code_are_the_users_own() {
 }
 
 #[test]
+fn imports_tell_what_a_name_stands_for() {
+    for (body, what) in [
+        (
+            "use tokio::spawn as go; go(f());",
+            "`go` starts work that may outlive",
+        ),
+        (
+            "use tokio::spawn; spawn(f());",
+            "`spawn` starts work that may outlive",
+        ),
+        (
+            "use tokio::task::{self as tasks, JoinSet as Set}; let all: Set<u8> = Set::new(); all.shutdown();",
+            "`Set::new` makes a set of tasks",
+        ),
+        (
+            "use tokio::task::{self as tasks}; tasks::spawn_blocking(f);",
+            "`tasks::spawn_blocking`",
+        ),
+        ("use tokio as t; t::spawn(f());", "`t::spawn`"),
+        ("use std::thread::sleep as nap; nap(d);", "`nap` blocks"),
+        (
+            "use std::{fs, io}; fs::read(path)?; io::stdin();",
+            "`fs::read` blocks",
+        ),
+        (
+            "use std::process::Command as Run; Run::new(\"ls\").output();",
+            "`std::process::Command::output` blocks",
+        ),
+        (
+            "use tokio::time::timeout as limit; limit(d, f());",
+            "`limit` drops a late future",
+        ),
+        (
+            "use tokio::select as first; first! { _ = f() => {} }",
+            "`first!` drops the branches",
+        ),
+        (
+            "use futures::try_join; try_join!(a, b);",
+            "`try_join!` drops the other branches",
+        ),
+        (
+            "let all = <JoinSet<u8>>::new();",
+            "`<JoinSet<u8>>::new` makes a set",
+        ),
+        (
+            "let all = <tokio_util::task::TaskTracker as Default>::default();",
+            "makes a set of tasks",
+        ),
+    ] {
+        assert_finds(body, what, "help");
+        let module = format!("mod m {{ use other::Thing; async fn f() {{ {body} }} }}");
+        assert_eq!(findings(&attribute("", &module)).len(), 1, "{module}");
+    }
+    let module = "mod m { use tokio::spawn as go; async fn f() { go(g()); } mod n { async fn f() { go(g()); } } }";
+    assert_eq!(findings(&attribute("", module)).len(), 1);
+    for body in [
+        "use tokio::spawn as go; let go = pool.spawner(); go(f());",
+        "use tokio::spawn as go; fn go(f: F) {} go(f());",
+        "use tokio::time::timeout; let timeout = d; sleep(timeout).await;",
+        "use tokio::spawn as go; use mine::spawn as go; go(f());",
+        "use tokio::spawn as go; use std::mem::drop as go; go(f());",
+        "use mine::spawn as go; go(f()); ::go::go(f());",
+        "use futures::future::select; select! { recv(r) -> x => y = x }",
+        "use tokio::select as first; macro_rules! first { () => {} } first! { _ = f() => {} }",
+        "let all = <Mine as JoinSet>::new(); <[JoinSet]>::len(x); <Mine>::spawn(f());",
+    ] {
+        assert_quiet(body);
+    }
+}
+
+#[test]
+fn groups_are_handed_the_imports() {
+    let expansion = attribute(
+        "",
+        "async fn f() { use tokio::{spawn as go, task as t}; task_group!(|g| { go(g); Ok(()) }).await; }",
+    );
+    let handed_on = "@[;;;;; go = tokio::spawn,]";
+    assert!(short(&expansion).contains(&short(handed_on)), "{expansion}");
+    let found = findings(&group(&format!("{handed_on} |g| {{ go(f()); Ok(()) }}")));
+    assert!(found[0].contains("`go`startswork"), "{found:?}");
+}
+
+#[test]
 fn names_of_an_annotated_module_are_its_own() {
     let module = "mod outer {
         mod task { pub fn spawn() {} }
