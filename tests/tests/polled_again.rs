@@ -33,7 +33,7 @@ async fn assert_named<F: Future>(name: &str, line: u32, future: F) {
     let seen = tree();
     let left: Vec<_> = seen
         .entries()
-        .filter(|entry| entry.name() == name)
+        .filter(|entry| entry.name() == name && entry.location().file() == file!())
         .collect();
     assert!(left.is_empty(), "it is in the tree again: {left:?}");
 }
