@@ -18,6 +18,7 @@ use std::ops::Deref;
 
 use crate::caught::catch;
 use crate::error::{BoxError, TaskError};
+use crate::names;
 
 /// Answers the two questions for errors of one type.
 pub struct Describe<E> {
@@ -158,7 +159,7 @@ impl<E: 'static> AsError<E> {
 fn text_by_type<E: 'static>(error: &E) -> String {
     match AsError::ByType.get(error) {
         Some(error) => error.to_string(),
-        None => format!("a `{}`", std::any::type_name::<E>()),
+        None => format!("a `{}`", names::type_name::<E>()),
     }
 }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::describe::Describe;
 use crate::handle::{TaskId, note_told_elsewhere};
+use crate::names::without_line;
 use crate::reason::Cancelled;
 
 /// The error type of a group that names none: any error.
@@ -161,7 +162,8 @@ pub struct Failure<E> {
 }
 
 impl<E> Failure<E> {
-    /// The task's name.
+    /// The task's name. That of an async block is made of the function around it and the
+    /// line that spawned it: `app::main (src/main.rs:12)`.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
@@ -264,7 +266,15 @@ impl<E> Failure<E> {
 }
 
 impl<E> Failure<E> {
+    /// The name, for a text that names the location as well.
+    pub(crate) fn short_name(&self) -> &str {
+        without_line(&self.name, self.location)
+    }
+
     fn line(&self, cause: impl fmt::Display) -> String {
+        if self.short_name().len() < self.name.len() {
+            return format!("`{}`: {cause}", self.name);
+        }
         format!("`{}` ({}): {cause}", self.name, self.location)
     }
 }

@@ -22,6 +22,7 @@ use crate::describe::Describe;
 use crate::error::{BoxError, GroupError};
 use crate::group_run::{GroupRun, LocalChildren, report_lost};
 use crate::handle::{Core, TaskHandle};
+use crate::names::Name;
 use crate::node::{Node, flag};
 use crate::output::{TaskResult, ValueOf};
 use crate::reason::Reason;
@@ -537,7 +538,11 @@ impl<E> Group<'_, E> {
 }
 
 impl<'env, E: Send + 'static> Group<'env, E> {
-    /// Spawns a parallel task, named after the future's type.
+    /// Spawns a parallel task.
+    ///
+    /// It is named after the async function whose future it runs, `app::fetch`. An async
+    /// block is named after the function around it and the line that spawns it,
+    /// `app::main (src/main.rs:12)`. [`spawn_named`](Self::spawn_named) gives another name.
     ///
     /// The task belongs to this group, whatever scope the caller stands in. In
     /// a group that was cancelled or has ended the future is dropped unpolled,
@@ -563,7 +568,7 @@ impl<'env, E: Send + 'static> Group<'env, E> {
     {
         self.shared.spawn(
             Kind::Plain,
-            type_name::<F>(),
+            Name::of_future::<F>(),
             Location::caller(),
             None,
             future,
@@ -594,8 +599,13 @@ impl<'env, E: Send + 'static> Group<'env, E> {
         F::Output: TaskResult<E>,
         ValueOf<F>: Send,
     {
-        self.shared
-            .spawn(Kind::Plain, name.into(), Location::caller(), None, future)
+        self.shared.spawn(
+            Kind::Plain,
+            name.into().into(),
+            Location::caller(),
+            None,
+            future,
+        )
     }
 
     /// Spawns a task that another module makes, located at a line of the user's.
@@ -611,7 +621,8 @@ impl<'env, E: Send + 'static> Group<'env, E> {
         F::Output: TaskResult<E>,
         ValueOf<F>: Send,
     {
-        self.shared.spawn(Kind::Plain, name, location, None, future)
+        self.shared
+            .spawn(Kind::Plain, name.into(), location, None, future)
     }
 
     /// Runs a task concurrently inside the group's own task, so that it may
@@ -637,7 +648,7 @@ impl<'env, E: Send + 'static> Group<'env, E> {
         F::Output: TaskResult<E>,
         ValueOf<F>: Send + 'env,
     {
-        let (name, location) = (type_name::<F>(), Location::caller());
+        let (name, location) = (Name::of_future::<F>(), Location::caller());
         match self.shared.expect(Kind::Plain, name, location, ()) {
             Err(node) => TaskHandle::refused(Core::beside(node), self.shared.refusal()),
             Ok(node) => {
@@ -677,7 +688,7 @@ impl<'env, E: Send + 'static> Group<'env, E> {
     {
         self.shared.spawn(
             Kind::Plain,
-            type_name::<F>(),
+            Name::of_function::<F>(),
             Location::caller(),
             None,
             blocking(move || f().into_result()),
@@ -709,7 +720,7 @@ impl<'env, E: Send + 'static> Group<'env, E> {
     {
         self.shared.spawn(
             Kind::Shielded,
-            type_name::<F>(),
+            Name::of_future::<F>(),
             Location::caller(),
             None,
             future,
@@ -754,7 +765,7 @@ impl<'env, E: Send + 'static> Group<'env, E> {
     {
         self.shared.spawn(
             Kind::Service,
-            type_name::<F>(),
+            Name::of_future::<F>(),
             Location::caller(),
             None,
             future,
@@ -1047,7 +1058,7 @@ impl<'env, E: Send + 'static> LocalGroup<'env, E> {
         ValueOf<F>: 'env,
     {
         let shared = &self.group.shared;
-        let (name, location) = (type_name::<F>(), Location::caller());
+        let (name, location) = (Name::of_future::<F>(), Location::caller());
         match shared.expect(Kind::Plain, name, location, ()) {
             Err(node) => TaskHandle::refused(Core::beside(node), shared.refusal()),
             Ok(node) => {
@@ -1112,7 +1123,7 @@ impl<E: Send + 'static> Permit<E> {
     {
         self.shared.spawn(
             Kind::Plain,
-            type_name::<F>(),
+            Name::of_future::<F>(),
             Location::caller(),
             self.place.map(Admission::holding),
             future,
@@ -1145,15 +1156,10 @@ impl<E: Send + 'static> Permit<E> {
     {
         self.shared.spawn(
             Kind::Plain,
-            name.into(),
+            name.into().into(),
             Location::caller(),
             self.place.map(Admission::holding),
             future,
         )
     }
-}
-
-/// The name of a future's type.
-fn type_name<F>() -> Cow<'static, str> {
-    Cow::Borrowed(std::any::type_name::<F>())
 }

@@ -430,7 +430,8 @@ impl<T> TaskHandle<T> {
         self.core.id()
     }
 
-    /// The task's name: the one it was given, or the type of its future.
+    /// The task's name: the one it was given, or the one that
+    /// [`Group::spawn`](crate::Group::spawn) makes of its future.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]

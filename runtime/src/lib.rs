@@ -31,6 +31,7 @@ mod hint;
 mod join;
 #[cfg(all(test, taskscope_loom))]
 mod loom_tests;
+mod names;
 mod node;
 pub mod observe;
 mod output;

@@ -12,6 +12,7 @@ use loom::thread;
 
 use crate::beat::{List, Poller, Visible};
 use crate::blocking::{self, Slot, Taken};
+use crate::names::Name;
 use crate::node::{Duties, Node, flag};
 use crate::reason::Reason;
 use crate::roots;
@@ -53,7 +54,13 @@ fn task(group: &Arc<Node>) -> Result<Arc<Node>, Arc<Node>> {
         shielded: false,
         background: false,
     };
-    Node::task(group, duties, "task".into(), Location::caller(), ())
+    Node::task(
+        group,
+        duties,
+        Name::Given("task".into()),
+        Location::caller(),
+        (),
+    )
 }
 
 /// For models with many locks, which would take minutes: an execution preempts its threads

@@ -57,6 +57,7 @@ use self::places::Places;
 use self::timing::Limit;
 use self::walk::Walk;
 use crate::clock::Moment;
+use crate::names::Name;
 use crate::reason::Origin;
 use crate::roots;
 use crate::sync::{AtomicPtr, AtomicU32, AtomicUsize, Mutex, MutexGuard, Ordering};
@@ -140,7 +141,7 @@ struct Child {
 
 #[derive(Debug, Default)]
 pub(crate) struct Inner {
-    name: Cow<'static, str>,
+    name: Name,
     pub(crate) origin: Option<Arc<Origin>>,
     pub(crate) deadline: Option<Instant>,
     /// What the deadline was made from, to be told.
@@ -196,19 +197,6 @@ struct Watcher {
 }
 
 impl Inner {
-    /// Its name; that of a future's type without what the compiler adds to it.
-    pub(crate) fn name(&self) -> Cow<'static, str> {
-        match self.name.clone() {
-            Cow::Borrowed(mut name) => {
-                while let Some(outer) = name.strip_suffix("::{{closure}}") {
-                    name = outer;
-                }
-                Cow::Borrowed(name)
-            }
-            owned => owned,
-        }
-    }
-
     /// The rest, to be written.
     fn rest(&mut self) -> &mut Rest {
         self.rest.get_or_insert_default()
@@ -391,7 +379,7 @@ pub(crate) struct Duties {
 
 impl<P> Node<P> {
     fn new(
-        name: Cow<'static, str>,
+        name: Name,
         location: &'static Location<'static>,
         flags: u32,
         link: Option<Link>,
@@ -420,7 +408,7 @@ impl<P> Node<P> {
 impl Node {
     /// A node without a parent.
     pub(crate) fn root(name: Cow<'static, str>, location: &'static Location<'static>) -> Arc<Node> {
-        Arc::new(Node::new(name, location, 0, None, ()))
+        Arc::new(Node::new(name.into(), location, 0, None, ()))
     }
 
     /// The node of a new task of `group`. The group takes no more tasks when it is
@@ -431,7 +419,7 @@ impl Node {
             shielded,
             background,
         }: Duties,
-        name: Cow<'static, str>,
+        name: Name,
         location: &'static Location<'static>,
         payload: P,
     ) -> Result<Arc<Node>, Arc<Node>> {
@@ -601,11 +589,16 @@ impl Node {
     }
 
     pub(crate) fn name(&self) -> Cow<'static, str> {
-        self.lock().name()
+        self.name_in(&self.lock())
+    }
+
+    /// The name, for a caller that has locked the node.
+    pub(crate) fn name_in(&self, inner: &Inner) -> Cow<'static, str> {
+        inner.name.text(self.location)
     }
 
     pub(crate) fn set_name(&self, name: Cow<'static, str>) {
-        self.lock().name = name;
+        self.lock().name = name.into();
     }
 
     pub(crate) fn set_grace(&self, grace: Duration) {

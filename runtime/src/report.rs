@@ -9,6 +9,7 @@ use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
 use crate::caught::contain;
+use crate::names::without_line;
 use crate::stats::{Count, count};
 use crate::sync::Mutex;
 use crate::trace;
@@ -177,10 +178,10 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({})", self.message, self.location)?;
-        if !self.scope.is_empty() {
-            write!(f, " in `{}`", self.scope)?;
+        match without_line(&self.scope, self.location) {
+            "" => Ok(()),
+            scope => write!(f, " in `{scope}`"),
         }
-        Ok(())
     }
 }
 

@@ -1,7 +1,6 @@
 //! What a group's future, its handles and its tasks share.
 
 use std::any::Any;
-use std::borrow::Cow;
 use std::future::Future;
 use std::panic::Location;
 use std::pin::Pin;
@@ -19,6 +18,7 @@ use crate::error::{Cause, Contents, Failure, GroupError};
 use crate::exit::PanicSite;
 use crate::group::OnFailure;
 use crate::handle::{Core, Kept, TaskHandle, TaskId, note_told_elsewhere};
+use crate::names::Name;
 use crate::node::{Duties, Node, flag};
 use crate::output::{TaskResult, ValueOf};
 use crate::reason::{Cancelled, Culprit, Reason};
@@ -293,7 +293,7 @@ impl<E: Send + 'static> Shared<E> {
     pub(crate) fn expect<P: Any + Send + Sync>(
         &self,
         kind: Kind,
-        name: Cow<'static, str>,
+        name: Name,
         location: &'static Location<'static>,
         payload: P,
     ) -> Result<Arc<Node>, Arc<Node>> {
@@ -336,7 +336,7 @@ impl<E: Send + 'static> Shared<E> {
     pub(crate) fn spawn<F>(
         self: &Arc<Self>,
         kind: Kind,
-        name: Cow<'static, str>,
+        name: Name,
         location: &'static Location<'static>,
         admission: Option<Admission>,
         future: F,
@@ -471,7 +471,11 @@ impl<E: Send + 'static> Shared<E> {
     /// happened.
     fn told(&self, failure: &Failure<E>) -> (String, String) {
         let path = format!("{} > {}", self.node.path(), failure.name);
-        let message = format!("task `{}` {}", failure.name, self.how(&failure.cause));
+        let message = format!(
+            "task `{}` {}",
+            failure.short_name(),
+            self.how(&failure.cause)
+        );
         (path, message)
     }
 

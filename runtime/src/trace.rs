@@ -20,6 +20,7 @@ mod on {
     use tracing::span::Entered;
     use tracing::{Level, Span, event, span};
 
+    use crate::names::without_line;
     use crate::node::Node;
     use crate::reason::Reason;
     use crate::report::{Report, ReportKind};
@@ -51,14 +52,13 @@ mod on {
                 return TaskSpan(Span::none());
             }
             let parent = group.span().0.get().and_then(Span::id);
-            let name = task.name();
-            let location = task.location();
+            let (name, location) = (task.name(), task.location());
             TaskSpan(span!(
                 target: TARGET,
                 parent: parent,
                 Level::INFO,
                 "task",
-                name = &*name,
+                name = without_line(&name, location),
                 location = %location
             ))
         }

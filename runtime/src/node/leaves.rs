@@ -22,7 +22,7 @@ impl Node {
         let mut stack = vec![(self.clone(), String::new())];
         while let Some((node, above)) = stack.pop() {
             let inner = node.lock();
-            let path = format!("{above}{}", inner.name());
+            let path = format!("{above}{}", node.name_in(&inner));
             let before = stack.len();
             let children = inner.children().map(|child| child.node.clone());
             stack.extend(children.map(|child| (child, format!("{path} > "))));

@@ -46,11 +46,14 @@ fn write_row(row: &Row<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     } else {
         String::new()
     };
-    let taken = width(&here) + width(&count) + 2 + width(&state);
+    let line = line_in_name(first);
+    let taken = width(&here) + width(&line) + width(&count) + 2 + width(&state);
     let name = short_name(name, WIDTH.saturating_sub(taken).max(MIN_NAME));
-    let head = format!("{here}{name}{count}  {state}");
+    let head = format!("{here}{name}{line}{count}  {state}");
     let place = place_of(first, usize::MAX);
-    if width(&head) + 2 + width(&place) <= WIDTH {
+    if place.is_empty() {
+        writeln!(f, "{head}")?;
+    } else if width(&head) + 2 + width(&place) <= WIDTH {
         writeln!(f, "{head}  {place}")?;
     } else {
         let room = WIDTH.saturating_sub(width(&below) + 2);
@@ -96,12 +99,24 @@ pub(super) fn state_of(entry: &Entry, youngest: Duration, oldest: Duration) -> S
     }
 }
 
+/// The line that stands in the name of an async block.
+fn line_in_name(entry: &Entry) -> String {
+    if !entry.name_has_line() {
+        return String::new();
+    }
+    format!(" ({})", short_path(&line(entry.location()), WIDTH / 2))
+}
+
+/// Where it was made, if the name does not say it, and its last checkpoint.
 fn place_of(entry: &Entry, room: usize) -> String {
     let made = line(entry.location());
-    let Some(last) = entry.last_checkpoint() else {
-        return short_path(&made, room);
+    let last = entry.last_checkpoint().map(line);
+    let (made, last) = match (entry.name_has_line(), last) {
+        (false, Some(last)) => (made, last),
+        (false, None) => return short_path(&made, room),
+        (true, Some(last)) => return format!("at {}", short_path(&last, room.saturating_sub(3))),
+        (true, None) => return String::new(),
     };
-    let last = line(last);
     if width(&made) + width(&last) + 5 <= room {
         return format!("{made}, at {last}");
     }
@@ -160,19 +175,35 @@ fn short_path(path: &str, room: usize) -> String {
     format!("…/{end}")
 }
 
-/// A future's type is named by its path: the end tells most.
+/// A task is named by the path of a function or type: the ends of paths tell most.
 fn short_name(name: &str, room: usize) -> String {
     let name = if name.contains('<') {
-        name
+        without_modules(name)
     } else {
         let start = name.rmatch_indices("::").nth(1);
-        start.map_or(name, |(at, _)| &name[at + 2..])
+        start.map_or(name, |(at, _)| &name[at + 2..]).to_owned()
     };
-    if width(name) <= room {
-        return name.to_owned();
+    if width(&name) <= room {
+        return name;
     }
     let kept: String = name.chars().take(room.saturating_sub(1)).collect();
     format!("{kept}…")
+}
+
+/// `<a::S as a::T>::f` as `<S as T>::f`, and `a::G<a::S>::f` as `G<S>::f`.
+fn without_modules(name: &str) -> String {
+    let in_path = |char: char| char == ':' || char == '_' || char.is_alphanumeric();
+    let mut short = String::new();
+    let mut rest = name;
+    while !rest.is_empty() {
+        let (path, others) = rest.split_at(rest.find(|char| !in_path(char)).unwrap_or(rest.len()));
+        let last = path.rfind("::").filter(|_| !path.starts_with("::"));
+        short.push_str(last.map_or(path, |at| &path[at + 2..]));
+        let (between, others) = others.split_at(others.find(in_path).unwrap_or(others.len()));
+        short.push_str(between);
+        rest = others;
+    }
+    short
 }
 
 /// A duration with as many digits as one wants to read.

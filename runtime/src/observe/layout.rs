@@ -30,6 +30,7 @@ pub(super) enum What<'a> {
     Alike {
         first: &'a Entry,
         count: usize,
+        /// Without the line that the name of a block ends in.
         name: String,
         youngest: Duration,
         oldest: Duration,
@@ -71,7 +72,7 @@ impl<'a> Shape<'a> {
 
     fn likeness_of(&self, index: usize, entry: &Entry) -> u64 {
         let mut hasher = DefaultHasher::new();
-        pattern(&entry.name).hash(&mut hasher);
+        pattern(entry.short_name()).hash(&mut hasher);
         (entry.kind, entry.state, &entry.reason).hash(&mut hasher);
         (entry.location, entry.last_checkpoint).hash(&mut hasher);
         for held in &entry.held {
@@ -97,20 +98,27 @@ impl<'a> Shape<'a> {
         groups
     }
 
+    /// What siblings that are alike are called, on one line.
+    fn name_of(&self, group: &[usize]) -> String {
+        let mut names = group
+            .iter()
+            .map(|&index| self.tree.entries[index].short_name());
+        let first = names.next().unwrap_or_default();
+        let name = if names.all(|name| name == first) {
+            first.to_owned()
+        } else {
+            pattern(first)
+        };
+        name.replace(char::is_control, " ")
+    }
+
     fn row(&self, group: &[usize]) -> What<'a> {
         let entries = || group.iter().map(|&index| &self.tree.entries[index]);
         let first = &self.tree.entries[group[0]];
-        let name = if entries().all(|entry| entry.name == first.name) {
-            first.name.clone()
-        } else {
-            pattern(&first.name)
-        };
-        // One line for each.
-        let name = name.replace(char::is_control, " ");
         What::Alike {
             first,
             count: group.len(),
-            name,
+            name: self.name_of(group),
             youngest: entries().map(Entry::age).min().unwrap_or_default(),
             oldest: entries().map(Entry::age).max().unwrap_or_default(),
         }

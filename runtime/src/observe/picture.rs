@@ -43,14 +43,21 @@ fn write_row(number: usize, row: &Row<'_>, chart: &mut String) -> std::fmt::Resu
                 Kind::Blocking => ("[[", "]]"),
                 Kind::Scope => ("[", "]"),
             };
+            let made = format!("{}:{}", first.location().file(), first.location().line());
             let mut text = escaped(name);
+            if first.name_has_line() {
+                write!(text, " ({})", escaped(&made))?;
+            }
             if *count > 1 {
                 write!(text, " × {count}")?;
             }
             let state = state_of(first, *youngest, *oldest);
             write!(text, "<br>{}", escaped(&state))?;
-            let at = first.last_checkpoint().unwrap_or(first.location());
-            write!(text, "<br>{}:{}", escaped(at.file()), at.line())?;
+            let last = first.last_checkpoint();
+            let last = last.map(|at| format!("{}:{}", at.file(), at.line()));
+            if let Some(at) = last.or((!first.name_has_line()).then_some(made)) {
+                write!(text, "<br>{}", escaped(&at))?;
+            }
             if let Some(phase) = phase_of(first) {
                 write!(text, "<br>{}", escaped(&phase))?;
             }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Moment;
+use crate::names::without_line;
 use crate::node::{Inner, Node, flag};
 use crate::table;
 
@@ -234,7 +235,7 @@ impl Entry {
         };
         let inner = node.lock();
         let origin = inner.origin.clone();
-        let (name, held) = (inner.name().into_owned(), held_in(&inner));
+        let (name, held) = (node.name_in(&inner).into_owned(), held_in(&inner));
         drop(inner);
         Entry {
             name,
@@ -251,7 +252,18 @@ impl Entry {
         }
     }
 
-    /// Its name.
+    /// The name, without the line that the name of an async block ends in.
+    pub(super) fn short_name(&self) -> &str {
+        without_line(&self.name, self.location)
+    }
+
+    /// Whether the name ends in the line of the location.
+    pub(super) fn name_has_line(&self) -> bool {
+        self.short_name().len() < self.name.len()
+    }
+
+    /// Its name. That of an async block is made of the function around it and the line
+    /// that spawned it.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
