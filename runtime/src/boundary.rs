@@ -262,6 +262,9 @@ impl<T, F: Future<Output = T>, N: HasNode> Boundary<F, T, N> {
             if let Some(exit) = this.exit.take_if(|_| state.try_end(node, cx)) {
                 return Poll::Ready(exit);
             }
+            if this.exit.is_some() && node.flags() & flag::BODY_ENDED == 0 {
+                node.set(flag::BODY_ENDED);
+            }
             if !state.poll_timers(node, this.exit.is_none(), cx) {
                 return Poll::Pending;
             }

@@ -119,6 +119,8 @@ pub(crate) mod flag {
     pub(crate) const CUT: u32 = 1 << 22;
     /// The request to finish came from a signal. Set together with `STOPPING`.
     pub(crate) const SHUTDOWN: u32 = 1 << 24;
+    /// The body has ended, and what is pending below is waited for.
+    pub(crate) const BODY_ENDED: u32 = 1 << 26;
     /// Has, or had, a deadline, a grace period or a time to drain: its boundary needs a timer.
     pub(crate) const TIMED: u32 = 1 << 25;
 }

@@ -207,13 +207,12 @@ fn what_a_dropped_root_left_behind_is_still_found() {
 }
 
 fn below_if_there(name: &str) -> Vec<Entry> {
-    let tree = tree();
+    below_if_in(&tree(), name)
+}
+
+fn below_if_in(tree: &Tree, name: &str) -> Vec<Entry> {
     let there = tree.entries().any(|entry| entry.name() == name);
-    if there {
-        below(&tree, name)
-    } else {
-        Vec::new()
-    }
+    if there { below(tree, name) } else { Vec::new() }
 }
 
 async fn crowd(name: &'static str, count: usize) -> Tree {
@@ -375,5 +374,171 @@ fn a_cleanup_armed_around_the_caller_is_seen_before_anything_has_waited() {
             .map(|entry| (entry.name().to_owned(), entry.held().len()))
             .collect();
         assert_eq!(held, [("armed".to_owned(), 1), ("within".to_owned(), 1)]);
+    });
+}
+
+/// The rows from this one on that belong to it, and its first child.
+fn row_of<'a>(text: &'a str, start: &str) -> Vec<&'a str> {
+    let rows = text.lines().skip_while(|line| !line.contains(start));
+    rows.take(3).collect()
+}
+
+async fn heartbeat(send: tokio::sync::mpsc::Sender<()>, ended: oneshot::Receiver<()>) {
+    ended.await.ok();
+    drop(send);
+}
+
+/// A service that holds a sender keeps the task that reads from it.
+#[test]
+fn a_group_whose_body_has_ended_says_what_it_waits_for() {
+    both(|| async {
+        let (send, mut receive) = tokio::sync::mpsc::channel::<()>(1);
+        let (end, ended) = oneshot::channel::<()>();
+        let group = TaskGroup::<BoxError>::new().name("waits_for_writer");
+        let running = tokio::spawn(group.run(async |g| {
+            g.spawn_named(
+                "writer",
+                async move { while receive.recv().await.is_some() {} },
+            );
+            g.service(heartbeat(send, ended));
+            Ok(())
+        }));
+        let seen = loop {
+            let seen = tree();
+            let entries = below_if_in(&seen, "waits_for_writer");
+            let running = |entry: &Entry| entry.state() == State::Running;
+            if entries.len() == 3 && entries.iter().all(running) && entries[0].body_ended() {
+                break seen;
+            }
+            yield_now().await;
+        };
+        let entries = below(&seen, "waits_for_writer");
+        let told: Vec<_> = entries
+            .iter()
+            .map(|entry| (entry.name(), entry.is_service(), entry.body_ended()))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("waits_for_writer", false, true),
+                ("writer", false, false),
+                ("tree::heartbeat", true, false),
+            ]
+        );
+        let rows = lines(&seen, "waits_for_writer");
+        assert_eq!(rows[1], "    body ended, waiting for `writer`", "{rows:#?}");
+        assert!(rows[2].starts_with("├─ writer  running "), "{rows:#?}");
+        let service = "└─ tree::heartbeat  service, running ";
+        assert!(rows[3].starts_with(service), "{rows:#?}");
+        let chart = seen.to_mermaid();
+        assert!(
+            chart.contains("<br>body ended, waiting for 'writer'\""),
+            "{chart}"
+        );
+        assert!(
+            chart.contains("([\"tree::heartbeat<br>service, running "),
+            "{chart}"
+        );
+        let json = serde_json::to_value(&seen).unwrap();
+        let json = json["entries"].as_array().unwrap();
+        let entry = |name| json.iter().find(|entry| entry["name"] == name).unwrap();
+        assert_eq!(entry("waits_for_writer")["body_ended"], true);
+        assert_eq!(entry("tree::heartbeat")["service"], true);
+        end.send(()).unwrap();
+        running.await.unwrap().unwrap();
+    });
+}
+
+/// Those that are alike are counted, and of many the first ones are named.
+#[test]
+fn what_is_waited_for_is_folded() {
+    paused(|| async {
+        let group = TaskGroup::<BoxError>::new()
+            .name("waits_for_many")
+            .run(async |g| {
+                for number in 0..500 {
+                    g.spawn_named(format!("connection-{number}"), pending::<()>());
+                }
+                for name in ["one", "two", "three"] {
+                    g.spawn_named(name, pending::<()>());
+                }
+                let handle = g.handle();
+                g.spawn_shielded(async move {
+                    yield_now().await;
+                    assert_eq!(
+                        row_of(&tree().to_string(), "waits_for_many")[1].trim_start_matches('│'),
+                        "    body ended, waiting for `connection-#` × 500, `one`, `two` and 2 more"
+                    );
+                    handle.cancel();
+                });
+                Ok(())
+            });
+        group.await.unwrap();
+    });
+}
+
+/// A task that a dropped group has left to a scope, or a timeout.
+#[test]
+fn a_scope_whose_body_has_ended_says_what_it_waits_for() {
+    #[cancellable]
+    async fn lingers(end: oneshot::Receiver<()>) {
+        defer! { end.await.ok(); }
+        pending::<()>().await
+    }
+
+    both(|| async {
+        for timed in [false, true] {
+            let (end, ended) = oneshot::channel();
+            let body = async {
+                let group = TaskGroup::<BoxError>::new().name("dropped").run(async |g| {
+                    g.spawn_named("lingers", lingers(ended));
+                    pending::<Result<(), _>>().await
+                });
+                let mut group = Box::pin(group);
+                while !below_if_there("dropped")
+                    .iter()
+                    .any(|entry| !entry.held().is_empty())
+                {
+                    assert!(futures::poll!(&mut group).is_pending());
+                    yield_now().await;
+                }
+            };
+            let scope = Scope::new().name("adopts");
+            let scope = match timed {
+                false => scope,
+                true => scope.timeout(Duration::from_secs(3600)),
+            };
+            let mut run = Box::pin(scope.run(body));
+            while !below_if_there("adopts")
+                .first()
+                .is_some_and(Entry::body_ended)
+            {
+                assert!(futures::poll!(&mut run).is_pending());
+                yield_now().await;
+            }
+            let rows = lines(&tree(), "adopts");
+            assert!(
+                rows[1].ends_with("  body ended, waiting for `dropped`"),
+                "{rows:#?}"
+            );
+            end.send(()).unwrap();
+            run.await.unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_group_that_ends_with_its_body_waits_for_nothing() {
+    paused(|| async {
+        let group = TaskGroup::<BoxError>::new()
+            .name("body_runs")
+            .run(async |g| {
+                g.spawn_named("other", pending::<()>());
+                yield_now().await;
+                let seen = below(&tree(), "body_runs");
+                g.cancel();
+                Ok(seen[0].body_ended())
+            });
+        assert!(!group.await.unwrap());
     });
 }

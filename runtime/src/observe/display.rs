@@ -4,7 +4,7 @@ use std::fmt;
 use std::panic::Location;
 use std::time::Duration;
 
-use super::layout::{Row, What, rows};
+use super::layout::{Row, WaitsFor, What, rows};
 use super::snapshot::{Entry, State, Tree};
 
 const WIDTH: usize = 80;
@@ -33,6 +33,7 @@ fn write_row(row: &Row<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         name,
         youngest,
         oldest,
+        waits_for,
     } = &row.what
     else {
         let What::Hidden(count) = row.what else {
@@ -62,6 +63,9 @@ fn write_row(row: &Row<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     if let Some(phase) = phase_of(first) {
         writeln!(f, "{below}  {phase}")?;
     }
+    if let Some(waits_for) = waits_for {
+        writeln!(f, "{below}  {waits_for}")?;
+    }
     Ok(())
 }
 
@@ -83,8 +87,30 @@ fn prefixes(more: &[bool]) -> (String, String) {
     (format!("{above}{branch}"), format!("{above}{rail}"))
 }
 
+impl fmt::Display for WaitsFor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("body ended")?;
+        for (at, (name, count)) in self.named.iter().enumerate() {
+            let lead = match at {
+                0 => ", waiting for",
+                _ if at + 1 == self.named.len() && self.more == 0 => " and",
+                _ => ",",
+            };
+            write!(f, "{lead} `{}`", short_name(name, WIDTH / 4))?;
+            if *count > 1 {
+                write!(f, " × {count}")?;
+            }
+        }
+        match self.more {
+            0 => Ok(()),
+            more => write!(f, " and {more} more"),
+        }
+    }
+}
+
 pub(super) fn state_of(entry: &Entry, youngest: Duration, oldest: Duration) -> String {
-    let word = entry.state().word();
+    let service = if entry.is_service() { "service, " } else { "" };
+    let word = format!("{service}{}", entry.state().word());
     if let (State::Cancelling | State::Aborting, Some(since)) =
         (entry.state(), entry.cancelled_for())
     {

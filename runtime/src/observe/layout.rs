@@ -9,6 +9,8 @@ use super::snapshot::{Entry, Tree};
 
 /// Rows below one entry.
 const MOST_SIBLINGS: usize = 16;
+/// Names of what an entry waits for.
+const MOST_WAITED: usize = 3;
 /// Levels.
 const MOST_DEEP: usize = 16;
 /// Rows in all.
@@ -34,9 +36,20 @@ pub(super) enum What<'a> {
         name: String,
         youngest: Duration,
         oldest: Duration,
+        /// What it waits for, if its body has ended.
+        waits_for: Option<WaitsFor>,
     },
     /// So many that are not shown.
     Hidden(usize),
+}
+
+/// What an entry whose body has ended waits for.
+#[derive(Debug)]
+pub(super) struct WaitsFor {
+    /// The names of the first few, each with the number of those that are alike.
+    pub(super) named: Vec<(String, usize)>,
+    /// How many more there are.
+    pub(super) more: usize,
 }
 
 /// The tree with its links downward.
@@ -74,6 +87,7 @@ impl<'a> Shape<'a> {
         let mut hasher = DefaultHasher::new();
         pattern(entry.short_name()).hash(&mut hasher);
         (entry.kind, entry.state, &entry.reason).hash(&mut hasher);
+        (entry.service, entry.body_ended).hash(&mut hasher);
         (entry.location, entry.last_checkpoint).hash(&mut hasher);
         for held in &entry.held {
             (held.what(), held.location(), held.is_running()).hash(&mut hasher);
@@ -121,6 +135,28 @@ impl<'a> Shape<'a> {
             name: self.name_of(group),
             youngest: entries().map(Entry::age).min().unwrap_or_default(),
             oldest: entries().map(Entry::age).max().unwrap_or_default(),
+            waits_for: first.body_ended.then(|| self.waited_for(group[0])),
+        }
+    }
+
+    /// What is waited for below an entry. Services are, once nothing else is there.
+    fn waited_for(&self, index: usize) -> WaitsFor {
+        let below = &self.below[index];
+        let is_service = |index: &usize| self.tree.entries[*index].service;
+        let only_services = below.iter().all(is_service);
+        let waited: Vec<usize> = below
+            .iter()
+            .copied()
+            .filter(|index| only_services || !is_service(index))
+            .collect();
+        let mut groups = self.folded(&waited);
+        let rest = groups.split_off(groups.len().min(MOST_WAITED));
+        WaitsFor {
+            named: groups
+                .iter()
+                .map(|group| (self.name_of(group), group.len()))
+                .collect(),
+            more: rest.iter().map(Vec::len).sum(),
         }
     }
 }

@@ -27,8 +27,17 @@ pub(crate) use watchdog::note_cancelled;
 ///         in the cleanup of `defer!` at src/db.rs:28, then 1 more
 /// ```
 ///
-/// Behind the name stand the state and since when: its age, or how long ago it
-/// was cancelled; then where it was made, and the last checkpoint it passed.
+/// The name is followed by the state and since when: its age, or how long ago it
+/// was cancelled; then where it was made, and the last checkpoint it passed. A service of
+/// a group is marked: `service, running 3.0 s`. A group or scope whose body has ended is
+/// followed by what it waits for:
+///
+/// ```text
+/// connection  running 3.0 s  src/chat.rs:20
+///     body ended, waiting for `writer`
+/// ├─ writer  running 3.0 s  src/chat.rs:23, at src/chat.rs:41
+/// └─ heartbeat  service, running 3.0 s  src/chat.rs:25, at src/chat.rs:52
+/// ```
 ///
 /// Each scope and task is locked for a moment to be copied, one after the other,
 /// so that no task is held up; what happens meanwhile may be seen or not.

@@ -37,6 +37,7 @@ fn write_row(number: usize, row: &Row<'_>, chart: &mut String) -> std::fmt::Resu
             name,
             youngest,
             oldest,
+            waits_for,
         } => {
             let (open, close) = match first.kind() {
                 Kind::Task => ("([", "])"),
@@ -60,6 +61,9 @@ fn write_row(number: usize, row: &Row<'_>, chart: &mut String) -> std::fmt::Resu
             }
             if let Some(phase) = phase_of(first) {
                 write!(text, "<br>{}", escaped(&phase))?;
+            }
+            if let Some(waits_for) = waits_for {
+                write!(text, "<br>{}", escaped(&waits_for.to_string()))?;
             }
             writeln!(chart, "  n{number}{open}\"{text}\"{close}")?;
         }

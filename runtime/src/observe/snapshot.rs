@@ -49,6 +49,8 @@ pub struct Tree {
 pub struct Entry {
     pub(super) name: String,
     pub(super) kind: Kind,
+    pub(super) service: bool,
+    pub(super) body_ended: bool,
     pub(super) state: State,
     pub(super) depth: usize,
     pub(super) parent: Option<usize>,
@@ -240,6 +242,8 @@ impl Entry {
         Entry {
             name,
             kind,
+            service: flags & flag::BACKGROUND != 0,
+            body_ended: flags & flag::BODY_ENDED != 0,
             state: State::of(kind, flags),
             depth,
             parent,
@@ -291,6 +295,36 @@ impl Entry {
     /// ```
     pub fn kind(&self) -> Kind {
         self.kind
+    }
+
+    /// Whether it is a [service](crate::Group::service) of its group: a task that the group
+    /// does not wait for, but cancels when all others have ended.
+    pub fn is_service(&self) -> bool {
+        self.service
+    }
+
+    /// Whether its body has ended, so that it only waits for what is below it: a group for
+    /// its tasks, other than services.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// use taskscope::{BoxError, TaskGroup, tree};
+    ///
+    /// let group = TaskGroup::<BoxError>::new().name("import").run(async |g| {
+    ///     g.spawn_named("writer", async {
+    ///         let seen = tree();
+    ///         let import = seen.entries().find(|entry| entry.name() == "import").unwrap();
+    ///         assert!(import.body_ended());
+    ///         assert!(seen.to_string().contains("body ended, waiting for `writer`"));
+    ///     });
+    ///     Ok(())
+    /// });
+    /// group.await.unwrap();
+    /// # }
+    /// ```
+    pub fn body_ended(&self) -> bool {
+        self.body_ended
     }
 
     /// How far it is.
