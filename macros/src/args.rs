@@ -42,6 +42,8 @@ pub(crate) enum Level {
 
 const OPTIONS: &[&str] = &["loops", "blocking", "send", "allow", "deny", "crate"];
 const CHECKS: &[&str] = &["detached", "blocking", "hard_drop"];
+/// The checks of `#[taskscope::main]` itself.
+pub(crate) const MAIN_CHECKS: &[&str] = &["signals"];
 
 /// Names seen so far, to find the one given twice.
 #[derive(Default)]
@@ -76,18 +78,36 @@ impl Seen {
 fn unknown(name: &Ident, known: &[&str]) -> syn::Error {
     let what = format!("unknown option `{name}`");
     let why = format!("the options here are {}", listed(known));
-    let is_check = known.contains(&"allow") && CHECKS.iter().any(|check| name == check);
-    let help = match nearest(&name.to_string(), known) {
-        _ if is_check => format!("write `allow({name})`"),
-        Some(near) => format!("write `{near}`"),
-        None => format!("remove `{name}`"),
-    };
+    let help = as_check(&name.to_string(), known).unwrap_or_else(|| {
+        let near = nearest(&name.to_string(), known);
+        near.map_or_else(
+            || format!("remove `{name}`"),
+            |near| format!("write `{near}`"),
+        )
+    });
     Mistake {
         what: &what,
         why: &why,
         help: &help,
     }
     .at(name.span())
+}
+
+// Where the name of a check belongs.
+fn as_check(name: &str, known: &[&str]) -> Option<String> {
+    let has = |option: &str| known.contains(&option);
+    if CHECKS.contains(&name) {
+        return Some(if has("deny") {
+            format!("write `allow({name})`")
+        } else {
+            format!("write `#[cancellable(allow({name}))]` above or below this attribute")
+        });
+    }
+    match MAIN_CHECKS.contains(&name) {
+        true if has("allow") && !has("deny") => Some(format!("write `allow({name})`")),
+        true => Some(format!("write `#[taskscope::main(allow({name}))]`")),
+        false => None,
+    }
 }
 
 fn listed(known: &[&str]) -> String {
@@ -206,13 +226,41 @@ impl Options {
     }
 }
 
-fn without_checks(name: &Ident) -> syn::Error {
+fn without_checks(name: &Ident, known: &[&str]) -> syn::Error {
+    let checks = known.iter().map(|check| format!("`{name}({check})`"));
+    let checks: Vec<_> = checks.collect();
+    let help = match &checks[..] {
+        [others @ .., last] if !others.is_empty() => format!("{} or {last}", others.join(", ")),
+        checks => checks.concat(),
+    };
     Mistake {
         what: &format!("`{name}` without the name of a check"),
         why: "it is for single checks",
-        help: &format!("write `{name}(detached)`, `{name}(blocking)` or `{name}(hard_drop)`"),
+        help: &format!("write {help}"),
     }
     .at(name.span())
+}
+
+/// `(check, …)`, after `allow` or `deny`: calls `each` for those of the `known` checks.
+pub(crate) fn parse_checks(
+    name: &Ident,
+    input: ParseStream,
+    diag: &mut Diag,
+    known: &[&str],
+    mut each: impl FnMut(&Ident),
+) -> syn::Result<()> {
+    if !input.peek(Paren) {
+        return Err(without_checks(name, known));
+    }
+    let checks;
+    parenthesized!(checks in input);
+    if checks.is_empty() {
+        diag.push(without_checks(name, known));
+    }
+    list(&checks, diag, known, |check, _, _| {
+        each(check);
+        Ok(())
+    })
 }
 
 impl Levels {
@@ -223,23 +271,12 @@ impl Levels {
         input: ParseStream,
         diag: &mut Diag,
     ) -> syn::Result<()> {
-        if !input.peek(Paren) {
-            return Err(without_checks(name));
-        }
-        let checks;
-        parenthesized!(checks in input);
-        if checks.is_empty() {
-            diag.push(without_checks(name));
-        }
         let level = if name == "deny" {
             Level::Deny
         } else {
             Level::Allow
         };
-        list(&checks, diag, CHECKS, |check, _, _| {
-            *self.of(check) = level;
-            Ok(())
-        })
+        parse_checks(name, input, diag, CHECKS, |check| *self.of(check) = level)
     }
 
     // The checks of a level.

@@ -1,7 +1,7 @@
 //! `#[taskscope::main]` and `#[taskscope::test]`: a plain function that runs its body
 //! on a runtime of its own.
 
-use crate::args::{self, list, nearest, parse_crate, parse_value};
+use crate::args::{self, MAIN_CHECKS, list, nearest, parse_checks, parse_crate, parse_value};
 use crate::check::{Checker, Site};
 use crate::diag::{Diag, Mistake};
 use crate::item::{Body, Head, Target, is_marker};
@@ -11,7 +11,7 @@ use crate::unread::unread_body;
 use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote_spanned};
 use syn::parse::{ParseStream, Parser};
-use syn::{Attribute, Expr, ExprLit, Lit, Path, Signature, Token};
+use syn::{Attribute, Block, Expr, ExprLit, Lit, Path, Signature, Token};
 
 /// The function as rustc and the test harness want it, beside the errors found in it.
 pub(crate) fn entry(kind: Kind, args: TokenStream, item: TokenStream) -> TokenStream {
@@ -60,6 +60,7 @@ impl Kind {
                 "stuck_after",
                 "flavor",
                 "worker_threads",
+                "allow",
                 "crate",
             ],
             Self::Test => &[
@@ -97,6 +98,8 @@ struct Options {
     kind: Kind,
     krate: Option<Path>,
     flavor: Option<(Ident, Flavor)>,
+    /// Whether the body may wait for signals itself.
+    allows_signals: bool,
     /// What the methods of these names are called with.
     settings: Vec<(Ident, Expr)>,
 }
@@ -107,6 +110,7 @@ impl Options {
             kind,
             krate: None,
             flavor: None,
+            allows_signals: false,
             settings: Vec::new(),
         };
         let parser = |input: ParseStream| {
@@ -125,6 +129,10 @@ impl Options {
         if name == "crate" {
             self.krate = Some(parse_crate(name, input)?);
             return Ok(());
+        }
+        if name == "allow" {
+            let allows = &mut self.allows_signals;
+            return parse_checks(name, input, diag, MAIN_CHECKS, |_| *allows = true);
         }
         let value: Expr = parse_value(name, input)?;
         match text(&value) {
@@ -241,7 +249,8 @@ impl Entry {
             .into_iter()
             .partition(|attr| is_marker(attr, "cancellable"));
         let attrs = self.check_attributes(attrs);
-        let body = self.body(&sig, body, !ours.is_empty());
+        let checks_signals = self.kind == Kind::Main && !options.allows_signals;
+        let body = self.body(&sig, body, !ours.is_empty(), checks_signals);
         let span = mixed(sig.ident.span());
         let mut inner = sig.clone();
         inner.ident = Ident::new("__taskscope_body", span);
@@ -267,14 +276,24 @@ impl Entry {
 
     // The body with its awaits made checkpoints, unless `#[cancellable]` does it, or has
     // done it, or it is still being typed.
-    fn body(&mut self, sig: &Signature, body: TokenTree, taken: bool) -> TokenStream {
+    fn body(
+        &mut self,
+        sig: &Signature,
+        body: TokenTree,
+        taken: bool,
+        checks_signals: bool,
+    ) -> TokenStream {
         let TokenTree::Group(braces) = &body else {
             return body.into_token_stream();
         };
+        let read = Body::parse(braces);
+        if let Some(read) = read.as_ref().filter(|_| checks_signals) {
+            self.check_signals(&read.block);
+        }
         if taken || is_rewritten(braces.stream()) {
             return body.into_token_stream();
         }
-        let Some(mut read) = Body::parse(braces) else {
+        let Some(mut read) = read else {
             return unread_body(braces).into_token_stream();
         };
         let options = args::Options::default();
@@ -287,6 +306,11 @@ impl Entry {
             .visit_top_block(&mut read.block);
         read.block.stmts.splice(..0, warnings);
         read.into_token_stream()
+    }
+
+    fn check_signals(&mut self, block: &Block) {
+        let options = args::Options::default();
+        Checker::new(&self.krate, &mut self.diag, &options, Site::Main).signals(block);
     }
 
     fn harness(&self, span: Span) -> Option<TokenStream> {

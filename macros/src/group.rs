@@ -22,7 +22,7 @@ use syn::parse::{ParseStream, Parser};
 use syn::spanned::Spanned;
 use syn::token::Brace;
 use syn::visit_mut::VisitMut;
-use syn::{Block, Expr, ExprClosure, Pat, PatWild, ReturnType, Stmt, Token, Type};
+use syn::{Block, Expr, ExprClosure, Macro, Pat, PatWild, ReturnType, Stmt, Token, Type};
 
 /// The expression that builds and runs the group, beside the errors found in it.
 pub(crate) fn task_group(tokens: TokenStream) -> TokenStream {
@@ -41,6 +41,20 @@ pub(crate) fn task_group(tokens: TokenStream) -> TokenStream {
     } else {
         quote_spanned!(mixed_site()=> { #errors #expr })
     }
+}
+
+/// The expressions in a `task_group!`: the values of its options, and its body.
+pub(crate) fn expressions(mac: &Macro) -> Option<Vec<Expr>> {
+    let mut group = Group::default();
+    let mut diag = Diag::default();
+    mac.parse_body_with(|input: ParseStream| group.parse(input, &mut diag))
+        .ok()?;
+    let body = match group.body {
+        Some(Body::Closure(body)) => Some(*body.body),
+        _ => None,
+    };
+    let settings = group.settings.into_iter().map(|(_, value)| value);
+    Some(settings.chain(body).collect())
 }
 
 const OPTIONS: &[&str] = &[

@@ -140,6 +140,8 @@ use proc_macro::TokenStream;
 /// - In the arguments of a macro that is not known, nothing is read, and a `loop` with such a
 ///   macro in it may have a way out.
 ///
+/// [`#[taskscope::main]`](macro@main#waiting-for-signals) has one more, `signals`.
+///
 /// Where it has to be so, `#[cancellable(allow(detached))]` and the like switch one check off
 /// for a function, an `impl` or a `mod`, and `task_group!(allow(detached), …)` for a group. The
 /// warnings of `hard_drop` become errors by `deny(hard_drop)`. Of an `allow` and a `deny` for the same
@@ -511,7 +513,7 @@ pub fn race(input: TokenStream) -> TokenStream {
 ///
 /// # Options
 ///
-/// All as `name = value`:
+/// All but `allow` as `name = value`:
 ///
 /// - `drain`, `grace`: the `Duration` between being asked to stop and being cancelled, and
 ///   the one between being cancelled and being dropped. `grace` is ten seconds if left out.
@@ -520,10 +522,22 @@ pub fn race(input: TokenStream) -> TokenStream {
 /// - `stuck_after`: how long a task may go without a checkpoint before it is named.
 /// - `flavor`: `"multi_thread"`, which it is if left out, or `"current_thread"`.
 /// - `worker_threads`: how many threads `"multi_thread"` has.
+/// - `allow(signals)`: switches the [check](#waiting-for-signals) for SIGINT and SIGTERM off.
 /// - `crate`: the path of the runtime crate, if not at `::taskscope`.
 ///
 /// An explicit [`macro@cancellable`], for its options, as in `#[cancellable(allow(detached))]`, stands
 /// above or below.
+///
+/// # Waiting for signals
+///
+/// A body that waits for `tokio::signal::ctrl_c()`, `signal(SignalKind::interrupt())` or
+/// `signal(SignalKind::terminate())` is a compile-time error (the check `signals`): the signal
+/// also stops and then cancels `main`, so the code after the wait may not run. Wait for `stopping()`
+/// instead; the code after it has the time of `drain`. Other signals are free.
+///
+/// Only the body of `main` is read, with the groups, blocks and known macros in it. The function that many servers have for
+/// this, usually called `shutdown_signal()`, is another function, in which nothing is reported:
+/// replace its calls by `stopping()`, too.
 ///
 /// # Examples
 ///

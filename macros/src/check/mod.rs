@@ -12,17 +12,20 @@ mod hard_drop;
 mod item;
 mod marker;
 mod own;
+mod signals;
 mod streams;
 
 pub(crate) use item::{
     check_body, check_function, check_other, expanded_at, is_expanded, stray_guard, stray_marker,
 };
 pub(crate) use own::Own;
+use signals::Signals;
 use streams::Streams;
 
 use crate::args::{Level, Levels, Options};
 use crate::arguments::{arguments, is_transparent, names, strs};
 use crate::diag::{Diag, Mistake};
+use crate::group;
 use crate::lock::{match_takes_lock, matches_on_lock, takes_lock};
 use crate::path::{Crate, mixed};
 use crate::race;
@@ -80,6 +83,7 @@ pub(crate) struct Checker<'a> {
 pub(crate) enum Site {
     Attribute,
     Group,
+    Main,
 }
 
 /// The checks that can be switched off.
@@ -88,6 +92,8 @@ enum Check {
     Detached,
     Blocking,
     HardDrop,
+    /// In the body of `#[taskscope::main]` alone.
+    Signals,
 }
 
 /// A finding: what is wrong, why, what to write instead.
@@ -104,6 +110,7 @@ impl Check {
             Self::Detached => "detached",
             Self::Blocking => "blocking",
             Self::HardDrop => "hard_drop",
+            Self::Signals => "signals",
         }
     }
 }
@@ -148,6 +155,20 @@ impl<'a> Checker<'a> {
         self.check_streams(|streams| streams.visit_expr(expr));
     }
 
+    /// Reads the body of `#[taskscope::main]` for signals that the attribute handles.
+    pub(crate) fn signals(&mut self, block: &Block) {
+        self.own.visit_block(block);
+        let findings = {
+            let code_in = |mac: &Macro| self.all_code_in(mac);
+            let mut signals = Signals::new(&self.own, &code_in);
+            signals.visit_block(block);
+            signals.findings(&self.crate_name())
+        };
+        for (at, finding) in findings {
+            self.report(at, &finding);
+        }
+    }
+
     fn check_streams(&mut self, visit: impl FnOnce(&mut Streams)) {
         if self.levels.hard_drop == Level::Allow {
             return;
@@ -185,6 +206,7 @@ impl<'a> Checker<'a> {
         let switch = match self.site {
             Site::Attribute => format!("`#[cancellable(allow({check}))]`"),
             Site::Group => format!("`task_group!(allow({check}), …)`"),
+            Site::Main => format!("`#[{}::main(allow({check}))]`", self.crate_name()),
         };
         let help = format!(
             "{}\n  = help: if it has to be so, {switch} switches this check off",
@@ -209,6 +231,7 @@ impl<'a> Checker<'a> {
             Check::Detached => self.levels.detached == Level::Allow,
             Check::Blocking => self.levels.blocking == Level::Allow || self.plain,
             Check::HardDrop => self.levels.hard_drop == Level::Allow,
+            Check::Signals => false,
         }
     }
 
@@ -310,6 +333,15 @@ impl<'a> Checker<'a> {
             .into_iter()
             .map(|expr| Stmt::Expr(expr, None))
             .collect()
+    }
+
+    // The same with the bodies of groups.
+    fn all_code_in(&self, mac: &Macro) -> Vec<Stmt> {
+        if !self.own.is_ours(self.krate, &mac.path, "task_group") {
+            return self.code_in(mac);
+        }
+        let exprs = group::expressions(mac).unwrap_or_default().into_iter();
+        exprs.map(|expr| Stmt::Expr(expr, None)).collect()
     }
 
     fn is_race(&self, mac: &Macro) -> bool {

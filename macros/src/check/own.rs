@@ -242,6 +242,7 @@ impl Own {
                 self.add_names(tree);
             }
             UseTree::Group(group) => group.items.iter().for_each(|tree| self.add_import(tree)),
+            UseTree::Rename(_) => self.add_names(tree),
             _ => {}
         }
     }
@@ -283,6 +284,7 @@ impl Own {
         match tree {
             tree if begins_with_crate(tree) => {}
             UseTree::Path(path) => self.add_leaves(&path.tree, &path.ident),
+            UseTree::Rename(name) => self.add_both(&name.rename),
             _ => {}
         }
     }

@@ -122,6 +122,18 @@ fn mistakes() {
         ),
         (main("grase = d", "async fn f() {}"), "write `grace`"),
         (test("drain = d", "async fn f() {}"), "remove `drain`"),
+        (main("allow(signal)", "async fn f() {}"), "write `signals`"),
+        (
+            main("allow(detached)", "async fn f() {}"),
+            "write `#[cancellable(allow(detached))]`",
+        ),
+        (main("allow", "async fn f() {}"), "write `allow(signals)`"),
+        (main("alow(signals)", "async fn f() {}"), "write `allow`"),
+        (main("signals", "async fn f() {}"), "write `allow(signals)`"),
+        (
+            super::attribute("allow(signals)", "async fn f() {}"),
+            "write `#[taskscope::main(allow(signals))]`",
+        ),
         (
             main("drain", "async fn f() {}"),
             "option `drain` without a value",
@@ -170,5 +182,76 @@ fn half_typed_heads_stay_as_they_are() {
     ] {
         assert_eq!(main("", item), printed(item), "{item}");
         assert_eq!(test("", item), printed(item), "{item}");
+    }
+}
+
+/// The findings of `signals` in a `main`, whoever rewrites its body.
+#[track_caller]
+fn assert_signals(body: &str, count: usize) {
+    let item = format!("async fn main() {{ {body} }}");
+    let rewritten = super::attribute("allow(detached, blocking, hard_drop)", &item);
+    for (args, item, count) in [
+        ("", item.clone(), count),
+        ("", format!("#[cancellable] {item}"), count),
+        ("", rewritten, count),
+        ("allow(signals)", item.clone(), 0),
+    ] {
+        let expansion = main(args, &item);
+        let found = expansion.matches("itself\\n").count();
+        assert_eq!(found, count, "{item}: {expansion}");
+    }
+    let of_test = test("", &item);
+    assert!(!of_test.contains("itself\\n"), "{of_test}");
+}
+
+#[test]
+fn signals_that_main_handles() {
+    for body in [
+        "tokio::signal::ctrl_c().await?;",
+        "::tokio::signal::ctrl_c().await?;",
+        "signal::ctrl_c().await?;",
+        "use tokio::signal; signal::ctrl_c().await?;",
+        "use tokio::signal::ctrl_c; ctrl_c().await?;",
+        "use tokio::signal::ctrl_c as interrupted; let f = interrupted; f().await",
+        "tokio::signal::windows::ctrl_c()?.recv().await;",
+        "let mut term = signal(SignalKind::terminate())?; term.recv().await;",
+        "tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())?;",
+        "use tokio::signal::unix as u; u::signal(u::SignalKind::terminate())?;",
+        "let stop = async { signal::ctrl_c().await.unwrap() }; stop.await",
+        "let stop = || signal::ctrl_c(); stop().await",
+        "race! { r = serve() => r?, _ = tokio::signal::ctrl_c() => flush().await }",
+        "race! { r = serve() => r?, x = stop => { signal::ctrl_c().await; } else => {} }",
+        "println!(\"{:?}\", signal::ctrl_c().await);",
+        "join!(serve(), signal::ctrl_c());",
+        "defer! { signal::ctrl_c().await; } serve().await",
+        "task_group!(limit = 2, |g| { g.spawn(async { signal::ctrl_c().await }); Ok(()) }).await",
+        "task_group!(|g| { use tokio::signal::ctrl_c; ctrl_c().await; Ok(()) }).await",
+        "task_group!(|g| { task_group!(|h| { signal::ctrl_c().await; Ok(()) }).await; Ok(()) }).await",
+    ] {
+        assert_signals(body, 1);
+    }
+    let both = "race! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = async { signal(SignalKind::terminate()).unwrap().recv().await } => {}
+    }";
+    assert_signals(both, 2);
+    let selected = "tokio::select! { _ = signal::ctrl_c() => {} }";
+    assert!(main("", &format!("async fn main() {{ {selected} }}")).contains("itself\\n"));
+}
+
+#[test]
+fn signals_that_main_leaves_alone() {
+    for body in [
+        "shutdown_signal().await; ctrl_c().await; taskscope::stopping().await;",
+        "signal(SignalKind::hangup())?.recv().await;",
+        "kill(pid, SignalKind::terminate().as_raw_value());",
+        "async fn shutdown_signal() { tokio::signal::ctrl_c().await.unwrap() }",
+        "mod signal { pub fn ctrl_c() {} } signal::ctrl_c();",
+        "use keys as signal; signal::ctrl_c(); self::signal::ctrl_c(); keys::ctrl_c();",
+        "let signal = |kind: SignalKind| kind; signal(SignalKind::terminate());",
+        "editor.signal(SignalKind::terminate()); my::emit(SignalKind::terminate());",
+        "anything!(tokio::signal::ctrl_c());",
+    ] {
+        assert_signals(body, 0);
     }
 }
