@@ -161,6 +161,11 @@ impl Rewriter<'_> {
             .find(|when| self.is_ours(&mac.path, when.name()))
     }
 
+    /// `defer` or `on_cancel`, where `mac` is taken for that.
+    pub(crate) fn guard_name(&self, mac: &Macro) -> Option<&'static str> {
+        self.when(mac).map(When::name)
+    }
+
     fn guard_of<'s>(&self, stmt: &'s Stmt) -> Option<(When, &'s Macro, &'s [Attribute])> {
         let (mac, attrs) = match stmt {
             Stmt::Macro(stmt) => (&stmt.mac, &stmt.attrs),

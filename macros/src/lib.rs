@@ -14,6 +14,7 @@ mod cleanup;
 mod diag;
 mod ending;
 mod entry;
+mod generator;
 mod group;
 mod hint;
 mod item;
@@ -139,6 +140,9 @@ use proc_macro::TokenStream;
 /// - Plain closures may block: they may be for another thread. They may not detach.
 /// - In the arguments of a macro that is not known, nothing is read, and a `loop` with such a
 ///   macro in it may have a way out.
+/// - The same goes for `async_stream::stream!` and the like: an await in there is not a checkpoint,
+///   since the consumer of the stream decides when it runs. A `defer!` in there is an error; the guide's
+///   page `cleanup` shows what to write.
 ///
 /// [`#[taskscope::main]`](macro@main#waiting-for-signals) has one more, `signals`.
 ///

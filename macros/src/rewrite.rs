@@ -625,6 +625,8 @@ impl VisitMut for Rewriter<'_> {
         let read = is_telling(&mac.tokens) || joins_foreign_futures(&mac.path);
         if read && is_transparent(&mac.path) {
             self.visit_arguments(mac);
+        } else if read {
+            self.refuse_in_generator(mac);
         }
     }
 

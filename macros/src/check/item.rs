@@ -1,9 +1,11 @@
 //! What the attributes and macros stand on.
 
+use crate::arguments::mentions;
 use crate::diag::{Diag, Mistake};
 use crate::item::{Function, has_marker};
 use crate::witness;
 use proc_macro2::{Ident, Span, TokenStream};
+use quote::ToTokens;
 use syn::{Attribute, Expr, Pat, Signature, Stmt};
 
 /// A function that can be cancelled has a body with async code in it.
@@ -55,6 +57,10 @@ fn check_async(sig: &Signature, stmts: &[Stmt], diag: &mut Diag) -> bool {
         );
         return false;
     }
+    if sig.asyncness.is_none() && !is_expanded(stmts) && returns_stream(sig) {
+        diag.mistake(sig.fn_token.span, &STREAM);
+        return false;
+    }
     if sig.asyncness.is_none() && !is_expanded(stmts) {
         diag.mistake(
             sig.fn_token.span,
@@ -69,6 +75,21 @@ fn check_async(sig: &Signature, stmts: &[Stmt], diag: &mut Diag) -> bool {
         return false;
     }
     true
+}
+
+const STREAM: Mistake = Mistake {
+    what: "`#[cancellable]` on a function that returns a stream",
+    why: "a stream belongs to its consumer, which may drop it at any await; nothing unwinds it",
+    help: "remove the attribute; for code with a cleanup, spawn a task in a group that sends its values \
+           through a channel, see \"Streams\" in `taskscope::guide::cleanup`",
+};
+
+// `-> impl Stream<Item = T>`, `-> BoxStream<'_, T>`
+fn returns_stream(sig: &Signature) -> bool {
+    let output = sig.output.to_token_stream();
+    ["Stream", "TryStream", "BoxStream", "LocalBoxStream"]
+        .iter()
+        .any(|name| mentions(&output, &Ident::new(name, Span::call_site())))
 }
 
 /// Whether another macro has already made the function plain.
@@ -130,17 +151,23 @@ pub(crate) fn stray_guard(name: &str, input: &TokenStream) -> TokenStream {
     witness::accept(name, input).unwrap_or_else(|| {
         let mistake = Mistake {
             what: &format!("`{name}!` that no `#[cancellable]` has taken up"),
-            why: "it takes the rest of its block with it, which only the attribute can see",
-            help: STRAY,
+            why: "the cleanup guards the rest of its block, which only the attribute can see",
+            help: &needs(name),
         };
         mistake.at(Span::call_site()).to_compile_error()
     })
 }
 
 // One text for all causes: a macro does not see where it is called.
-const STRAY: &str = "it needs (1) `#[cancellable]` on the async fn around it, above attributes that \
-    move the body, (2) its own name: an import `as` another is not seen, (3) to be a statement of \
-    that function, not inside another macro";
+fn needs(name: &str) -> String {
+    format!(
+        "it needs (1) `#[cancellable]` on the async fn around it, above attributes that move the \
+         body, such as `#[rstest]`, `#[sqlx::test]` and `#[debug_handler]`,\
+         \n          (2) its own name: an import `as` another is not seen, and `ts::{name}!` only with \
+         `#[cancellable(crate = ts)]`,\
+         \n          (3) to be a statement of that function, not inside another macro, such as `stream!`"
+    )
+}
 
 /// A loop's marker that no `#[cancellable]` has taken off, beside what it stands on.
 pub(crate) fn stray_marker(name: &str, item: TokenStream) -> TokenStream {

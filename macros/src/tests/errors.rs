@@ -48,6 +48,17 @@ fn options() {
 fn items() {
     assert_one("", "fn f() {}", "not async");
     assert_one("", "const fn f() {}", "on a `const fn`");
+    assert_one(
+        "",
+        "fn f() -> impl Stream<Item = u8> {}",
+        "returns a stream",
+    );
+    assert_one(
+        "",
+        "fn f() -> BoxStream<'static, u8> {}",
+        "returns a stream",
+    );
+    assert_one("", "fn f() -> TcpStream {}", "not async");
     assert_one("", "pub struct S { f: u32 }", "on `struct`");
     assert_one("", "#[doc = \"fn\"] enum E { A(fn()) }", "on `enum`");
     assert_one("", "const F: fn() = f;", "on `const`");

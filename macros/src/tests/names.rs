@@ -33,10 +33,62 @@ fn a_witness_is_accepted_and_nothing_else() {
     }
     assert!(stray_guard("defer", &tokens(&input)).is_empty());
     let stray = stray_guard("defer", &tokens("close()")).to_string();
-    assert!(
-        stray.contains("no `#[cancellable]` has taken up"),
-        "{stray}"
-    );
+    for text in [
+        "no `#[cancellable]` has taken up",
+        "above attributes that move the body",
+        "`ts::defer!` only with",
+        "not inside another macro, such as `stream!`",
+    ] {
+        assert!(stray.contains(text), "{stray}");
+    }
+}
+
+#[test]
+fn guards_in_a_generator_are_refused_once() {
+    let inside = |path: &str, code: &str| {
+        attribute(
+            "",
+            &format!("async fn f() {{ use scopeguard::guard; {path}! {{ {code} }} }}"),
+        )
+    };
+    for path in [
+        "stream",
+        "async_stream::stream",
+        "try_stream",
+        "::async_stream::try_stream",
+        "genawaiter::sync::r#gen",
+    ] {
+        for code in [
+            "defer! { c().await; } yield 1;",
+            "if x != (y) { a::b!(taskscope::defer! { c(); }); }",
+            "for await x in y { on_cancel! {} z::m!{}; scopeguard::defer! {} }",
+        ] {
+            let expansion = inside(path, code);
+            assert_eq!(
+                expansion.matches("consumer of a stream").count(),
+                1,
+                "{expansion}"
+            );
+            assert_eq!(short(&expansion).matches("{W}").count(), 1, "{expansion}");
+        }
+    }
+    for (path, code) in [
+        (
+            "stream",
+            "scopeguard::defer! {} self::defer! {} let defer = !{ x };",
+        ),
+        (
+            "stream",
+            "#[cancellable] async fn g() { defer! { c(); } h() }",
+        ),
+        ("other", "defer! { c(); } g()"),
+    ] {
+        let expansion = inside(path, code);
+        assert!(short(&expansion).contains(&short(code)), "{expansion}");
+        assert!(!expansion.contains("compile_error"), "{expansion}");
+    }
+    let own = "mod m { macro_rules! stream { () => {} } async fn f() { stream! { defer! {} } } }";
+    assert!(!attribute("", own).contains("compile_error"));
 }
 
 #[test]
