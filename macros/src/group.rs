@@ -290,7 +290,7 @@ impl Closure<'_> {
         if let Expr::Async(body) = &*closure.body {
             closure.capture = closure.capture.or(body.capture);
         }
-        let scope = Scope::new(Kind::Async, self.output(&closure.output));
+        let scope = Scope::new(Kind::Group, self.output(&closure.output));
         let mut block = into_block(mem::replace(&mut *closure.body, Expr::PLACEHOLDER));
         if matches!(closure.output, ReturnType::Default) {
             self.end_with_value(&mut block, closure.inputs.first());

@@ -56,7 +56,9 @@ pub(crate) enum Kind {
     Plain,
     /// A plain function whose loops have checkpoints that return.
     Blocking,
-    /// The block of the macro of this name; nothing jumps out of it.
+    /// The body of a `task_group!`: async, and nothing jumps out of it.
+    Group,
+    /// The block of the macro of this name; nothing leaves it at all.
     Cleanup(&'static str),
 }
 
@@ -372,30 +374,44 @@ impl<'a> Rewriter<'a> {
         }
     }
 
-    // Reports a way out of a cleanup and stands in for it; nothing elsewhere, where
-    // rustc has the say.
+    // Reports a way out of a cleanup, or a jump out of a group, and stands in for it; nothing
+    // elsewhere, where rustc has the say.
     fn refuse_exit(&mut self, word: &str, span: Span) -> Option<TokenStream> {
-        let Kind::Cleanup(name) = self.scope.kind else {
-            return None;
-        };
-        let article = if name == "on_cancel" { "an" } else { "a" };
-        let what = format!("`{word}` cannot leave {article} `{name}!` block");
-        let why = "cleanup runs when the function is already being left";
-        let help = match word {
-            "?" => "handle the error here: `if let Err(error) = … { … }`",
-            "return" => "put the rest of the cleanup in an `if` or `match` instead",
-            _ => "jump to a loop or label inside the block, or put the rest in an `if`",
-        };
-        self.diag.mistake(
-            span,
-            &Mistake {
-                what: &what,
-                why,
-                help,
-            },
-        );
+        match self.scope.kind {
+            Kind::Cleanup(name) => self.refuse_in_cleanup(name, word, span),
+            Kind::Group if ["break", "continue"].contains(&word) => {
+                self.refuse_in_group(word, span)
+            }
+            _ => return None,
+        }
         let span = mixed(span);
         Some(quote_spanned!(span=> ::core::unreachable!()))
+    }
+
+    fn refuse_in_cleanup(&mut self, name: &str, word: &str, span: Span) {
+        let article = if name == "on_cancel" { "an" } else { "a" };
+        let mistake = Mistake {
+            what: &format!("`{word}` cannot leave {article} `{name}!` block"),
+            why: "cleanup runs when the function is already being left",
+            help: match word {
+                "?" => "handle the error here: `if let Err(error) = … { … }`",
+                "return" => "put the rest of the cleanup in an `if` or `match` instead",
+                _ => "jump to a loop or label inside the block, or put the rest in an `if`",
+            },
+        };
+        self.diag.mistake(span, &mistake);
+    }
+
+    fn refuse_in_group(&mut self, word: &str, span: Span) {
+        let mistake = Mistake {
+            what: &format!("`{word}` cannot leave the body of a `task_group!`"),
+            why: "the body is async code of its own, and a loop around the group is not a part of it",
+            help: &format!(
+                "write `return Ok(…)` here, and `{word}` after the `.await` of the group, depending \
+                 on its value"
+            ),
+        };
+        self.diag.mistake(span, &mistake);
     }
 
     fn visit_exit(&mut self, expr: &mut Expr) {
@@ -497,7 +513,7 @@ impl<'a> Rewriter<'a> {
                 }
                 return false;
             }
-            Kind::Async | Kind::Cleanup(_) => self.loops && !self.scope.locked,
+            Kind::Async | Kind::Group | Kind::Cleanup(_) => self.loops && !self.scope.locked,
         };
         (marked.is_some() || all) && unmarked.is_none()
     }
