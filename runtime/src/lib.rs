@@ -6,6 +6,7 @@
 
 #[doc(hidden)]
 pub mod __private;
+mod absent;
 mod alarm;
 mod ambient;
 mod aside;
