@@ -24,7 +24,7 @@ use crate::group_run::{GroupRun, LocalChildren, report_lost};
 use crate::handle::{Core, TaskHandle};
 use crate::names::Name;
 use crate::node::{Node, flag};
-use crate::output::{TaskResult, ValueOf};
+use crate::output::{HasValue, TaskResult};
 use crate::reason::Reason;
 use crate::scope::CancelHandle;
 use crate::scoped::{Children, ErasedLocal, Queue, erase, erase_local};
@@ -560,11 +560,11 @@ impl<'env, E: Send + 'static> Group<'env, E> {
     /// # }
     /// ```
     #[track_caller]
-    pub fn spawn<F>(&self, future: F) -> TaskHandle<ValueOf<F>>
+    pub fn spawn<F, T>(&self, future: F) -> TaskHandle<T>
     where
         F: Future + Send + 'static,
-        F::Output: TaskResult<E>,
-        ValueOf<F>: Send,
+        F::Output: TaskResult<E, Value = T>,
+        T: Send,
     {
         self.shared.spawn(
             Kind::Plain,
@@ -589,15 +589,11 @@ impl<'env, E: Send + 'static> Group<'env, E> {
     /// # }
     /// ```
     #[track_caller]
-    pub fn spawn_named<F>(
-        &self,
-        name: impl Into<Cow<'static, str>>,
-        future: F,
-    ) -> TaskHandle<ValueOf<F>>
+    pub fn spawn_named<F, T>(&self, name: impl Into<Cow<'static, str>>, future: F) -> TaskHandle<T>
     where
         F: Future + Send + 'static,
-        F::Output: TaskResult<E>,
-        ValueOf<F>: Send,
+        F::Output: TaskResult<E, Value = T>,
+        T: Send,
     {
         self.shared.spawn(
             Kind::Plain,
@@ -610,16 +606,16 @@ impl<'env, E: Send + 'static> Group<'env, E> {
 
     /// Spawns a task that another module makes, located at a line of the user's.
     #[cfg(feature = "tower")]
-    pub(crate) fn spawn_at<F>(
+    pub(crate) fn spawn_at<F, T>(
         &self,
         name: Cow<'static, str>,
         location: &'static Location<'static>,
         future: F,
-    ) -> TaskHandle<ValueOf<F>>
+    ) -> TaskHandle<T>
     where
         F: Future + Send + 'static,
-        F::Output: TaskResult<E>,
-        ValueOf<F>: Send,
+        F::Output: TaskResult<E, Value = T>,
+        T: Send,
     {
         self.shared
             .spawn(Kind::Plain, name.into(), location, None, future)
@@ -642,11 +638,11 @@ impl<'env, E: Send + 'static> Group<'env, E> {
     /// # }
     /// ```
     #[track_caller]
-    pub fn spawn_scoped<F>(&self, future: F) -> TaskHandle<ValueOf<F>>
+    pub fn spawn_scoped<F, T>(&self, future: F) -> TaskHandle<T>
     where
         F: Future + Send + 'env,
-        F::Output: TaskResult<E>,
-        ValueOf<F>: Send + 'env,
+        F::Output: TaskResult<E, Value = T>,
+        T: Send + 'env,
     {
         let (name, location) = (Name::of_future::<F>(), Location::caller());
         match self.shared.expect(Kind::Plain, name, location, ()) {
@@ -680,11 +676,11 @@ impl<'env, E: Send + 'static> Group<'env, E> {
     /// # }
     /// ```
     #[track_caller]
-    pub fn spawn_blocking<F, R>(&self, f: F) -> TaskHandle<R::Value>
+    pub fn spawn_blocking<F, R, T>(&self, f: F) -> TaskHandle<T>
     where
         F: FnOnce() -> R + Send + 'static,
-        R: TaskResult<E>,
-        R::Value: Send + 'static,
+        R: TaskResult<E> + HasValue<T, E>,
+        T: Send + 'static,
     {
         self.shared.spawn(
             Kind::Plain,
@@ -712,11 +708,11 @@ impl<'env, E: Send + 'static> Group<'env, E> {
     /// # }
     /// ```
     #[track_caller]
-    pub fn spawn_shielded<F>(&self, future: F) -> TaskHandle<ValueOf<F>>
+    pub fn spawn_shielded<F, T>(&self, future: F) -> TaskHandle<T>
     where
         F: Future + Send + 'static,
-        F::Output: TaskResult<E>,
-        ValueOf<F>: Send,
+        F::Output: TaskResult<E, Value = T>,
+        T: Send,
     {
         self.shared.spawn(
             Kind::Shielded,
@@ -757,11 +753,11 @@ impl<'env, E: Send + 'static> Group<'env, E> {
     /// # }
     /// ```
     #[track_caller]
-    pub fn service<F>(&self, future: F) -> TaskHandle<ValueOf<F>>
+    pub fn service<F, T>(&self, future: F) -> TaskHandle<T>
     where
         F: Future + Send + 'static,
-        F::Output: TaskResult<E>,
-        ValueOf<F>: Send,
+        F::Output: TaskResult<E, Value = T>,
+        T: Send,
     {
         self.shared.spawn(
             Kind::Service,
@@ -1051,11 +1047,11 @@ impl<'env, E: Send + 'static> LocalGroup<'env, E> {
     /// # }
     /// ```
     #[track_caller]
-    pub fn spawn_local<F>(&self, future: F) -> TaskHandle<ValueOf<F>>
+    pub fn spawn_local<F, T>(&self, future: F) -> TaskHandle<T>
     where
         F: Future + 'env,
-        F::Output: TaskResult<E>,
-        ValueOf<F>: 'env,
+        F::Output: TaskResult<E, Value = T>,
+        T: 'env,
     {
         let shared = &self.group.shared;
         let (name, location) = (Name::of_future::<F>(), Location::caller());
@@ -1115,11 +1111,11 @@ impl<E: Send + 'static> Permit<E> {
     /// # }
     /// ```
     #[track_caller]
-    pub fn spawn<F>(self, future: F) -> TaskHandle<ValueOf<F>>
+    pub fn spawn<F, T>(self, future: F) -> TaskHandle<T>
     where
         F: Future + Send + 'static,
-        F::Output: TaskResult<E>,
-        ValueOf<F>: Send,
+        F::Output: TaskResult<E, Value = T>,
+        T: Send,
     {
         self.shared.spawn(
             Kind::Plain,
@@ -1144,15 +1140,11 @@ impl<E: Send + 'static> Permit<E> {
     /// # }
     /// ```
     #[track_caller]
-    pub fn spawn_named<F>(
-        self,
-        name: impl Into<Cow<'static, str>>,
-        future: F,
-    ) -> TaskHandle<ValueOf<F>>
+    pub fn spawn_named<F, T>(self, name: impl Into<Cow<'static, str>>, future: F) -> TaskHandle<T>
     where
         F: Future + Send + 'static,
-        F::Output: TaskResult<E>,
-        ValueOf<F>: Send,
+        F::Output: TaskResult<E, Value = T>,
+        T: Send,
     {
         self.shared.spawn(
             Kind::Plain,

@@ -27,9 +27,10 @@ pub struct Value<T>(pub T);
 /// value_of(Ok::<u8, String>(7));
 /// ```
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is not what a task returns",
+    message = "a task or blocking work cannot return a plain `{Self}`",
     label = "this returns `{Self}`",
-    note = "a task returns `()`, a `Result`, or `Value(v)` where nothing can fail"
+    note = "its type must say whether it can fail: return `Value(v)` or `()` where nothing can fail, \
+            otherwise a `Result`"
 )]
 pub trait TaskOutput {
     /// The type of the value.
@@ -52,8 +53,10 @@ pub trait TaskOutput {
 /// ```
 #[diagnostic::on_unimplemented(
     message = "a task that returns `{Self}` does not fit a group whose error type is `{E}`",
-    label = "this task's output does not fit the group",
-    note = "a task returns `()`, `Value(v)`, or a `Result` whose error converts into the group's"
+    label = "this returns `{Self}`",
+    note = "where nothing can fail, return `Value(v)` or `()`",
+    note = "where something can fail, return a `Result` whose error converts into `{E}`, or name \
+            another error type for the group: `error = …`"
 )]
 pub trait TaskResult<E>: TaskOutput {
     /// The value, or the group's failure.
@@ -63,6 +66,16 @@ pub trait TaskResult<E>: TaskOutput {
     /// The task's error, converted.
     fn into_result(self) -> Result<Self::Value, E>;
 }
+
+/// Says what the value of a [`TaskResult`] is.
+///
+/// In a bound beside `TaskResult<E>` it leaves a return type that is no `TaskResult` at one
+/// error. `TaskOutput<Value = T>` there would be a second one, for the same mistake.
+#[doc(hidden)]
+pub trait HasValue<T, E>: TaskResult<E, Value = T> {}
+
+#[diagnostic::do_not_recommend]
+impl<R: TaskResult<E>, E> HasValue<R::Value, E> for R {}
 
 /// The value of a future that is spawned.
 ///
@@ -86,26 +99,31 @@ pub trait TaskResult<E>: TaskOutput {
 /// ```
 pub type ValueOf<F> = <<F as Future>::Output as TaskOutput>::Value;
 
+#[diagnostic::do_not_recommend]
 impl TaskOutput for () {
     type Value = ();
 }
 
+#[diagnostic::do_not_recommend]
 impl<E> TaskResult<E> for () {
     fn into_result(self) -> Result<(), E> {
         Ok(())
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T> TaskOutput for Value<T> {
     type Value = T;
 }
 
+#[diagnostic::do_not_recommend]
 impl<T, E> TaskResult<E> for Value<T> {
     fn into_result(self) -> Result<T, E> {
         Ok(self.0)
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T, X> TaskOutput for Result<T, X> {
     type Value = T;
 
@@ -134,10 +152,12 @@ impl<T> Returns for fn() -> T {
 /// `!`.
 pub type Never = <fn() -> ! as Returns>::Output;
 
+#[diagnostic::do_not_recommend]
 impl TaskOutput for Never {
     type Value = Infallible;
 }
 
+#[diagnostic::do_not_recommend]
 impl<E> TaskResult<E> for Never {
     fn into_result(self) -> Result<Infallible, E> {
         self

@@ -33,4 +33,8 @@ async fn other_error() {
     .await;
 }
 
+async fn plain_value_of_a_closure() -> usize {
+    taskscope::blocking(|| std::env::args().count()).await
+}
+
 fn main() {}
