@@ -1,7 +1,7 @@
 //! The only door for expansions. Not part of the public API: it changes
 //! without notice, together with the macros.
 
-pub use crate::cleanup::{Body, Cleanup, Frame, Leave, LeaveBlock};
+pub use crate::cleanup::{BorrowsLocals, Cleanup, Frame, Leave, LeaveBlock};
 pub use crate::context::{Done, Gate, closed, done, gate};
 pub use crate::describe::Described;
 #[cfg(feature = "shutdown")]

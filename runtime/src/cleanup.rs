@@ -62,8 +62,8 @@ impl Frame {
     }
 
     /// Runs the guarded code to its end, or until it is left.
-    pub fn body<F: Future>(&mut self, body: F) -> Body<'_, F> {
-        Body {
+    pub fn body<F: Future>(&mut self, body: F) -> BorrowsLocals<'_, F> {
+        BorrowsLocals {
             frame: self,
             body: Some(body),
             tries: 0,
@@ -127,8 +127,11 @@ impl Drop for Frame {
 
 pin_project! {
     /// Future of [`Frame::body`].
+    ///
+    /// Where a local above the guard is not `Sync`, so that the function's future is not
+    /// `Send`, rustc's error names this type and quotes the line of its declaration.
     #[must_use = "futures do nothing unless awaited"]
-    pub struct Body<'a, F> {
+    pub struct BorrowsLocals<'a, F> { // the code below a `defer!` shares the locals above it: they must be `Sync`
         frame: &'a mut Frame,
         #[pin]
         body: Option<F>,
@@ -136,7 +139,7 @@ pin_project! {
     }
 }
 
-impl<F: Future> Future for Body<'_, F> {
+impl<F: Future> Future for BorrowsLocals<'_, F> {
     type Output = Exit<F::Output>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
