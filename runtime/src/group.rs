@@ -664,6 +664,12 @@ impl<'env, E: Send + 'static> Group<'env, E> {
     /// for, until one of its checkpoints refuses or the grace period is over.
     /// For one that may be left behind, spawn `blocking(f).abandon()`.
     ///
+    /// A body that is cancelled while it awaits the handle does not get the value: a file or a
+    /// connection that the closure has opened by then is dropped without an asynchronous
+    /// cleanup. To open a resource, await `blocking(open)` in the body and arm its
+    /// `defer!` in the next line, or see
+    /// [the guide](crate::guide::cancel_safety#a-resource-that-nobody-takes).
+    ///
     /// ```
     /// # #[tokio::main]
     /// # async fn main() {

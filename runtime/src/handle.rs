@@ -339,6 +339,12 @@ impl<T> Core<T> {
 /// it does not cancel the task. It may be awaited after the group has ended.
 /// Cancelled together with the task while it waits, the one who waits is left there.
 ///
+/// So a value may come when nobody waits for it any more. It is dropped, without an
+/// asynchronous cleanup and without a report, also that of
+/// [`spawn_shielded`](crate::Group::spawn_shielded). A task that opens a resource arms its cleanup, and keeps
+/// it armed until the resource has been handed over; the
+/// [guide](crate::guide::cancel_safety#a-resource-that-nobody-takes) has the pattern.
+///
 /// # Panics
 ///
 /// When it is polled again after it was ready.

@@ -2,11 +2,16 @@
 
 use std::future::{pending, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
+use taskscope::{BoxError, TaskGroup, Value, on_cancel, shield};
 use taskscope::{Scope, blocking, cancellable, checkpoint_blocking, defer, timeout};
-use taskscope_tests::{Driven, Log, both, text_of};
+use taskscope_tests::{Driven, Log, both, text_of, watched};
+use tokio::runtime::Builder;
+use tokio::sync::oneshot;
 
 /// `cancel_safety`: two that poll one future.
 #[test]
@@ -135,5 +140,192 @@ fn what_computes_past_a_deadline_is_cut_where_it_gives_way() {
             Ok::<(), taskscope::Cancelled>(())
         });
         assert!(timeout(limit, work).await.is_err());
+    });
+}
+
+/// A resource that is opened on the blocking pool, after the test has cancelled its scope.
+struct Opening {
+    begun: oneshot::Sender<()>,
+    cancelled: mpsc::Receiver<()>,
+    log: Log,
+}
+
+struct Resource(Log);
+
+impl Opening {
+    fn open(self) -> Value<Resource> {
+        self.begun.send(()).unwrap();
+        self.cancelled.recv().unwrap();
+        self.log.add("opened");
+        Value(Resource(self.log))
+    }
+}
+
+impl Resource {
+    async fn close(&self) {
+        self.0.add("closed");
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum How {
+    Body,
+    Shield,
+    Spawn,
+    Scoped,
+    Blocking,
+    Shielded,
+}
+
+async fn opened(how: How, opening: Opening) -> Result<Resource, BoxError> {
+    let open = move || opening.open();
+    if let How::Shield = how {
+        let group = TaskGroup::<BoxError>::new().run(async |g| Ok(g.spawn_blocking(open).await?));
+        return Ok(shield(group).await?);
+    }
+    let group = TaskGroup::<BoxError>::new().run(async |g| match how {
+        How::Body | How::Shield => Ok(blocking(open).await.0),
+        How::Spawn => Ok(g.spawn(blocking(open)).await?),
+        How::Scoped => Ok(g.spawn_scoped(blocking(open)).await?),
+        How::Blocking => Ok(g.spawn_blocking(open).await?),
+        How::Shielded => Ok(g.spawn_shielded(blocking(open)).await?),
+    });
+    Ok(group.await?)
+}
+
+#[cancellable]
+async fn uses_a_resource(how: How, opening: Opening) -> Result<(), BoxError> {
+    let resource = opened(how, opening).await?;
+    defer! { resource.close().await; }
+    pending().await
+}
+
+/// `cancel_safety`: a handle delivers no value to code that is cancelled while it waits.
+#[test]
+fn a_resource_of_a_task_is_lost_where_its_handle_is_cancelled() {
+    both(|| async {
+        for (how, is_closed) in [
+            (How::Body, true),
+            (How::Shield, true),
+            (How::Spawn, false),
+            (How::Scoped, false),
+            (How::Blocking, false),
+            (How::Shielded, false),
+        ] {
+            let log = Log::new();
+            let (begun, has_begun) = oneshot::channel();
+            let (go_on, cancelled) = mpsc::channel();
+            let opening = Opening {
+                begun,
+                cancelled,
+                log: log.clone(),
+            };
+            let scope = Scope::new();
+            let handle = scope.handle();
+            let test = async move {
+                has_begun.await.unwrap();
+                handle.cancel();
+                // Polled once more, the code that waits has been cancelled.
+                tokio::task::yield_now().await;
+                go_on.send(()).unwrap();
+            };
+            let run = scope.run(uses_a_resource(how, opening));
+            assert!(futures::join!(run, test).0.is_err());
+            let closed = if is_closed {
+                &["opened", "closed"][..]
+            } else {
+                &["opened"]
+            };
+            assert_eq!(log.entries(), closed, "{how:?}");
+        }
+    });
+}
+
+#[cancellable]
+async fn creates(path: &Path, in_a_shield: bool) {
+    let file = if in_a_shield {
+        shield(tokio::fs::File::create(path)).await
+    } else {
+        tokio::fs::File::create(path).await
+    };
+    on_cancel! { tokio::fs::remove_file(path).await.unwrap(); }
+    file.unwrap();
+    pending().await
+}
+
+/// `cancel_safety`: work of `tokio::fs` outlives its future, unless it is shielded.
+#[test]
+fn a_file_is_created_after_the_cancellation_unless_that_is_shielded() {
+    watched(|| {
+        for in_a_shield in [false, true] {
+            let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
+                .join(format!("create-{}", std::process::id()));
+            // One thread, which is busy until the scope has been cancelled.
+            let runtime = Builder::new_current_thread()
+                .enable_all()
+                .max_blocking_threads(1)
+                .build()
+                .unwrap();
+            let (release, released) = mpsc::channel::<()>();
+            runtime.block_on(async {
+                tokio::task::spawn_blocking(move || released.recv());
+                let scope = Scope::new();
+                let handle = scope.handle();
+                let mut run = Driven::new(scope.run(creates(&path, in_a_shield)));
+                run.pending();
+                handle.cancel();
+                if !in_a_shield {
+                    assert!(run.finish().is_err());
+                    assert!(!path.exists());
+                    release.send(()).unwrap();
+                } else {
+                    run.pending();
+                    release.send(()).unwrap();
+                    assert!(run.into_future().await.is_err());
+                }
+                // What the pool had to do before this is done.
+                tokio::task::spawn_blocking(|| ()).await.unwrap();
+            });
+            assert_eq!(path.exists(), !in_a_shield);
+            std::fs::remove_file(&path).ok();
+        }
+    });
+}
+
+fn named() -> &'static str {
+    "outside"
+}
+
+/// `cleanup`: an item that depends on a macro of the block is not seen by the cleanup.
+#[test]
+fn a_cleanup_sees_items_of_its_block_but_not_those_that_stay_below() {
+    #[cancellable]
+    async fn sees(log: Log) {
+        defer! { log.add(named()); }
+        fn named() -> &'static str {
+            "inside"
+        }
+        log.add(named());
+    }
+
+    #[cancellable]
+    async fn does_not_see(log: Log) {
+        defer! { log.add(named()); }
+        macro_rules! text {
+            () => {
+                "below"
+            };
+        }
+        fn named() -> &'static str {
+            text!()
+        }
+        assert_eq!(named(), "below");
+    }
+
+    both(|| async {
+        let log = Log::new();
+        sees(log.clone()).await;
+        does_not_see(log.clone()).await;
+        log.is(&["inside", "inside", "outside"]);
     });
 }
