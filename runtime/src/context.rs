@@ -419,9 +419,9 @@ pub(crate) fn drop_outside<T>(mut slot: Pin<&mut Option<T>>) -> Result<(), Panic
     outside(|| catch(|| slot.set(None)))
 }
 
-/// A checkpoint; made by [`gate`].
+/// Future of [`checkpoint`](crate::checkpoint()), and of every checkpoint that a macro writes.
 ///
-/// Ready while all is well. Pending for ever once the current scope is
+/// Ready while nothing is cancelled. Pending for ever once the current scope is
 /// cancelled and not shielded: the code behind it is never reached, and the
 /// boundary drops the future here. Every so many checkpoints it is pending
 /// once, to let other tasks run. Outside any scope it is always ready.

@@ -13,6 +13,7 @@
 //! | [`servers`] | axum, hyper and tonic: requests, event streams, websockets |
 //! | [`testing`] | how to test that cancelling is safe |
 //! | [`cancel_safety`] | what can still go wrong, and how to see it |
+//! | [`libraries`] | what libraries do differently, and clients with background tasks |
 //! | [`migrating`] | from tokio and tokio-util, step by step |
 //! | [`from_asyncio`] | idioms of asyncio, trio and Go |
 //! | [`design`] | why it is so, and its limits |
@@ -43,6 +44,9 @@ pub mod testing {}
 
 #[doc = include_str!("cancel_safety.md")]
 pub mod cancel_safety {}
+
+#[doc = include_str!("libraries.md")]
+pub mod libraries {}
 
 #[doc = include_str!("migrating.md")]
 pub mod migrating {}
