@@ -313,6 +313,9 @@ pub fn cancellable(args: TokenStream, item: TokenStream) -> TokenStream {
 /// For loops that compute without awaiting: at the start of each iteration the
 /// function can be cancelled, and lets other tasks run once its budget is spent.
 ///
+/// In a function that is not annotated, rustc reports first that attributes on expressions are
+/// experimental (E0658); what to do about it is in the last of the errors: annotate the function.
+///
 /// ```
 /// # use taskscope::cancellable;
 /// #[cancellable]
@@ -360,6 +363,8 @@ pub fn no_checkpoint(_: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// `return`, `?` and jumps cannot leave the cleanup itself. Nobody gets the value that it ends with: of a
 /// `Result` there, rustc says that it is unused.
+///
+/// rustfmt formats `defer!({ … })`, with parentheses, and leaves `defer! { … }` as it is.
 ///
 /// The rest of the block becomes an async block, and the locals above the `defer!` have their
 /// values by then: rustc rejects a `let answer;` above it that is assigned below, saying that

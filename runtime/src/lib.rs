@@ -1,3 +1,19 @@
+// Of two definitions of a link the first counts: in the README they lead to docs.rs, here into
+// these pages.
+//! [tour]: guide::tour
+//! [guide]: guide
+//! [cancellation]: guide::cancellation
+//! [cleanup]: guide::cleanup
+//! [groups]: guide::groups
+//! [shutdown]: guide::shutdown
+//! [servers]: guide::servers
+//! [testing]: guide::testing
+//! [cancel_safety]: guide::cancel_safety
+//! [libraries]: guide::libraries
+//! [migrating]: guide::migrating
+//! [from_asyncio]: guide::from_asyncio
+//! [design]: guide::design
+//!
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // They panic where standard error is closed; see `report::print`.

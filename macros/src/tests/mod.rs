@@ -2,6 +2,7 @@
 
 mod blocking;
 mod checks;
+mod docs;
 mod entry;
 mod errors;
 mod expansion;
