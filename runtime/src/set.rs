@@ -113,7 +113,8 @@ impl<T> TaskSet<T> {
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: dropped, it has taken nothing out.
+    /// Cancel safe: dropped, it has taken nothing out. What nobody takes out any more is dropped,
+    /// as with a [`TaskHandle`].
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]

@@ -241,6 +241,33 @@ fn a_resource_of_a_task_is_lost_where_its_handle_is_cancelled() {
     });
 }
 
+/// `cancel_safety`: nor does a group that is cancelled from outside deliver its body's value.
+#[test]
+fn a_resource_that_a_body_returns_is_lost_while_the_group_waits_for_others() {
+    #[cancellable]
+    async fn session(log: Log) {
+        let group = TaskGroup::<BoxError>::new().run(async |g| {
+            g.spawn(pending::<()>());
+            Ok(log.mark("resource"))
+        });
+        let _resource = group.await.unwrap();
+        defer! { log.add("closed"); }
+        pending().await
+    }
+
+    both(|| async {
+        let log = Log::new();
+        let scope = Scope::new();
+        let handle = scope.handle();
+        let mut run = Driven::new(scope.run(session(log.clone())));
+        run.pending();
+        log.is(&[]);
+        handle.cancel();
+        assert!(run.into_future().await.is_err());
+        log.is(&["drop resource"]);
+    });
+}
+
 #[cancellable]
 async fn creates(path: &Path, in_a_shield: bool) {
     let file = if in_a_shield {
