@@ -256,6 +256,10 @@ use proc_macro::TokenStream;
 /// in the annotated `mod`, where the attribute sees it. `#[checkpoint]` and `#[no_checkpoint]` on
 /// loops need no import.
 ///
+/// The same goes for the crate: after `use taskscope as ts;`, or where it has another name in
+/// `Cargo.toml`, write `#[cancellable(crate = ts)]`. Without that option `ts::defer!` is an error, and
+/// `ts::shield(…)` is awaited like any other future: in a scope that is cancelled already, it does not begin.
+///
 /// # What becomes of an await
 ///
 /// `EXPR.await` becomes `after(gate().await, EXPR).await`, one expression, so that

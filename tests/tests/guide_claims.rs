@@ -356,3 +356,41 @@ fn a_cleanup_sees_items_of_its_block_but_not_those_that_stay_below() {
         log.is(&["inside", "inside", "outside"]);
     });
 }
+
+/// The docs of `#[cancellable]`: a crate that is imported by another name.
+mod renamed {
+    use taskscope as ts;
+    use taskscope_tests::Log;
+
+    #[ts::cancellable(crate = ts)]
+    pub(super) async fn with_the_option(handle: ts::CancelHandle, log: Log) {
+        ts::defer! { log.add("cleaned up"); }
+        handle.cancel();
+        ts::shield(async { log.add("shielded") }).await;
+    }
+
+    #[ts::cancellable]
+    pub(super) async fn without(handle: ts::CancelHandle, log: Log) {
+        handle.cancel();
+        ts::shield(async { log.add("shielded") }).await;
+    }
+}
+
+#[test]
+fn a_renamed_crate_is_known_by_the_option() {
+    both(|| async {
+        let log = Log::new();
+        let scope = Scope::new();
+        let handle = scope.handle();
+        let run = scope.run(renamed::with_the_option(handle, log.clone()));
+        run.await.unwrap();
+        log.is(&["shielded", "cleaned up"]);
+
+        let log = Log::new();
+        let scope = Scope::new();
+        let handle = scope.handle();
+        let run = scope.run(renamed::without(handle, log.clone()));
+        assert!(run.await.is_err());
+        log.is(&[]);
+    });
+}
