@@ -10,7 +10,7 @@ use crate::diag::{Diag, Mistake};
 use crate::ending::without_value;
 use crate::hint::{Hints, Outer};
 use crate::path::{Crate, mixed};
-use crate::rewrite::{Kind, Rewriter, Scope, output};
+use crate::rewrite::{Kind, Rewriter, Scope, output, output_hint};
 use crate::unread::unread_body;
 use crate::witness::{self, Witnessed};
 use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
@@ -290,7 +290,9 @@ impl Closure<'_> {
         if let Expr::Async(body) = &*closure.body {
             closure.capture = closure.capture.or(body.capture);
         }
-        let scope = Scope::new(Kind::Group, self.output(&closure.output));
+        let output = self.output(&closure.output);
+        let hint = output.as_ref().map(|output| output_hint(output, span));
+        let scope = Scope::new(Kind::Group, output);
         let mut block = into_block(mem::replace(&mut *closure.body, Expr::PLACEHOLDER));
         if matches!(closure.output, ReturnType::Default) {
             self.end_with_value(&mut block, closure.inputs.first());
@@ -301,7 +303,10 @@ impl Closure<'_> {
         Rewriter::new(self.krate, self.diag, self.options.loops, scope)
             .handing_on(self.options.handed_on(), mem::take(&mut self.own))
             .visit_top_block(&mut block);
-        block.stmts.splice(..0, mem::take(&mut self.first));
+        let hint = hint.map(|hint| Stmt::Expr(Expr::Verbatim(hint), None));
+        block
+            .stmts
+            .splice(..0, hint.into_iter().chain(mem::take(&mut self.first)));
         *closure.body = Expr::Verbatim(block.into_token_stream());
         closure.asyncness = Some(Token![async](span));
         closure.into_token_stream()

@@ -166,9 +166,9 @@ impl<F: Future> Future for BorrowsLocals<'_, F> {
 }
 
 pin_project! {
-    /// Future of [`Frame::cleanup`].
+    /// Future of [`Frame::cleanup`]. Its line is quoted, too.
     #[must_use = "futures do nothing unless awaited"]
-    pub struct Cleanup<'a, F> {
+    pub struct Cleanup<'a, F> { // it shares the locals above the `defer!`: they must be `Sync`
         frame: &'a mut Frame,
         #[pin]
         cleanup: Option<F>,

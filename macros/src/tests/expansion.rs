@@ -288,24 +288,30 @@ fn group_options() {
             .described(P::Described::<E>::new().how())
             .name(\"n\")
             .limit(P::after(P::gate().await, f()).await)
-            .run_local(async |g| { P::after(P::gate().await, g.x()).await })",
+            .run_local(async |g| {
+                if let Some(__output) = None::<::core::result::Result<_, E>> { return __output; }
+                P::after(P::gate().await, g.x()).await
+            })",
     );
 }
 
 #[test]
 fn group_bodies() {
     let run = "::taskscope::TaskGroup::<::taskscope::BoxError>::new().run";
+    let hint = "if let Some(__output) = None::<::core::result::Result<_, ::taskscope::BoxError>> {
+        return __output;
+    }";
     assert_same(
         &group("|_| Ok(())"),
-        &format!("{run}(async |_| {{ Ok(()) }})"),
+        &format!("{run}(async |_| {{ {hint} Ok(()) }})"),
     );
     assert_same(
         &group("move |g| { g }"),
-        &format!("{run}(async move |g| {{ g }})"),
+        &format!("{run}(async move |g| {{ {hint} g }})"),
     );
     assert_same(
         &group("|g| async move { g },"),
-        &format!("{run}(async move |g| {{ g }})"),
+        &format!("{run}(async move |g| {{ {hint} g }})"),
     );
 }
 

@@ -11,9 +11,18 @@ async fn counts() {
     count.set(1);
 }
 
+// The cleanup borrows it, too.
+#[cancellable]
+async fn counted() {
+    let count = Cell::new(0);
+    defer! { println!("{}", count.get()); }
+    yield_now().await;
+}
+
 async fn spawned() -> Result<(), BoxError> {
     task_group!(|g| {
         g.spawn(counts());
+        g.spawn(counted());
         Ok(())
     })
     .await?;

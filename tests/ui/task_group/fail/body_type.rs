@@ -19,4 +19,13 @@ async fn wrong_value() -> Result<String, BoxError> {
     Ok(task_group!(|_g| Ok(work().await?)).await?)
 }
 
+// The value of the task, not of the body: `Ok(task.await?)`.
+async fn result_of_a_task() {
+    let _ = task_group!(|g| {
+        let task = g.spawn(work());
+        task.await
+    })
+    .await;
+}
+
 fn main() {}
