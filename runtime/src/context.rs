@@ -192,6 +192,8 @@ impl<'a> Frame<'a> {
     /// task's own, which the node keeps already.
     pub(crate) fn park(&self, waker: &Waker) {
         if !waker.will_wake(self.waker) {
+            #[cfg(feature = "shutdown")]
+            crate::stall::note(self.node, this_poll);
             self.node.park(waker);
         }
     }

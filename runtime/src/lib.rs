@@ -48,6 +48,7 @@ mod hint;
 mod join;
 #[cfg(all(test, taskscope_loom))]
 mod loom_tests;
+mod mailbox;
 mod names;
 mod node;
 pub mod observe;

@@ -704,8 +704,6 @@ impl Node {
     /// the boundary has ended: the future may lie in a collection that is polled
     /// on outside.
     pub(crate) fn park(self: &Arc<Self>, waker: &Waker) {
-        #[cfg(feature = "shutdown")]
-        crate::stall::note(self);
         let mut inner = self.lock();
         self.use_locked();
         if inner.rest().parked.contains(waker) {

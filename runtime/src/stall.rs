@@ -22,7 +22,6 @@ use tokio::sync::Notify;
 use crate::aside::Aside;
 use crate::beat::{self, Poll};
 use crate::clock::Moment;
-use crate::context;
 use crate::node::{Node, flag};
 use crate::report::{self, ReportKind};
 use crate::sync::{Mutex, lazy_static};
@@ -65,12 +64,13 @@ struct Parked {
 }
 
 /// Notes that code of this cancelled node waits with a waker that is not its task's.
-pub(crate) fn note(node: &Arc<Node>) {
+/// `this_poll` returns the key of the thread and the poll that it is in.
+pub(crate) fn note(node: &Arc<Node>, this_poll: impl FnOnce() -> Option<(usize, Poll)>) {
     // Relaxed: a watch that is just being started need not know of it.
     if COUNT.load(Ordering::Relaxed) == 0 {
         return;
     }
-    let Some((thread, poll)) = context::this_poll() else {
+    let Some((thread, poll)) = this_poll() else {
         return;
     };
     for noted in WATCHES.lock().iter() {

@@ -5,7 +5,7 @@ use std::task::Waker;
 
 use super::{Node, flag};
 use crate::caught::{Panic, wake_each};
-use crate::observe::note_cancelled;
+use crate::mailbox::post_cancelled;
 use crate::reason::{Culprit, Origin, Reason};
 use crate::trace;
 
@@ -82,7 +82,7 @@ impl Node {
         let origin = Arc::new(origin);
         let reached = self.walk(&Walk::Cancel(origin.clone()));
         if reached {
-            note_cancelled(self);
+            post_cancelled(self);
         }
         reached.then_some(origin)
     }

@@ -13,7 +13,6 @@ mod watchdog;
 
 pub use snapshot::{Entry, Held, Kind, State, Tree};
 pub use watchdog::Watchdog;
-pub(crate) use watchdog::note_cancelled;
 
 /// A snapshot of all scopes and tasks of the process that are not gone.
 ///

@@ -4,8 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::ptr;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, Weak, mpsc};
+use std::sync::{Arc, Weak, mpsc};
 use std::time::{Duration, Instant};
 
 use super::display::Span;
@@ -14,16 +13,13 @@ use crate::aside::{self, Done};
 use crate::beat::{self, Look, Poller};
 use crate::caught::contain;
 use crate::clock::Moment;
+use crate::mailbox::Mailbox;
 use crate::node::{Node, flag};
 use crate::report::{self, ReportKind};
 use crate::roots;
 
 /// How many are named at once.
 const MOST_NAMED: usize = 20;
-
-/// How many cancellations are noted between two looks; of more, those that are
-/// still there are found by a walk through all trees.
-const MOST_NOTED: usize = 4096;
 
 /// How long dropping a watchdog waits for a report that is being delivered.
 const LINGER: Duration = Duration::from_millis(250);
@@ -87,8 +83,7 @@ impl Watchdog {
     /// ```
     pub fn start(stuck_after: Duration) -> io::Result<Watchdog> {
         let (running, told) = mpsc::channel();
-        let notes = Notes::enter();
-        let mut watch = Watch::new(stuck_after, notes);
+        let mut watch = Watch::new(stuck_after, Mailbox::open());
         let ended = aside::spawn("taskscope-watchdog", move || watch.run(&told))?;
         Ok(Watchdog {
             running: Some(running),
@@ -118,62 +113,6 @@ impl Drop for Watchdog {
     }
 }
 
-/// Where cancellations are noted for one watchdog.
-#[derive(Default)]
-struct Notes {
-    cancelled: Mutex<Noted>,
-}
-
-#[derive(Default)]
-struct Noted {
-    nodes: Vec<Weak<Node>>,
-    overflown: bool,
-}
-
-static WATCHDOGS: Mutex<Vec<Arc<Notes>>> = Mutex::new(Vec::new());
-static COUNT: AtomicUsize = AtomicUsize::new(0);
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    match mutex.lock() {
-        Ok(guard) => guard,
-        Err(poisoned) => poisoned.into_inner(),
-    }
-}
-
-/// Tells the watchdogs of a cancellation that begins at this node.
-pub(crate) fn note_cancelled(node: &Arc<Node>) {
-    // Relaxed: one that is just being started need not know of it.
-    if COUNT.load(Ordering::Relaxed) == 0 {
-        return;
-    }
-    for notes in lock(&WATCHDOGS).iter() {
-        let mut noted = lock(&notes.cancelled);
-        if noted.nodes.len() < MOST_NOTED {
-            noted.nodes.push(Arc::downgrade(node));
-        } else {
-            noted.overflown = true;
-        }
-    }
-}
-
-impl Notes {
-    fn enter() -> Arc<Notes> {
-        let notes = Arc::new(Notes::default());
-        lock(&WATCHDOGS).push(notes.clone());
-        COUNT.fetch_add(1, Ordering::Relaxed);
-        notes
-    }
-
-    fn leave(self: &Arc<Self>) {
-        COUNT.fetch_sub(1, Ordering::Relaxed);
-        lock(&WATCHDOGS).retain(|other| !Arc::ptr_eq(other, self));
-    }
-
-    fn take(&self) -> Noted {
-        std::mem::take(&mut *lock(&self.cancelled))
-    }
-}
-
 /// What one thread does, and since when at least.
 struct Polling {
     look: Look,
@@ -184,22 +123,16 @@ struct Polling {
 /// The thread's state.
 struct Watch {
     stuck_after: Duration,
-    notes: Arc<Notes>,
+    mailbox: Mailbox,
     threads: HashMap<usize, Polling>,
     cancelled: Vec<Weak<Node>>,
 }
 
-impl Drop for Watch {
-    fn drop(&mut self) {
-        self.notes.leave();
-    }
-}
-
 impl Watch {
-    fn new(stuck_after: Duration, notes: Arc<Notes>) -> Watch {
+    fn new(stuck_after: Duration, mailbox: Mailbox) -> Watch {
         Watch {
             stuck_after,
-            notes,
+            mailbox,
             threads: HashMap::new(),
             cancelled: Vec::new(),
         }
@@ -238,9 +171,9 @@ impl Watch {
     }
 
     fn look_at_cancelled(&mut self) {
-        let noted = self.notes.take();
-        self.cancelled.extend(noted.nodes);
-        if noted.overflown {
+        let posted = self.mailbox.take();
+        self.cancelled.extend(posted.nodes);
+        if posted.is_incomplete {
             self.cancelled.extend(cancelled_in_all());
         }
         let mut named = 0;
