@@ -334,6 +334,10 @@ pub fn cancellable(args: TokenStream, item: TokenStream) -> TokenStream {
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() { assert_eq!(sum(&[1, 2]).await, 3); }
 /// ```
+///
+/// `#[cancellable]` reads the attribute and removes it. On a loop of any other function it is an
+/// error: rustc says that attributes on expressions are experimental, and then this crate that
+/// the function needs `#[cancellable]`.
 #[proc_macro_attribute]
 pub fn checkpoint(_: TokenStream, item: TokenStream) -> TokenStream {
     check::stray_marker("checkpoint", item.into()).into()

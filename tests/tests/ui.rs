@@ -1,6 +1,8 @@
 //! What the compiler says about misuse, word for word.
 
+use std::path::Path;
 use std::process::Command;
+use std::{fs, io};
 
 /// The compiler whose messages the expectations quote.
 const STABLE: &str = "rustc 1.95.";
@@ -18,6 +20,49 @@ fn fail() {
     } else {
         println!("skipped: the expectations are for {STABLE}x, this is {version}");
     }
+}
+
+/// The page of the guide that has messages for headings has them word for word.
+#[test]
+fn the_guide_quotes_what_is_said() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("../runtime/src/guide/compile_errors.md")).unwrap();
+    let said = expected_errors(&root.join("ui")).unwrap();
+    let headings = headings(&page);
+    assert!(headings.len() > 5, "{headings:?}");
+    for heading in headings {
+        let is_said = said.iter().any(|error| error == heading);
+        assert!(is_said, "in no expectation under `ui`: {heading}");
+    }
+}
+
+/// The lines that begin with `# ` outside of code.
+fn headings(page: &str) -> Vec<&str> {
+    let prose = page.split("```").step_by(2);
+    prose
+        .flat_map(str::lines)
+        .filter_map(|line| line.strip_prefix("# "))
+        .collect()
+}
+
+/// The first line of every error in the expectations, without `error: ` or `error[E…]: `.
+fn expected_errors(ui: &Path) -> io::Result<Vec<String>> {
+    let mut errors = Vec::new();
+    for folder in fs::read_dir(ui)? {
+        for file in fs::read_dir(folder?.path().join("fail"))? {
+            let path = file?.path();
+            if path
+                .extension()
+                .is_some_and(|extension| extension == "stderr")
+            {
+                let text = fs::read_to_string(path)?;
+                let errors_of_file = text.lines().filter(|line| line.starts_with("error"));
+                let messages = errors_of_file.filter_map(|line| line.split_once(": "));
+                errors.extend(messages.map(|(_, message)| message.to_owned()));
+            }
+        }
+    }
+    Ok(errors)
 }
 
 fn compiler() -> String {

@@ -14,6 +14,7 @@
 //! | [`testing`] | how to test that cancelling is safe |
 //! | [`cancel_safety`] | what can still go wrong, and how to see it |
 //! | [`libraries`] | what libraries do differently, and clients with background tasks |
+//! | [`compile_errors`] | if the compiler says … |
 //! | [`migrating`] | from tokio and tokio-util, step by step |
 //! | [`from_asyncio`] | idioms of asyncio, trio and Go |
 //! | [`design`] | why it is so, and its limits |
@@ -47,6 +48,9 @@ pub mod cancel_safety {}
 
 #[doc = include_str!("libraries.md")]
 pub mod libraries {}
+
+#[doc = include_str!("compile_errors.md")]
+pub mod compile_errors {}
 
 #[doc = include_str!("migrating.md")]
 pub mod migrating {}

@@ -23,4 +23,13 @@ async fn from_the_body() {
     .await;
 }
 
+// rustc marks the whole group, as it does with any async closure.
+async fn borrowed(text: &str) {
+    let _ = task_group!(|g| {
+        g.spawn(length(text));
+        Ok(())
+    })
+    .await;
+}
+
 fn main() {}
