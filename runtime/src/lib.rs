@@ -115,7 +115,9 @@ pub use taskscope_macros::main;
 ///   evaluated before anything is polled;
 /// - a value that the pattern does not match disables its branch, and the race
 ///   goes on;
-/// - `else => expr`, at the end, is for when all branches are disabled;
+/// - `else => expr`, at the end, is for when all branches are disabled. A branch such as
+///   `() = stopping()` never is: beside it, `Some(x) = channel.recv()` waits for the stop once
+///   the channel is closed. Match in the handler to see the `None`;
 /// - `biased;`, at the beginning, polls the branches in the order in which they
 ///   are written; else it begins with another one each time;
 /// - the handler runs when all the futures are gone, so that it may change what
@@ -142,7 +144,9 @@ pub use taskscope_macros::main;
 ///
 /// As safe as its branches: what a branch that loses has already taken from
 /// elsewhere and not yet returned is lost, unless its `defer!` gives it back. A
-/// branch with nothing to be left in order is not polled again after it has lost.
+/// branch with nothing to be left in order is not polled again after it has lost. Any
+/// other branch is, so that it may take something even then: `socket.read(…)` loses no
+/// bytes, `timeout(limit, socket.read(…))` may. Give the limit a branch of its own.
 ///
 /// ```
 /// use std::time::Duration;

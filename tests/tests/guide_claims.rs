@@ -7,10 +7,11 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
-use taskscope::{BoxError, TaskGroup, Value, on_cancel, shield};
+use taskscope::{BoxError, TaskGroup, Value, on_cancel, race, shield};
 use taskscope::{Scope, blocking, cancellable, checkpoint_blocking, defer, timeout};
 use taskscope_tests::{Driven, Log, both, text_of, watched};
 use tokio::runtime::Builder;
+use tokio::sync::mpsc::channel;
 use tokio::sync::oneshot;
 
 /// `cancel_safety`: two that poll one future.
@@ -392,5 +393,26 @@ fn a_renamed_crate_is_known_by_the_option() {
         let run = scope.run(renamed::without(handle, log.clone()));
         assert!(run.await.is_err());
         log.is(&[]);
+    });
+}
+
+/// `cancel_safety`: a branch that has to unwind is polled once more, and may take something then.
+#[test]
+fn a_losing_branch_takes_nothing_unless_it_has_to_unwind() {
+    both(|| async {
+        let (send, mut jobs) = channel(1);
+        race! {
+            biased;
+            _ = jobs.recv() => panic!("it came after the branch was polled"),
+            () = async { send.try_send(1).unwrap() } => {}
+        }
+        assert_eq!(jobs.try_recv(), Ok(1));
+
+        race! {
+            biased;
+            _ = timeout(Duration::from_secs(60), jobs.recv()) => panic!("it came later"),
+            () = async { send.try_send(2).unwrap() } => {}
+        }
+        assert!(jobs.try_recv().is_err(), "lost");
     });
 }

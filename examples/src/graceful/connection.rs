@@ -7,8 +7,13 @@ use std::time::Duration;
 use taskscope::{cancellable, defer, race, stopping, timeout};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::sleep;
 
 use super::log::Log;
+
+/// How long a client may say nothing, or read nothing. One that has vanished without a word would
+/// keep its place otherwise.
+const IDLE: Duration = Duration::from_secs(600);
 
 /// How long a client may take to see that the connection ends.
 const LINGER: Duration = Duration::from_secs(2);
@@ -41,12 +46,13 @@ async fn answer(socket: &mut TcpStream, echoed: &mut usize) -> io::Result<()> {
     loop {
         let read = race! {
             read = socket.read(&mut buffer) => read?,
+            () = sleep(IDLE) => return Err(io::ErrorKind::TimedOut.into()),
             () = stopping() => break,
         };
         if read == 0 {
             return Ok(());
         }
-        socket.write_all(&buffer[..read]).await?;
+        timeout(IDLE, socket.write_all(&buffer[..read])).await??;
         *echoed += read;
     }
     // What has arrived by now is answered. Who never pauses is not waited for.
