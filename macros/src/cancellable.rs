@@ -3,7 +3,7 @@
 use crate::args::Options;
 use crate::blocking::{Refusal, check_blocking, returns_result};
 use crate::check::{
-    Checker, Own, Site, check_body, check_function, check_other, expanded_at, is_expanded,
+    Checker, Own, Place, Site, check_body, check_function, check_other, expanded_at, is_expanded,
 };
 use crate::diag::Diag;
 use crate::hint::Hints;
@@ -31,6 +31,7 @@ pub(crate) fn cancellable(args: TokenStream, item: TokenStream) -> TokenStream {
         handed_on: options.handed_on(),
         options,
         own: Own::default(),
+        place: Place::default(),
         diag,
     };
     let mut tokens = cancellable.target(item);
@@ -45,7 +46,19 @@ struct Cancellable {
     handed_on: TokenStream,
     /// What the module at hand declares.
     own: Own,
+    /// What the functions of the item at hand are to their code.
+    place: Place,
     diag: Diag,
+}
+
+/// What is known of a function that has been read.
+struct Checked {
+    /// What is declared around it, and in it.
+    own: Own,
+    /// Statements to put into it, of which rustc warns.
+    warnings: Vec<Stmt>,
+    /// Without `send`, which is reported.
+    spawns_itself: bool,
 }
 
 impl Cancellable {
@@ -66,9 +79,9 @@ impl Cancellable {
 
     fn function(&mut self, mut function: Function) -> TokenStream {
         if self.accepts(&function) {
+            let place = self.place.with(&function.attrs);
             let block = function.body.as_mut().map(|body| &mut body.block);
-            self.body(&mut function.sig, block);
-            if self.options.send {
+            if self.body(place, &mut function.sig, block) {
                 function.change_head();
             }
         }
@@ -91,15 +104,25 @@ impl Cancellable {
     fn item(&mut self, item: &mut Item) {
         match item {
             Item::Fn(f) if self.is_ours(&f.attrs, &f.sig, &f.block.stmts) => {
-                self.body(&mut f.sig, Some(&mut f.block));
+                self.body(Place::Free.with(&f.attrs), &mut f.sig, Some(&mut f.block));
             }
             Item::Impl(ItemImpl { attrs, .. }) | Item::Trait(ItemTrait { attrs, .. })
                 if self.options.send && has_marker(attrs, "async_trait") =>
             {
                 refuse_boxed(Span::call_site(), &mut self.diag);
             }
-            Item::Impl(item) => item.items.iter_mut().for_each(|item| self.impl_item(item)),
-            Item::Trait(item) => item.items.iter_mut().for_each(|item| self.trait_item(item)),
+            Item::Impl(item) => {
+                // A trait's method comes after the type's own of that name.
+                self.place = match item.trait_ {
+                    Some(_) => Place::Other,
+                    None => Place::Method.with(&item.attrs),
+                };
+                item.items.iter_mut().for_each(|item| self.impl_item(item));
+            }
+            Item::Trait(item) => {
+                self.place = Place::Method.with(&item.attrs);
+                item.items.iter_mut().for_each(|item| self.trait_item(item));
+            }
             Item::Mod(item) => {
                 let items = item.content.iter_mut().flat_map(|(_, items)| items);
                 self.module(items.collect());
@@ -122,7 +145,7 @@ impl Cancellable {
         if let ImplItem::Fn(f) = item
             && self.is_ours(&f.attrs, &f.sig, &f.block.stmts)
         {
-            self.body(&mut f.sig, Some(&mut f.block));
+            self.body(self.place.with(&f.attrs), &mut f.sig, Some(&mut f.block));
         }
     }
 
@@ -130,23 +153,29 @@ impl Cancellable {
         if let TraitItem::Fn(f) = item {
             let stmts = f.default.as_ref().map_or(&[][..], |block| &block.stmts);
             if self.is_ours(&f.attrs, &f.sig, stmts) {
-                self.body(&mut f.sig, f.default.as_mut());
+                let place = self.place.with(&f.attrs);
+                self.body(place, &mut f.sig, f.default.as_mut());
             }
         }
     }
 
-    fn body(&mut self, sig: &mut Signature, mut block: Option<&mut Block>) {
+    // Whether that changes the signature.
+    fn body(&mut self, place: Place, sig: &mut Signature, mut block: Option<&mut Block>) -> bool {
+        let mut sends = self.options.send;
         if let Some(block) = &mut block {
-            let (own, warnings) = self.check(sig, block);
-            if let Some(mut hints) = Hints::in_function(sig, &self.krate, &own) {
+            let checked = self.check(place, sig, block);
+            // As the report says, so that rustc does not say it once more.
+            sends |= checked.spawns_itself;
+            if let Some(mut hints) = Hints::in_function(sig, &self.krate, &checked.own) {
                 hints.visit_block_mut(block);
             }
-            self.rewrite(sig, block, own);
-            block.stmts.splice(..0, warnings);
+            self.rewrite(sig, block, checked.own);
+            block.stmts.splice(..0, checked.warnings);
         }
-        if self.options.send {
+        if sends {
             send(sig, block, &self.krate);
         }
+        sends
     }
 
     fn rewrite(&mut self, sig: &Signature, block: &mut Block, own: Own) {
@@ -178,12 +207,16 @@ impl Cancellable {
         }
     }
 
-    // What is declared around the function, and in it; and the warnings to put into it.
-    fn check(&mut self, sig: &Signature, block: &Block) -> (Own, Vec<Stmt>) {
+    fn check(&mut self, place: Place, sig: &Signature, block: &Block) -> Checked {
         let site = Site::Attribute;
         let mut checker = Checker::new(&self.krate, &mut self.diag, &self.options, site);
         checker.function(sig, block, &self.own);
-        (checker.own, checker.warnings)
+        let may_recur = sig.asyncness.is_some() && !self.options.send;
+        Checked {
+            spawns_itself: may_recur && checker.recursion(sig, block, place),
+            own: checker.own,
+            warnings: checker.warnings,
+        }
     }
 
     fn rewriter(&mut self, scope: Scope, own: Own) -> Rewriter<'_> {

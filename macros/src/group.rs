@@ -45,16 +45,16 @@ pub(crate) fn task_group(tokens: TokenStream) -> TokenStream {
 
 /// The expressions in a `task_group!`: the values of its options, and its body.
 pub(crate) fn expressions(mac: &Macro) -> Option<Vec<Expr>> {
-    let mut group = Group::default();
-    let mut diag = Diag::default();
-    mac.parse_body_with(|input: ParseStream| group.parse(input, &mut diag))
-        .ok()?;
-    let body = match group.body {
-        Some(Body::Closure(body)) => Some(*body.body),
-        _ => None,
-    };
+    let group = Group::read(mac)?;
+    let body = group.closure().map(|body| Expr::clone(&body.body));
     let settings = group.settings.into_iter().map(|(_, value)| value);
     Some(settings.chain(body).collect())
+}
+
+/// What the body of a `task_group!` calls the group, unless that is `local`.
+pub(crate) fn sending_argument(mac: &Macro) -> Option<Pat> {
+    let group = Group::read(mac).filter(|group| !group.local)?;
+    group.closure()?.inputs.first().cloned()
 }
 
 const OPTIONS: &[&str] = &[
@@ -98,6 +98,21 @@ enum Body {
 }
 
 impl Group {
+    // Without reports: its own macro makes them.
+    fn read(mac: &Macro) -> Option<Self> {
+        let (mut group, mut diag) = (Self::default(), Diag::default());
+        let parser = |input: ParseStream| group.parse(input, &mut diag);
+        mac.parse_body_with(parser).ok()?;
+        Some(group)
+    }
+
+    fn closure(&self) -> Option<&ExprClosure> {
+        match &self.body {
+            Some(Body::Closure(body)) => Some(body),
+            _ => None,
+        }
+    }
+
     fn parse(&mut self, input: ParseStream, diag: &mut Diag) -> syn::Result<()> {
         self.witnessed = Witnessed::parse(input)?;
         self.options = Options::parse_handed_on(input, diag)?;

@@ -17,7 +17,8 @@ use syn::{
 
 mod open;
 
-use self::open::{is_open, is_open_work, tail};
+pub(crate) use self::open::tail;
+use self::open::{is_open, is_open_work};
 use crate::arguments::mentions;
 use crate::check::Own;
 use crate::path::{Crate, mixed};
@@ -280,6 +281,13 @@ impl ToTokens for Known {
             Self::Group(ty) => quote!(Group(#ty)),
         });
     }
+}
+
+/// The name of a parameter that is declared as a group, or a permit of one, whose tasks are `Send`.
+pub(crate) fn sending_group(input: &FnArg) -> Option<Ident> {
+    let local = Ident::new("LocalGroup", Span::call_site());
+    let (name, _) = group_argument(input)?;
+    (!mentions(&input.to_token_stream(), &local)).then_some(name)
 }
 
 // `g: &Group<'_, E>`

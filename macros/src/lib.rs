@@ -207,9 +207,10 @@ use proc_macro::TokenStream;
 /// # Futures that say that they are `Send`
 ///
 /// Whether the future of an `async fn` is `Send` is found out from its body. That does not work
-/// where the body needs to know it already, as in a function that spawns itself (rustc says "type
-/// annotations needed: cannot satisfy `impl Future<Output = ()>: Send`"), and not for
-/// the methods of a trait, whose bodies are elsewhere. `#[cancellable(send)]` writes it into the
+/// where the body needs to know it already, as in a function that spawns itself, and not for
+/// the methods of a trait, whose bodies are elsewhere. A function that visibly spawns itself into a group is an error
+/// that names this option; of two that spawn each other rustc says "type annotations needed: cannot satisfy
+/// `impl Future<Output = ()>: Send`". `#[cancellable(send)]` writes it into the
 /// signature: `async fn f(x: A) -> T` becomes `fn f(x: A) -> impl Future<Output = T> + Send`. It
 /// stands on functions, methods, an `impl`, and a `trait`, on methods without a body too.
 ///

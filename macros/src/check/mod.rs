@@ -12,6 +12,7 @@ mod hard_drop;
 mod item;
 mod marker;
 mod own;
+mod recursion;
 mod signals;
 mod streams;
 
@@ -19,6 +20,7 @@ pub(crate) use item::{
     check_body, check_function, check_other, expanded_at, is_expanded, stray_guard, stray_marker,
 };
 pub(crate) use own::Own;
+pub(crate) use recursion::Place;
 use signals::Signals;
 use streams::Streams;
 
@@ -153,6 +155,20 @@ impl<'a> Checker<'a> {
         self.own.visit_expr(expr);
         self.visit_expr(expr);
         self.check_streams(|streams| streams.visit_expr(expr));
+    }
+
+    /// Reports where an async function, already read, spawns itself.
+    pub(crate) fn recursion(&mut self, sig: &Signature, block: &Block, place: Place) -> bool {
+        let calls = {
+            let code_in = |mac: &Macro| self.all_code_in(mac);
+            recursion::find((sig, &block.stmts), place, self.krate, &self.own, &code_in)
+        };
+        let (what, why, help) = recursion::mistake(&sig.ident);
+        let what = &what;
+        for call in &calls {
+            self.diag.mistake_over(call, &Mistake { what, why, help });
+        }
+        !calls.is_empty()
     }
 
     /// Reads the body of `#[taskscope::main]` for signals that the attribute handles.

@@ -50,6 +50,11 @@ impl Own {
         self.values.contains(name)
     }
 
+    /// Whether a bare `name` is declared or imported at all.
+    pub(super) fn declares(&self, name: &str) -> bool {
+        self.has_value(name) || self.has_item(name) || self.aliases.contains_key(name)
+    }
+
     /// The names in the path of a function or type, from the crate on where an import tells it.
     pub(super) fn names(&self, path: &Path) -> Vec<String> {
         let hidden = path

@@ -6,7 +6,7 @@ use syn::visit::{self, Visit};
 use syn::{Block, Expr, ExprClosure, Macro, ReturnType, Stmt};
 
 /// `async { … }` of `{ let names = names.clone(); async { … } }`.
-pub(super) fn tail(argument: &Expr) -> &Expr {
+pub(crate) fn tail(argument: &Expr) -> &Expr {
     match argument {
         Expr::Block(block) if block.label.is_none() => match block.block.stmts.last() {
             Some(Stmt::Expr(last, None)) => tail(last),

@@ -132,3 +132,109 @@ fn half_typed_functions_stay_as_they_are() {
         }
     }
 }
+
+/// How often it is reported that a function spawns itself, under `args`.
+fn recursions(args: &str, item: &str) -> usize {
+    attribute(args, item).matches("spawns itself").count()
+}
+
+#[test]
+fn a_function_that_spawns_itself() {
+    for body in [
+        "g.spawn(walk(g.clone(), n));",
+        "g.spawn_named(\"walk\", walk(g.clone(), n));",
+        "g.spawn_scoped(walk(g.clone(), n));",
+        "g.service(self::walk(g.clone(), n)); f().await;",
+        "g.defer(walk(g.clone(), n));",
+        "let h = g.clone(); h.spawn(walk(h.clone(), n));",
+        "let p = g.reserve().await; p.spawn(walk(g, n));",
+        "(&g).clone().spawn(walk(g, n));",
+        "g.spawn({ let g = g.clone(); walk(g, n) });",
+        "g.spawn(Box::pin(walk(g.clone(), n)));",
+        "g.spawn(shield(walk(g.clone(), n)));",
+        "g.spawn(async move { f().await; walk(g, n).await; });",
+        "g.spawn(async move { for n in 0..n { Box::pin(walk(g, n)).await } });",
+        "if n > 0 { match n { _ => { g.spawn(walk(g, n - 1)); } } }",
+        "race! { () = f() => { g.spawn(walk(g, n)); } }",
+        "task_group!(|h| { h.spawn(walk(h, n)); Ok(()) }).await",
+        "task_group!(|g| { task_group!(|h| { g.spawn(walk(h, n)); Ok(()) }).await; Ok(()) }).await",
+    ] {
+        let item =
+            |attrs: &str| format!("{attrs} async fn walk(g: Group<'static>, n: u32) {{ {body} }}");
+        assert_eq!(
+            recursions("", &item("#[doc = \"\"] #[instrument]")),
+            1,
+            "{body}"
+        );
+        assert_eq!(
+            recursions("", &format!("mod m {{ {} }}", item("pub"))),
+            1,
+            "{body}"
+        );
+        assert!(attribute("", &item("")).contains("impl :: core :: future :: Future"));
+        assert_eq!(recursions("send", &item("")), 0, "{body}");
+        assert_eq!(recursions("", &item("#[async_recursion]")), 0, "{body}");
+        assert_eq!(
+            recursions("", &format!("impl S {{ {} }}", item(""))),
+            0,
+            "{body}"
+        );
+        let renamed = item("").replace("fn walk", "fn visit");
+        assert_eq!(recursions("", &renamed), 0, "{body}");
+    }
+}
+
+#[test]
+fn a_method_that_spawns_itself() {
+    for body in [
+        "g.spawn(self.walk(g.clone()));",
+        "g.spawn(self.clone().walk(g.clone()));",
+        "g.spawn(Arc::clone(&self).walk(g.clone()));",
+        "g.spawn(Self::walk(self, g.clone()));",
+        "let this = self.clone(); g.spawn(this.walk(g.clone()));",
+        "let this = Arc::clone(&self); g.spawn(async move { this.walk(g).await });",
+    ] {
+        let method = format!("async fn walk(self: Arc<Self>, g: Group<'static>) {{ {body} }}");
+        let count = |container: &str| recursions("", &format!("{container} {{ {method} }}"));
+        assert_eq!(recursions("", &method), 1, "{body}");
+        assert_eq!(count("impl S"), 1, "{body}");
+        assert_eq!(count("trait T"), 1, "{body}");
+        // The type may have a method of that name itself.
+        assert_eq!(count("impl T for S"), 0, "{body}");
+        assert_eq!(count("#[async_trait] trait T"), 0, "{body}");
+    }
+}
+
+#[test]
+fn other_functions_of_the_same_name() {
+    for body in [
+        "async fn walk() {} g.spawn(walk());",
+        "let walk = other; g.spawn(walk());",
+        "use other::walk; g.spawn(walk());",
+        "g.spawn(other::walk()); g.spawn(other.walk()); g.spawn(walk); g.spawn(walks(g));",
+        "g.spawn(async { f(walk(g)).await; let w = walk(g); });",
+        "g.spawn(async { async { walk(g).await }; });",
+        "g.spawn(Box::pin(walk(g)) as Pin<Box<dyn Future + Send>>);",
+        "g.spawn(boxed(walk(g))); walk(g).await; Box::pin(walk(g)).await;",
+        "g.spawn_local(walk(g)); g.spawn_blocking(walk(g)); g.cancel(walk(g));",
+        "pool.spawn(walk(g)); self.g.spawn(walk(g)); tasks().spawn(walk(g));",
+        "let g = pool; g.spawn(walk(g));",
+        "task_group!(local, |h| { h.spawn(walk(h)); Ok(()) }).await",
+        "anything!(g.spawn(walk(g)));",
+        "fn inner(g: Group) { g.spawn(walk(g)); }",
+    ] {
+        let item = format!("async fn walk(g: Group<'static>) {{ {body} }}");
+        assert_eq!(recursions("", &item), 0, "{body}");
+    }
+    for item in [
+        "async fn walk(g: LocalGroup) { g.spawn(walk(g)); }",
+        "async fn walk(g: Pool) { g.spawn(walk(g)); }",
+        "async fn walk(walk: F, g: Group) { g.spawn(walk(g)); }",
+        "async fn walk(&self, g: Group) { g.spawn(walk(g)); }",
+        "async fn walk(this: Self, g: Group) { g.spawn(walk(g)); }",
+        "async fn walk(&self, o: Other, g: Group) { g.spawn(o.walk()); g.spawn(self.o.walk()); }",
+        "mod m { struct Group; async fn walk(g: Group) { g.spawn(walk(g)); } }",
+    ] {
+        assert_eq!(recursions("", item), 0, "{item}");
+    }
+}

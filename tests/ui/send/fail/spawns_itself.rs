@@ -1,21 +1,58 @@
-use taskscope::{Group, cancellable};
+use std::sync::Arc;
+use taskscope::{BoxError, Group, cancellable, shield, task_group};
 
-// rustc has to know the type of the future to see whether it is `Send`, and is just finding it out.
-async fn walk(g: Group<'static>, depth: u32) {
-    g.spawn(walk(g.clone(), depth - 1));
-}
-
-// The same in a circle of two.
 #[cancellable]
-async fn folder(g: Group<'static>, depth: u32) {
+async fn walk(g: Group<'static>, depth: u32) {
     if depth > 0 {
-        g.spawn(entry(g.clone(), depth));
+        g.spawn(walk(g.clone(), depth - 1));
     }
 }
 
 #[cancellable]
-async fn entry(g: Group<'static>, depth: u32) {
-    g.spawn(folder(g.clone(), depth - 1));
+async fn in_a_block(g: Group<'static>, depth: u32) {
+    let inner = g.clone();
+    g.spawn_named("deeper", async move {
+        Box::pin(in_a_block(inner, depth - 1)).await;
+    });
 }
 
-fn main() {}
+#[cancellable]
+async fn in_a_group(depth: u32) -> Result<(), BoxError> {
+    task_group!(|g| {
+        g.spawn_scoped(shield(in_a_group(depth - 1)));
+        Ok(())
+    })
+    .await?;
+    Ok(())
+}
+
+struct Tree;
+
+impl Tree {
+    #[cancellable]
+    async fn visit(self: Arc<Self>, g: Group<'static>) {
+        g.spawn(self.clone().visit(g.clone()));
+    }
+}
+
+#[cancellable]
+impl Tree {
+    async fn grow(self: Arc<Self>, g: Group<'static>) {
+        let this = Arc::clone(&self);
+        g.spawn(Self::grow(self, g.clone()));
+        g.spawn(this.grow(g.clone()));
+    }
+}
+
+#[cancellable]
+mod module {
+    use taskscope::Group;
+
+    pub(crate) async fn walk(g: Group<'static>) {
+        g.service(walk(g.clone()));
+    }
+}
+
+fn main() {
+    drop((walk, in_a_block, in_a_group, Tree::visit, Tree::grow, module::walk));
+}
