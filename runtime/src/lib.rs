@@ -9,6 +9,7 @@
 //! [servers]: guide::servers
 //! [testing]: guide::testing
 //! [cancel_safety]: guide::cancel_safety
+//! [compile_errors]: guide::compile_errors
 //! [libraries]: guide::libraries
 //! [migrating]: guide::migrating
 //! [from_asyncio]: guide::from_asyncio

@@ -126,13 +126,6 @@ fn links_of_the_readme_to_the_guide_are_links_within_the_documentation() {
         Some((name, page.trim_start_matches("::")))
     });
     assert_eq!(inside.collect::<BTreeSet<_>>(), outside);
-    let linked: BTreeSet<_> = outside.iter().map(|(_, page)| *page).collect();
-    for page in pages() {
-        assert!(
-            linked.contains(&*page),
-            "the README does not link to `{page}`"
-        );
-    }
     assert_eq!(readme.matches(GUIDE).count(), outside.len());
 }
 
