@@ -43,6 +43,13 @@ pub(crate) fn task_group(tokens: TokenStream) -> TokenStream {
     }
 }
 
+/// Whether a macro has a `|` for the group, as ours has. A `task_group!` without one may be
+/// somebody else's; ours says what is missing.
+pub(crate) fn has_argument(mac: &Macro) -> bool {
+    let mut trees = mac.tokens.clone().into_iter();
+    trees.any(|tree| matches!(tree, TokenTree::Punct(punct) if punct.as_char() == '|'))
+}
+
 /// The expressions in a `task_group!`: the values of its options, and its body.
 pub(crate) fn expressions(mac: &Macro) -> Option<Vec<Expr>> {
     let group = Group::read(mac)?;

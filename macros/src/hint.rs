@@ -21,6 +21,7 @@ pub(crate) use self::open::tail;
 use self::open::{is_open, is_open_work};
 use crate::arguments::mentions;
 use crate::check::Own;
+use crate::group;
 use crate::path::{Crate, mixed};
 
 /// The methods of a group and of its permits that make a task of their last argument, a
@@ -198,7 +199,7 @@ impl VisitMut for Hints<'_> {
     }
 
     fn visit_macro_mut(&mut self, mac: &mut Macro) {
-        if self.own.is_ours(self.krate, &mac.path, "task_group") {
+        if self.own.is_ours(self.krate, &mac.path, "task_group") && group::has_argument(mac) {
             self.hand_on(mac);
         }
     }

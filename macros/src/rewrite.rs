@@ -8,6 +8,7 @@ use crate::arguments::{arguments, is_transparent, joins_foreign_futures};
 use crate::blocking::Refusal;
 use crate::check::Own;
 use crate::diag::{Diag, Mistake};
+use crate::group;
 use crate::item::is_marker;
 use crate::lock::{match_takes_lock, matches_on_lock, takes_lock};
 use crate::path::{Crate, mixed};
@@ -635,7 +636,7 @@ impl VisitMut for Rewriter<'_> {
         if self.is_ours(&mac.path, "race") {
             return self.visit_race(mac);
         }
-        if self.is_ours(&mac.path, "task_group") {
+        if self.is_ours(&mac.path, "task_group") && group::has_argument(mac) {
             return self.hand_on(mac);
         }
         let read = is_telling(&mac.tokens) || joins_foreign_futures(&mac.path);

@@ -160,6 +160,20 @@ fn a_race_or_a_group_is_ours_unless_declared() {
 }
 
 #[test]
+fn a_race_or_a_group_that_reads_otherwise_is_left_alone() {
+    for call in [
+        "task_group!(g, [a, b])",
+        "task_group! { name: g }",
+        "race!(g, a; b)",
+        "race! { g: a }",
+    ] {
+        let expansion = attribute("", &format!("async fn f(g: &Group<'_>) {{ {call} }}"));
+        assert!(short(&expansion).contains(&short(call)), "{expansion}");
+        assert!(!expansion.contains("taskscope"), "{expansion}");
+    }
+}
+
+#[test]
 fn a_region_is_ours_by_its_name_and_crate() {
     let is_entered = |before: &str, awaited: &str| {
         let expansion = attribute(
