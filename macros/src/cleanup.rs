@@ -142,7 +142,8 @@ impl Rewriter<'_> {
         );
         let may_declare = |stmt: &Stmt| self.may_declare(stmt);
         stmts.extend(known_in_the_whole_block(&mut rest, may_declare));
-        let frame = match self.guard(&guard, rest.is_empty()) {
+        let end = rest.is_empty().then_some(place);
+        let frame = match self.guard(&guard, end) {
             Some(guard) => self.frame(&guard, rest, place),
             None => return self.visit_unguarded(stmts, rest, place),
         };
@@ -191,11 +192,12 @@ impl Rewriter<'_> {
         is_own || !(is_ours || is_select || is_transparent(&mac.path))
     }
 
-    // The guard of a statement, its cleanup rewritten; nothing once it is reported.
-    fn guard(&mut self, stmt: &Stmt, last: bool) -> Option<Guard> {
+    // The guard of a statement, its cleanup rewritten; nothing once it is reported. `end` is the
+    // place of its block where nothing follows it.
+    fn guard(&mut self, stmt: &Stmt, end: Option<Place>) -> Option<Guard> {
         let (when, mac, attrs) = self.guard_of(stmt)?;
         let name = when.name();
-        if let Some(mistake) = self.check_place(name, last) {
+        if let Some(mistake) = self.check_place(name, end) {
             self.diag.push(mistake.at_path(mac));
             return None;
         }
@@ -217,12 +219,9 @@ impl Rewriter<'_> {
         })
     }
 
-    fn check_place(&self, name: &'static str, last: bool) -> Option<Misplaced> {
-        if self.scope.is_plain() {
-            Some(Misplaced { name, last: false })
-        } else {
-            last.then_some(Misplaced { name, last })
-        }
+    fn check_place(&self, name: &'static str, end: Option<Place>) -> Option<Misplaced> {
+        let end = end.filter(|_| !self.scope.is_plain());
+        (self.scope.is_plain() || end.is_some()).then_some(Misplaced { name, end })
     }
 
     // The cleanup is an async block that nothing jumps out of.
@@ -378,25 +377,34 @@ impl Guard {
 /// A guard where it cannot guard anything.
 struct Misplaced {
     name: &'static str,
-    /// The last thing in its block, or else in code that is not async.
-    last: bool,
+    /// The block of which it is the last thing; without one, it is in code that is not async.
+    end: Option<Place>,
 }
 
 impl Misplaced {
     fn at_path(&self, mac: &Macro) -> syn::Error {
         let name = self.name;
-        let (what, why, help) = if self.last {
-            (
-                format!("`{name}!` is the last thing in its block"),
+        let last = format!("`{name}!` is the last thing in its block");
+        let (what, why, help) = match self.end {
+            Some(Place::Top) => (
+                last,
                 "it guards what follows it in the block, and nothing does",
-                "move it up, after the line that acquires what it cleans up",
-            )
-        } else {
-            (
+                "move it up, after the line that acquires what it cleans up".to_owned(),
+            ),
+            Some(Place::Nested) => (
+                last,
+                "it guards what follows it in this block alone, and nothing does",
+                format!(
+                    "to guard what follows the block, write it there, with the condition inside: \
+                     `{name}! {{ if … {{ … }} }}`"
+                ),
+            ),
+            None => (
                 format!("`{name}!` in code that is not async"),
                 "its cleanup is awaited, and a plain closure or function cannot await",
-                "make the closure `async`, or move the block into the async code around it",
-            )
+                "make the closure `async`, or move the block into the async code around it"
+                    .to_owned(),
+            ),
         };
         let bang = mac.bang_token.to_token_stream();
         let path = mac.path.to_token_stream();
@@ -405,7 +413,7 @@ impl Misplaced {
             Mistake {
                 what: &what,
                 why,
-                help,
+                help: &help,
             }
             .text(),
         )

@@ -306,7 +306,9 @@ use proc_macro::TokenStream;
 /// or lock within the iteration, so that the guard is gone at its end. A loop that is short
 /// under a lock is better left without a checkpoint: under `loops`, mark it `#[no_checkpoint]`. That is not needed
 /// where the head of the loop takes the lock, or of a `match` or an `if let` around it: such a
-/// loop has a checkpoint only if it is marked `#[checkpoint]`. A guard that
+/// loop has a checkpoint only if it is marked `#[checkpoint]`. An
+/// `if let Some(job) = jobs.lock().unwrap().pop()` holds the lock in its block, though `job` is no guard; after
+/// `let job = jobs.lock().unwrap().pop();`, nothing is held in an `if let Some(job) = job`. A guard that
 /// has to be held throughout is one of `tokio::sync::Mutex`, which is `Send`.
 #[proc_macro_attribute]
 pub fn cancellable(args: TokenStream, item: TokenStream) -> TokenStream {
@@ -368,7 +370,8 @@ pub fn no_checkpoint(_: TokenStream, item: TokenStream) -> TokenStream {
 /// A statement in a [`macro@cancellable`] function. The cleanup runs when the block ends,
 /// when `return`, `?`, `break` or `continue` leave it, when it is cancelled and when it panics.
 /// It may await, nothing cancels it, and it sees the block's locals as they are then.
-/// Several in one block run last declared first.
+/// Several in one block run last declared first. In an `if` or in an arm of a `match`, the block is
+/// that one: for cleanup of the function under a condition, write the condition inside, `defer! { if open { … } }`.
 ///
 /// `return`, `?` and jumps cannot leave the cleanup itself. Nobody gets the value that it ends with: of a
 /// `Result` there, rustc says that it is unused.

@@ -482,13 +482,13 @@ const BIASED_INSIDE: Mistake = Mistake {
 };
 
 const COMPLETE: Mistake = Mistake {
-    what: "`complete =>` is of the `select!` of futures",
+    what: "`complete =>` belongs to the `select!` of futures",
     why: "a `race!` is over when all its branches are disabled, by their conditions or patterns",
     help: "write `else => handler`",
 };
 
 const DEFAULT: Mistake = Mistake {
-    what: "`default =>` is of the `select!` of futures",
+    what: "`default =>` belongs to the `select!` of futures",
     why: "a `race!` waits until a branch wins",
     help: "to poll each branch once, write `biased;` and, as the last branch, \
            `() = std::future::ready(()) => handler`",

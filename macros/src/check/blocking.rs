@@ -155,7 +155,8 @@ fn in_place(call: &Call) -> Finding {
         why: "no cancellation reaches what runs in it, and async code that an executor runs in it \
               waits forever once the scope is cancelled",
         help: format!(
-            "write `{krate}::blocking({args}).await`, and `{krate}::block_on(…)` for async code in it"
+            "write `{krate}::blocking({args}).await`, with values that the closure owns, and \
+             `{krate}::block_on(…)` for async code in it"
         ),
     }
 }

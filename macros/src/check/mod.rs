@@ -197,7 +197,12 @@ impl<'a> Checker<'a> {
         };
         for (at, finding) in findings {
             if self.levels.hard_drop == Level::Deny {
-                self.report(at, &finding);
+                let switch = self.switch(Check::HardDrop);
+                let remedy = format!(
+                    "if what it holds has no cleanup, remove `deny(hard_drop)`: then this is a \
+                     warning, which {switch} switches off"
+                );
+                self.report_with(at, &finding, &remedy);
             } else {
                 self.warn(&at);
             }
@@ -218,16 +223,13 @@ impl<'a> Checker<'a> {
         if self.is_off(finding.check) {
             return;
         }
-        let check = finding.check.name();
-        let switch = match self.site {
-            Site::Attribute => format!("`#[cancellable(allow({check}))]`"),
-            Site::Group => format!("`task_group!(allow({check}), …)`"),
-            Site::Main => format!("`#[{}::main(allow({check}))]`", self.crate_name()),
-        };
-        let help = format!(
-            "{}\n  = help: if it has to be so, {switch} switches this check off",
-            finding.help
-        );
+        let switch = self.switch(finding.check);
+        let remedy = format!("if it has to be so, {switch} switches this check off");
+        self.report_with(at, finding, &remedy);
+    }
+
+    fn report_with(&mut self, at: impl ToTokens, finding: &Finding, remedy: &str) {
+        let help = format!("{}\n  = help: {remedy}", finding.help);
         self.diag.mistake_over(
             at,
             &Mistake {
@@ -236,6 +238,16 @@ impl<'a> Checker<'a> {
                 help: &help,
             },
         );
+    }
+
+    // What the user writes to switch a check off.
+    fn switch(&self, check: Check) -> String {
+        let check = check.name();
+        match self.site {
+            Site::Attribute => format!("`#[cancellable(allow({check}))]`"),
+            Site::Group => format!("`task_group!(allow({check}), …)`"),
+            Site::Main => format!("`#[{}::main(allow({check}))]`", self.crate_name()),
+        }
     }
 
     fn is_own(&self, path: &[&str]) -> bool {
