@@ -205,7 +205,7 @@ impl<F, R> Blocking<F, R> {
         };
         let (scope, last) = (node.scope(), node.last_location());
         let what = format!("blocking work (last checkpoint at {last})");
-        scope.overran_and(&what, "was left behind, still running,", self.location);
+        scope.overran_and(&what, "was abandoned, still running,", self.location);
         self.end(State::Left);
     }
 }
@@ -253,7 +253,8 @@ impl<F, R> Drop for Blocking<F, R> {
             return;
         }
         let message = format!(
-            "blocking work was dropped by who waited for it, and goes on (last checkpoint at {})",
+            "blocking work still runs, though the future that waited for it was dropped (last \
+             checkpoint at {})",
             node.last_location()
         );
         report::report(ReportKind::Abandoned, &scope, message, self.location);

@@ -22,7 +22,7 @@ use crate::caught::{Panic, catch};
 use crate::context;
 use crate::exit::{Exit, PanicSite};
 use crate::region::{Region, out_of_budget};
-use crate::report::{self, ReportKind};
+use crate::report;
 use crate::table::Kind;
 use crate::trace::CleanupTrace;
 
@@ -112,16 +112,8 @@ impl Drop for Frame {
         if self.disarmed {
             return;
         }
-        let scope = self
-            .region
-            .node()
-            .map(|node| node.name())
-            .unwrap_or_default();
-        let message = format!(
-            "lost cleanup: {} was dropped before it had run to its end",
-            self.region.kind().name()
-        );
-        report::report(ReportKind::LostCleanup, &scope, message, self.location);
+        let what = self.region.kind().name();
+        report::lost_cleanup(what, self.region.node(), self.location);
     }
 }
 
@@ -268,7 +260,7 @@ pub(crate) fn parked<T>(what: &str, location: &Location<'_>, cx: &mut Context<'_
     });
     assert!(
         unwinding,
-        "the code guarded by {what} at {location} was left by a cancellation and is polled again"
+        "the code guarded by {what} at {location} was unwound by a cancellation and is polled again"
     );
     Poll::Pending
 }

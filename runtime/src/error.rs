@@ -40,13 +40,13 @@ pub type BoxError = Box<dyn Error + Send + Sync>;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum TaskError {
-    /// It was cancelled and left in order, or never started.
+    /// It was cancelled and unwound, or never started.
     Cancelled(Cancelled),
     /// It returned an error, which is among the group's failures.
     Failed,
     /// It panicked, with this message.
     Panicked(String),
-    /// It overran its grace period and was dropped where it was, or its runtime
+    /// It exceeded its grace period and was dropped where it was, or its runtime
     /// was shut down.
     Aborted,
 }
@@ -118,7 +118,7 @@ pub enum Cause<E> {
     Error(E),
     /// It panicked, with this message.
     Panic(String),
-    /// It overran its grace period and was dropped where it was, or its runtime
+    /// It exceeded its grace period and was dropped where it was, or its runtime
     /// was shut down.
     Aborted,
 }

@@ -806,14 +806,14 @@ impl<'env, E: Send + 'static> Group<'env, E> {
         // One that defers another would keep an aborted group open.
         if node.flags_acquire() & flag::ABORTED != 0 {
             drop(future);
-            return report_lost(&node.name(), node.location());
+            return report_lost(node);
         }
         let future = Box::pin(async { future.await.into_result().map(drop) });
         // Noted first: the group does not end without having looked for it.
         self.shared.node.hold();
         if let Err(refused) = self.shared.deferred.push(erase(future)) {
             self.shared.node.release();
-            report_lost(&node.name(), node.location());
+            report_lost(node);
             drop(refused);
         }
     }

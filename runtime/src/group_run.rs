@@ -1,7 +1,6 @@
 //! The future of a group.
 
 use std::future::Future;
-use std::panic::Location;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -16,10 +15,11 @@ use crate::cleanup::parked;
 use crate::context::{self, Frame};
 use crate::error::{Cause, GroupError};
 use crate::exit::{Exit, PanicSite, polled_after_completion};
+use crate::node::Node;
 use crate::node::pending::Left;
 use crate::reason::Reason;
 use crate::region::Region;
-use crate::report::{self, ReportKind};
+use crate::report;
 use crate::scope::Place;
 use crate::scoped::{Children, Erased, ErasedLocal, Queue};
 use crate::shared::Shared;
@@ -112,7 +112,7 @@ impl<E: Send + 'static, L: Locals> Drop for Members<E, L> {
         let running = deferred.running.take().into_iter();
         for cleanup in running.chain(shared.deferred.close()) {
             drop_each([cleanup], &mut panics);
-            report_lost(&shared.node.name(), shared.node.location());
+            report_lost(&shared.node);
         }
         if !*ended {
             // Nobody else would tell them that the others are gone.
@@ -129,9 +129,8 @@ impl<E: Send + 'static, L: Locals> Drop for Members<E, L> {
     }
 }
 
-pub(crate) fn report_lost(group: &str, location: &'static Location<'static>) {
-    let message = "lost cleanup: a deferred future was dropped before it had run to its end";
-    report::report(ReportKind::LostCleanup, group, message.to_owned(), location);
+pub(crate) fn report_lost(group: &Arc<Node>) {
+    report::lost_cleanup("a deferred cleanup", Some(group), group.location());
 }
 
 impl<E: Send + 'static, L: Locals> Members<E, L> {

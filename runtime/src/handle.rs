@@ -83,7 +83,7 @@ pub enum Outcome {
     Failed,
     /// It panicked.
     Panicked,
-    /// It overran its grace period, or its runtime was shut down.
+    /// It exceeded its grace period, or its runtime was shut down.
     Aborted,
 }
 
@@ -305,7 +305,9 @@ impl<T> Core<T> {
         match result {
             None => {}
             Some(Ok(value)) if !std::mem::needs_drop::<T>() => drop(value),
-            Some(result) => self.run("the drop of a result that was not taken", || drop(result)),
+            Some(result) => self.run("the `Drop` of a result that was never taken", || {
+                drop(result)
+            }),
         }
     }
 
@@ -322,7 +324,7 @@ impl<T> Core<T> {
         let message = format!("{what} panicked: {}", panic.message());
         report::report(
             ReportKind::Unreported,
-            &self.node.name(),
+            &self.node.path(),
             message,
             self.node.location(),
         );

@@ -77,7 +77,7 @@ pub(crate) mod flag {
     pub(crate) const RETIMED: u32 = 1 << 3;
     /// The boundary has returned or was dropped: no more children.
     pub(crate) const CLOSED: u32 = 1 << 4;
-    /// Something was cut because it overran the grace period.
+    /// Something was cut because it exceeded the grace period.
     pub(crate) const OVERRAN: u32 = 1 << 5;
     /// The node of a task, not of a scope or group inside one.
     pub(crate) const TASK: u32 = 1 << 6;

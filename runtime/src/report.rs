@@ -3,18 +3,57 @@
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::panic::Location;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, RwLock};
 #[cfg(feature = "shutdown")]
 use std::time::{Duration, Instant};
 
 use crate::caught::contain;
+use crate::context;
 use crate::names::without_line;
+use crate::node::Node;
 use crate::stats::{Count, count};
 use crate::sync::Mutex;
 use crate::trace;
 
 /// What a [`Report`] is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ReportKind {
+    /// A future was dropped from outside before a cleanup in it had run to its end: by a
+    /// `tokio::select!` that another branch won, with an aborted task, or with its runtime.
+    LostCleanup,
+    /// A cleanup, a shielded future, a shielded task or blocking work exceeded the grace
+    /// period, or had not ended when a second signal ended it. It was dropped where it was;
+    /// blocking work was abandoned.
+    Overrun,
+    /// A failure or a panic that no caller is left to be told of, and what keeps the library
+    /// from reporting or listening.
+    Unreported,
+    /// Blocking work still runs, though the future that waited for it was dropped.
+    Abandoned,
+    /// Something still runs when the process exits after the grace period: it blocks its
+    /// thread, so that it could not be dropped.
+    Stuck,
+    /// All tasks that have a place under their group's limit wait for tasks
+    /// that wait for a place.
+    Stalled,
+    /// A task has kept its thread without passing a checkpoint; from a
+    /// [`Watchdog`](crate::observe::Watchdog).
+    Busy,
+    /// Something still runs long after it was cancelled; from a
+    /// [`Watchdog`](crate::observe::Watchdog). Also a thread that an executor inside a
+    /// poll blocks after the grace period; from a [`Shutdown`](crate::Shutdown).
+    Late,
+    /// [`stopping`](crate::stopping()) or [`cancelled`](crate::cancelled()) was called and
+    /// awaited outside any scope, where it never completes.
+    Unscoped,
+}
+
+/// Something that went wrong where nobody could be told by a return value.
+///
+/// `Display` is one line: what happened, the source line, and the scope or task. The first
+/// lost cleanup of a process also says where to [read on](Self::help).
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
@@ -31,59 +70,8 @@ use crate::trace;
 /// tokio::time::timeout(std::time::Duration::ZERO, armed()).await.ok(); // a hard drop
 /// let report = told.recv().unwrap();
 /// assert_eq!(report.kind(), ReportKind::LostCleanup);
-/// # }
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ReportKind {
-    /// A future was dropped from outside before a cleanup in it could be
-    /// awaited: a losing `tokio::select!` branch, an aborted task, a runtime
-    /// that was shut down.
-    LostCleanup,
-    /// A cleanup or a shielded future did not end within the grace period, or before a
-    /// second signal ended that, and was dropped where it was.
-    Overrun,
-    /// A failure that came up where no caller is left to return it to.
-    Unreported,
-    /// Blocking work goes on though nobody waits for it any more.
-    Abandoned,
-    /// Something blocks its thread, so that it could not even be dropped when
-    /// the grace period was over.
-    Stuck,
-    /// All tasks that have a place under their group's limit wait for tasks
-    /// that wait for a place.
-    Stalled,
-    /// A task keeps its thread without passing a checkpoint; from a
-    /// [`Watchdog`](crate::observe::Watchdog).
-    Busy,
-    /// Something is still there long after its cancellation; from a
-    /// [`Watchdog`](crate::observe::Watchdog). Also a thread that an executor inside of a
-    /// poll blocks after the grace period; from a [`Shutdown`](crate::Shutdown).
-    Late,
-    /// [`stopping`](crate::stopping()) or [`cancelled`](crate::cancelled()) was called and
-    /// awaited outside any scope, where it never completes.
-    Unscoped,
-}
-
-/// Something that went wrong where nobody could be told by a return value.
-///
-/// `Display` is one line with the name of the scope or task and the source
-/// line.
-///
-/// ```
-/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-/// # async fn main() {
-/// # use std::sync::mpsc;
-/// # use taskscope::{cancellable, defer};
-/// #[cancellable]
-/// async fn armed() {
-///     defer! { tokio::task::yield_now().await; }
-///     std::future::pending::<()>().await;
-/// }
-/// let (tell, told) = mpsc::channel();
-/// taskscope::set_report_hook(move |report| tell.send(report.clone()).unwrap());
-/// tokio::time::timeout(std::time::Duration::ZERO, armed()).await.ok(); // a hard drop
-/// let report = told.recv().unwrap();
+/// assert_eq!(report.scope(), "", "outside any scope");
+/// assert_eq!(report.location().file(), file!());
 /// assert!(report.to_string().starts_with("lost cleanup: `defer!`"));
 /// # }
 /// ```
@@ -93,28 +81,11 @@ pub struct Report {
     scope: String,
     message: String,
     location: &'static Location<'static>,
+    help: Option<&'static str>,
 }
 
 impl Report {
     /// What the report is about.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// # use std::sync::mpsc;
-    /// # use taskscope::{ReportKind, cancellable, defer};
-    /// #[cancellable]
-    /// async fn armed() {
-    ///     defer! { tokio::task::yield_now().await; }
-    ///     std::future::pending::<()>().await;
-    /// }
-    /// let (tell, told) = mpsc::channel();
-    /// taskscope::set_report_hook(move |report| tell.send(report.clone()).unwrap());
-    /// tokio::time::timeout(std::time::Duration::ZERO, armed()).await.ok(); // a hard drop
-    /// let report = told.recv().unwrap();
-    /// assert_eq!(report.kind(), ReportKind::LostCleanup);
-    /// # }
-    /// ```
     pub fn kind(&self) -> ReportKind {
         self.kind
     }
@@ -123,24 +94,6 @@ impl Report {
     /// For [`Unreported`](ReportKind::Unreported) failures of tasks, for
     /// [`Busy`](ReportKind::Busy) and for [`Late`](ReportKind::Late), the names from the
     /// root on, joined by ` > `.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// # use std::sync::mpsc;
-    /// # use taskscope::{cancellable, defer};
-    /// #[cancellable]
-    /// async fn armed() {
-    ///     defer! { tokio::task::yield_now().await; }
-    ///     std::future::pending::<()>().await;
-    /// }
-    /// let (tell, told) = mpsc::channel();
-    /// taskscope::set_report_hook(move |report| tell.send(report.clone()).unwrap());
-    /// tokio::time::timeout(std::time::Duration::ZERO, armed()).await.ok(); // a hard drop
-    /// let report = told.recv().unwrap();
-    /// assert_eq!(report.scope(), "", "outside any scope");
-    /// # }
-    /// ```
     pub fn scope(&self) -> &str {
         &self.scope
     }
@@ -152,35 +105,39 @@ impl Report {
     }
 
     /// The source line of the `defer!`, the shield or the task.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// # use std::sync::mpsc;
-    /// # use taskscope::{cancellable, defer};
-    /// #[cancellable]
-    /// async fn armed() {
-    ///     defer! { tokio::task::yield_now().await; }
-    ///     std::future::pending::<()>().await;
-    /// }
-    /// let (tell, told) = mpsc::channel();
-    /// taskscope::set_report_hook(move |report| tell.send(report.clone()).unwrap());
-    /// tokio::time::timeout(std::time::Duration::ZERO, armed()).await.ok(); // a hard drop
-    /// let report = told.recv().unwrap();
-    /// assert!(report.location().line() > 0);
-    /// # }
-    /// ```
     pub fn location(&self) -> &'static Location<'static> {
         self.location
     }
+
+    /// Where to read on. Only the first report of a [lost cleanup](ReportKind::LostCleanup)
+    /// in the process has it.
+    pub fn help(&self) -> Option<&str> {
+        self.help
+    }
+}
+
+/// What the first report of a kind adds to its text.
+fn first_help(kind: ReportKind) -> Option<&'static str> {
+    static HELPED: AtomicBool = AtomicBool::new(false);
+    let is_first = kind == ReportKind::LostCleanup && !HELPED.swap(true, Ordering::Relaxed);
+    is_first.then_some(
+        "a future that is dropped from outside (by `select!`, a timeout of another crate, \
+         or with an aborted task) cannot await its cleanup: see \"Hard drops\" in \
+         taskscope::guide::cancel_safety, \
+         https://docs.rs/taskscope/latest/taskscope/guide/cancel_safety/index.html#hard-drops",
+    )
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({})", self.message, self.location)?;
         match without_line(&self.scope, self.location) {
-            "" => Ok(()),
-            scope => write!(f, " in `{scope}`"),
+            "" => {}
+            scope => write!(f, " in `{scope}`")?,
+        }
+        match self.help {
+            Some(help) => write!(f, "; {help}"),
+            None => Ok(()),
         }
     }
 }
@@ -222,8 +179,35 @@ pub(crate) fn line(scope: &str, message: String, location: &'static Location<'st
         scope: scope.to_owned(),
         message,
         location,
+        help: None,
     };
     report.to_string()
+}
+
+/// Reports that `what` was dropped before it had run to its end. `node` is what it ran in.
+pub(crate) fn lost_cleanup(
+    what: &str,
+    node: Option<&Arc<Node>>,
+    location: &'static Location<'static>,
+) {
+    let scope = node.map(|node| node.name()).unwrap_or_default();
+    let by = dropped_by();
+    let message = format!("lost cleanup: {what} was dropped before it had run to its end{by}");
+    report(ReportKind::LostCleanup, &scope, message, location);
+}
+
+/// What is known of the code that drops something here.
+fn dropped_by() -> String {
+    let panicking = if std::thread::panicking() {
+        ", while a panic unwound"
+    } else {
+        ""
+    };
+    let by = context::ambient().map(|(node, _)| {
+        let (name, last) = (node.name(), node.last_location());
+        format!(", by code in `{name}` (last checkpoint at {last})")
+    });
+    format!("{panicking}{}", by.unwrap_or_default())
 }
 
 /// Counts and publishes a report; returns its text.
@@ -243,6 +227,7 @@ pub(crate) fn report(
         scope: scope.to_owned(),
         message,
         location,
+        help: first_help(kind),
     };
     let telling = Telling::begin();
     // A report is often made inside a `Drop` during unwinding, where a second panic

@@ -162,7 +162,7 @@ impl<'a> Scope<'a> {
     /// let stuck = taskscope::shield(std::future::pending::<()>());
     /// let scope = Scope::new().timeout(Duration::from_secs(1)).grace(Duration::from_secs(1));
     /// let cancelled = scope.run(async { stuck.await }).await.unwrap_err();
-    /// assert!(cancelled.attached()[0].contains("overran the grace period"));
+    /// assert!(cancelled.attached()[0].contains("exceeded the grace period"));
     /// # }
     /// ```
     pub fn grace(self, grace: Duration) -> Self {

@@ -12,7 +12,7 @@ use crate::cleanup::parked;
 use crate::context;
 use crate::exit::{PanicSite, polled_after_completion};
 use crate::region::Region;
-use crate::report::{self, ReportKind};
+use crate::report;
 use crate::table::Kind;
 
 /// Runs `future` to its end, whatever is cancelled around it.
@@ -94,13 +94,7 @@ impl Drop for State {
         if !self.running {
             return;
         }
-        let scope = self
-            .region
-            .node()
-            .map(|node| node.name())
-            .unwrap_or_default();
-        let message = "lost cleanup: a shielded future was dropped before it had ended".to_owned();
-        report::report(ReportKind::LostCleanup, &scope, message, self.location);
+        report::lost_cleanup("a shielded future", self.region.node(), self.location);
     }
 }
 

@@ -265,7 +265,9 @@ impl Shutdown {
             return None;
         }
         let started = Watchdog::start(self.stuck_after).inspect_err(|error| {
-            let message = format!("nobody will be told what is stuck: {error}");
+            let message = format!(
+                "the watchdog cannot be started, so nothing that is stuck will be reported: {error}"
+            );
             report::report(ReportKind::Unreported, "main", message, self.location);
         });
         started.ok()
@@ -382,7 +384,7 @@ fn listen(
 
 /// The program runs all the same, and a signal kills it.
 fn deaf(error: &str, location: &'static Location<'static>) {
-    let message = format!("signals cannot be listened to: {error}");
+    let message = format!("cannot listen to signals, so each ends the process at once: {error}");
     report::report(ReportKind::Unreported, "main", message, location);
 }
 
@@ -577,8 +579,8 @@ impl Escalated {
         } = self;
         let cut = if *cut { ", then a second signal" } else { "" };
         let message = format!(
-            "the process exits without what is stuck: {signal}, {drained:.1?} to drain, \
-             {left:.1?} of grace{cut}"
+            "stuck: the process exits with work still running, after {signal}, {drained:.1?} to \
+             drain, {left:.1?} of grace{cut}"
         );
         report::report(ReportKind::Stuck, &name, message, location);
     }

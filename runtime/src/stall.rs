@@ -23,6 +23,7 @@ use crate::aside::Aside;
 use crate::beat::{self, Poll};
 use crate::clock::Moment;
 use crate::node::{Node, flag};
+use crate::observe::late;
 use crate::report::{self, ReportKind};
 use crate::sync::{Mutex, lazy_static};
 
@@ -180,13 +181,12 @@ fn report_stalled(node: &Weak<Node>) {
     if node.set(flag::LATE) & flag::LATE != 0 {
         return;
     }
+    let since = Moment::now().since(origin.at);
     let message = format!(
-        "late: not gone {:.1?} after its cancellation ({}), and its thread has been in the same \
-         poll since: `futures::executor::block_on` or `Handle::block_on` in a plain function or \
-         a `Drop` waits there forever; use `taskscope::block_on` in `block_in_place`; \
-         last checkpoint",
-        Moment::now().since(origin.at),
-        origin.reason.text(),
+        "{}, and its thread has been in the same poll since: `futures::executor::block_on` or \
+         `Handle::block_on` in a plain function or a `Drop` waits there forever; use \
+         `taskscope::block_on` in `block_in_place`; last checkpoint",
+        late(since, Some(origin.reason.text())),
     );
     let at = node.last_location();
     report::report(ReportKind::Late, &node.path(), message, at);

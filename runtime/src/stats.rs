@@ -27,7 +27,7 @@ pub struct Stats {
     pub panicked: u64,
     /// Tasks that were left by a cancellation, or never begun because of one.
     pub cancelled: u64,
-    /// Tasks that overran their grace period, or went with their runtime.
+    /// Tasks that exceeded their grace period, or went with their runtime.
     pub aborted: u64,
     /// Cleanups that were dropped before they had ended.
     pub lost_cleanups: u64,

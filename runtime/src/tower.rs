@@ -55,7 +55,7 @@ type Answer<Resp> = dyn Fn(TaskError) -> Resp + Send + Sync;
 ///
 /// `answer` makes the response of a request that has none of its own: it was
 /// cancelled, or it panicked. It must not panic itself: that is the server's to see. Give the group `on_failure = OnFailure::Continue`, so that
-/// a request whose cleanup overran the grace period does not end the others.
+/// a request whose cleanup exceeded the grace period does not end the others.
 /// The group's `limit` bounds how many requests run; the others wait.
 ///
 /// With axum:

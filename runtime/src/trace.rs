@@ -110,7 +110,7 @@ mod on {
         let message = report.message();
         match report.kind() {
             ReportKind::LostCleanup => {
-                event!(target: TARGET, Level::ERROR, scope, %location, message, "lost cleanup");
+                event!(target: TARGET, Level::ERROR, scope, %location, message, help = report.help(), "lost cleanup");
             }
             ReportKind::Overrun => {
                 event!(target: TARGET, Level::ERROR, scope, %location, message, "overrun");

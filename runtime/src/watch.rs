@@ -218,7 +218,7 @@ impl Until {
         drop(reported);
         let message = format!(
             "`{what}()` is called and awaited outside any scope, where it never completes; \
-             call it in the scope that it is about, or ask that scope's `CancelHandle`"
+             call it inside the scope that it should follow, or use that scope's `CancelHandle`"
         );
         report::report(ReportKind::Unscoped, "", message, location);
     }

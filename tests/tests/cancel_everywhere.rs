@@ -340,7 +340,7 @@ fn bug_11_a_cleanup_overruns_the_grace_period() {
         everywhere.grace(MS * 250).check(|| ())
     });
     names(&text, "// bug 11");
-    assert!(text.contains("overran the grace period"), "{text}");
+    assert!(text.contains("exceeded the grace period"), "{text}");
 }
 
 #[test]

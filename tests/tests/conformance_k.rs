@@ -145,7 +145,7 @@ fn k08_without_grace_it_ends_at_once() {
         let ended = program.end();
         assert_eq!(ended.code, Some(143));
         assert!(!ended.lines.contains(&"never".to_owned()));
-        assert!(ended.errors.contains("overran"), "{}", ended.errors);
+        assert!(ended.errors.contains("exceeded"), "{}", ended.errors);
     });
 }
 

@@ -261,7 +261,7 @@ fn a_cleanup_that_is_cut_fails() {
 
     contains(
         &failure(overruns),
-        &["overran the grace period", "entry_test.rs:"],
+        &["exceeded the grace period", "entry_test.rs:"],
     );
 }
 

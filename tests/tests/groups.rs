@@ -339,7 +339,7 @@ fn a_shielded_task_that_is_cut_is_reported() {
         };
         assert_eq!(failure.name(), name);
         assert!(matches!(failure.cause(), taskscope::Cause::Aborted));
-        let cut = format!("the shielded task `{name}` overran the grace period");
+        let cut = format!("the shielded task `{name}` exceeded the grace period");
         let reports = reports_of(&cut);
         assert!(!reports.is_empty());
         assert!(reports.iter().all(|r| r.kind == ReportKind::Overrun));

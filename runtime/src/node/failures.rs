@@ -89,7 +89,7 @@ impl Node {
         let why = if self.flags_acquire() & flag::CUT != 0 {
             "had not ended when a second signal ended the grace period,"
         } else {
-            "overran the grace period"
+            "exceeded the grace period"
         };
         let message = format!("{what} {why} and {fate} after {since:.1?}");
         let text = report::report(ReportKind::Overrun, &self.name(), message, location);

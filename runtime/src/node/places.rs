@@ -63,7 +63,8 @@ impl Node {
         drop(inner);
         let message = format!(
             "stalled: task `{}` waits for {}, which waits for a place under the limit \
-             of the group; {} held by tasks that wait like this",
+             of the group; {} held by tasks that wait like this; raise the limit, or spawn what they \
+             wait for into another group",
             holder.name(),
             waits_for(),
             if limit == 1 {

@@ -15,7 +15,7 @@ const MIN_NAME: usize = 16;
 impl fmt::Display for Tree {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_empty() {
-            return writeln!(f, "no scope or task is there");
+            return writeln!(f, "no scope or task is running");
         }
         let rows = rows(self);
         for row in &rows {

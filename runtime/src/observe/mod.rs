@@ -13,8 +13,10 @@ mod watchdog;
 
 pub use snapshot::{Entry, Held, Kind, State, Tree};
 pub use watchdog::Watchdog;
+#[cfg(feature = "shutdown")]
+pub(crate) use watchdog::late;
 
-/// A snapshot of all scopes and tasks of the process that are not gone.
+/// A snapshot of all scopes and tasks of the process that have not ended.
 ///
 /// Printed, it is a tree, with equal siblings folded:
 ///

@@ -120,13 +120,13 @@ pub enum State {
     Running,
     /// Was asked to finish.
     Stopping,
-    /// Is cancelled and being left in order.
+    /// Is cancelled and unwinds.
     Cancelling,
-    /// Its grace period is over, and it is not gone yet.
+    /// Its grace period is over, and it has not ended yet.
     Aborting,
 }
 
-/// Code inside an [`Entry`] that must be left in order.
+/// Code inside an [`Entry`] that has to unwind when it is cancelled.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]

@@ -29,7 +29,7 @@ const LINGER: Duration = Duration::from_millis(250);
 /// - a task that has been polled for this long without a checkpoint: a loop that
 ///   computes, or a call that blocks the thread of the executor
 ///   ([`ReportKind::Busy`]). Both stop whatever else the thread has to run;
-/// - what is still there this long after its cancellation
+/// - what still runs this long after it was cancelled
 ///   ([`ReportKind::Late`]): with the cleanup that it is in.
 ///
 /// Each is reported once, by the first watchdog that sees it, with the path of names, and the file and line of the
@@ -235,7 +235,7 @@ fn report_busy(key: usize, look: Look, stuck: Duration) {
     };
     let Some(node) = found else { return };
     let message = format!(
-        "busy: the thread `{}` is kept for {} without a checkpoint; {}; \
+        "busy: one poll has kept the thread `{}` for {} without a checkpoint; {}; \
          last checkpoint",
         poller.name,
         Span(stuck),
@@ -251,9 +251,11 @@ fn report_busy(key: usize, look: Look, stuck: Duration) {
 
 fn advice(poller: &Poller) -> &'static str {
     match poller.computes() {
-        Some(true) => "it computes: a loop wants `#[checkpoint]`, long work `spawn_blocking`",
-        Some(false) => "it is blocked in a call: use the async form or `spawn_blocking`",
-        None => "a loop wants `#[checkpoint]`, a blocking call its async form or `spawn_blocking`",
+        Some(true) => "it computes: put `#[checkpoint]` on the loop, or use `spawn_blocking`",
+        Some(false) => "it is blocked in a call: use the async form, or `spawn_blocking`",
+        None => {
+            "put `#[checkpoint]` on a loop; use the async form of a blocking call, or `spawn_blocking`"
+        }
     }
 }
 
@@ -276,22 +278,30 @@ fn report_late(cancelled: &Arc<Node>, since: Duration, most: usize) -> usize {
 }
 
 fn report_leaf(leaf: &Arc<Node>, since: Duration, cancelled: &Node) {
-    let reason = cancelled
-        .origin()
-        .map_or_else(String::new, |origin| format!(" ({})", origin.reason.text()));
+    let reason = cancelled.origin().map(|origin| origin.reason.text());
     let message = format!(
-        "late: not gone {} after its cancellation{reason}; {}; last checkpoint",
-        Span(since),
-        phase_of(leaf),
+        "{}; {}; last checkpoint",
+        late(since, reason),
+        phase_of(leaf)
     );
     let last = leaf.last_location();
     report::report(ReportKind::Late, &leaf.path(), message, last);
 }
 
-/// What keeps a node from leaving.
+/// What is said of something that still runs long after its cancellation.
+pub(crate) fn late(since: Duration, reason: Option<String>) -> String {
+    let reason = reason.map(|reason| format!(" ({reason})"));
+    format!(
+        "late: still running {} after it was cancelled{}",
+        Span(since),
+        reason.unwrap_or_default()
+    )
+}
+
+/// What keeps a node from ending.
 fn phase_of(node: &Node) -> String {
     if node.flags() & flag::BLOCKING != 0 {
-        return "its blocking work goes on".to_owned();
+        return "its blocking work still runs".to_owned();
     }
     let held = held_in(&node.lock());
     let running = held.iter().find(|held| held.is_running());
@@ -305,6 +315,6 @@ fn phase_of(node: &Node) -> String {
             let at = held.location().map(|at| format!(" at {at}"));
             format!("it is {what} {}{}", held.what(), at.unwrap_or_default())
         }
-        None => "it has not come to a checkpoint".to_owned(),
+        None => "it has not reached a checkpoint".to_owned(),
     }
 }

@@ -39,7 +39,7 @@ const MOST_NAMED: usize = 5;
 /// - hangs, that is, takes longer than its [`patience`](Everywhere::patience);
 /// - panics;
 /// - leaves a task behind, also one spawned with `tokio::spawn`;
-/// - loses a cleanup, or overruns its grace period;
+/// - loses a cleanup, or exceeds its grace period;
 /// - breaks the invariant.
 ///
 /// The message has the file and line at which it was cancelled, and what to set
@@ -710,7 +710,7 @@ fn describe(how: How, number: usize, points: usize, ran: &Ran) -> String {
     if let Some((reached, left)) = &ran.reached {
         let place = match reached.kind {
             probe::Kind::Checkpoint => "at the checkpoint",
-            probe::Kind::Suspension => "while it waited behind the checkpoint",
+            probe::Kind::Suspension => "while it waited after the checkpoint",
         };
         text += &format!(
             "  {} {place} at {}, in `{}`\n",
@@ -720,10 +720,10 @@ fn describe(how: How, number: usize, points: usize, ran: &Ran) -> String {
         );
         let others = reached.others.iter().filter(|_| how == How::Cancel);
         for Stood { location, path } in others.take(MOST_NAMED) {
-            text += &format!("  also left at {location}, in `{path}`\n");
+            text += &format!("  also unwound at {location}, in `{path}`\n");
         }
         if let Some(left) = left {
-            text += &format!("  it went on, and was left at the checkpoint at {left}\n");
+            text += &format!("  it went on, and was unwound at the checkpoint at {left}\n");
         }
     }
     for wrong in &ran.wrong {
@@ -746,7 +746,7 @@ fn only() -> Option<(How, usize)> {
     });
     assert!(
         parsed.is_some(),
-        "{VARIABLE}=`{text}` is no point, help: write `cancel:17`, `stop:17` or `fail:17`"
+        "{VARIABLE}=`{text}` is not a point, help: write `cancel:17`, `stop:17` or `fail:17`"
     );
     parsed
 }
@@ -768,7 +768,7 @@ impl Deadlock {
                     |(how, number)| format!("{VARIABLE}={}:{number}", how.word()),
                 );
                 abort(format_args!(
-                    "cancel_everywhere: `{test}` keeps its thread since {DEADLOCK:?} ({point}); \
+                    "cancel_everywhere: `{test}` has kept its thread for {DEADLOCK:?} ({point}); \
                      this is what runs:\n{}",
                     crate::tree()
                 ));

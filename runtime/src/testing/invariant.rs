@@ -38,7 +38,7 @@ impl Invariant for () {
 
 impl Invariant for bool {
     fn violation(self) -> Option<String> {
-        (!self).then(|| "the closure gave `false`".to_owned())
+        (!self).then(|| "the closure returned `false`".to_owned())
     }
 }
 
