@@ -263,7 +263,19 @@ fn the_exit_code_is_that_of_the_reason() {
         program.send(Signal::TERM);
         let ended = program.end();
         assert_eq!(ended.code, Some(1));
-        assert!(ended.errors.contains("stuck: "), "{}", ended.errors);
+        // The work, with its last checkpoint, and then what the process does.
+        let stuck = ended.errors.lines();
+        let stuck: Vec<_> = stuck.filter(|line| line.contains("stuck: ")).collect();
+        assert_eq!(stuck.len(), 2, "{}", ended.errors);
+        let place = "ending.rs:";
+        for (line, what) in stuck.iter().zip([
+            " is still running, last checkpoint at ",
+            " the process exits with work still running, after SIGTERM, ",
+        ]) {
+            assert!(line.starts_with("taskscope: stuck: "), "{line}");
+            assert!(line.contains(what) && line.contains(place), "{line}");
+            assert!(line.ends_with(" in `main`"), "{line}");
+        }
     });
 }
 
