@@ -26,6 +26,7 @@ use crate::report::{self, ReportKind};
 use crate::scope::Place;
 use crate::sync::Mutex;
 use crate::thread;
+use crate::trace::WorkSpan;
 
 /// Runs `f` on tokio's blocking pool, inside the current scope.
 ///
@@ -68,7 +69,10 @@ where
 {
     Blocking {
         state: State::New(f),
-        spawn: |node, slot| tokio::task::spawn_blocking(move || run(&node, &slot)),
+        spawn: |node, slot| {
+            let span = WorkSpan::current();
+            tokio::task::spawn_blocking(move || run(&node, &slot, span))
+        },
         is_failure: R::is_failure,
         abandon: false,
         place: Place::nowhere(),
@@ -311,15 +315,25 @@ pub(crate) fn has_begun(node: &Node) -> bool {
 }
 
 /// On the thread: what the closure makes, or a panic of it.
-fn run<F: FnOnce() -> R, R>(node: &Arc<Node>, slot: &Slot<F>) -> Option<Result<R, Panic>> {
-    let result = match take(node, slot) {
+fn run<F: FnOnce() -> R, R>(
+    node: &Arc<Node>,
+    slot: &Slot<F>,
+    mut span: WorkSpan,
+) -> Option<Result<R, Panic>> {
+    let result = span.within(|| run_taken(node, slot));
+    // Before anyone can learn that the work has ended.
+    span.close();
+    node.finish();
+    result
+}
+
+fn run_taken<F: FnOnce() -> R, R>(node: &Arc<Node>, slot: &Slot<F>) -> Option<Result<R, Panic>> {
+    match take(node, slot) {
         Taken::Run(closure) => {
             let frame = Frame::blocking(node, false);
             Some(thread::enter(&frame, || catch(closure)))
         }
         Taken::Refuse(closure) => catch(|| drop(closure)).err().map(Err),
         Taken::Withdrawn => None,
-    };
-    node.finish();
-    result
+    }
 }

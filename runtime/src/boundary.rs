@@ -152,6 +152,13 @@ pin_project! {
     }
 }
 
+impl<F, T, N: HasNode> Boundary<F, T, N> {
+    /// Drops the body early, while the boundary itself is being dropped.
+    pub(crate) fn drop_body(self: Pin<&mut Self>) {
+        self.project().body.set(None);
+    }
+}
+
 #[derive(Debug)]
 struct State {
     timing: Option<Pin<Box<Timing>>>,

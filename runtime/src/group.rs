@@ -29,7 +29,8 @@ use crate::reason::Reason;
 use crate::scope::CancelHandle;
 use crate::scoped::{Children, ErasedLocal, Queue, erase, erase_local};
 use crate::shared::{Kind, Shared};
-use crate::task::{Admission, Task};
+use crate::task::{Start, Task};
+use crate::trace::WorkSpan;
 
 /// What a group does when one of its tasks fails.
 ///
@@ -570,7 +571,7 @@ impl<'env, E: Send + 'static> Group<'env, E> {
             Kind::Plain,
             Name::of_future::<F>(),
             Location::caller(),
-            None,
+            Start::default(),
             future,
         )
     }
@@ -599,9 +600,16 @@ impl<'env, E: Send + 'static> Group<'env, E> {
             Kind::Plain,
             name.into().into(),
             Location::caller(),
-            None,
+            Start::default(),
             future,
         )
+    }
+
+    /// The span of a task whose work begins before the task is spawned, with
+    /// [`spawn_at`](Self::spawn_at).
+    #[cfg(feature = "tower")]
+    pub(crate) fn task_span(&self, name: &str, location: &'static Location<'static>) -> WorkSpan {
+        WorkSpan::task(&self.shared.span, || Cow::Borrowed(name), location)
     }
 
     /// Spawns a task that another module makes, located at a line of the user's.
@@ -610,6 +618,7 @@ impl<'env, E: Send + 'static> Group<'env, E> {
         &self,
         name: Cow<'static, str>,
         location: &'static Location<'static>,
+        span: WorkSpan,
         future: F,
     ) -> TaskHandle<T>
     where
@@ -617,8 +626,13 @@ impl<'env, E: Send + 'static> Group<'env, E> {
         F::Output: TaskResult<E, Value = T>,
         T: Send,
     {
-        self.shared
-            .spawn(Kind::Plain, name.into(), location, None, future)
+        self.shared.spawn(
+            Kind::Plain,
+            name.into(),
+            location,
+            Start::within(span),
+            future,
+        )
     }
 
     /// Runs a task concurrently inside the group's own task, so that it may
@@ -649,7 +663,7 @@ impl<'env, E: Send + 'static> Group<'env, E> {
             Err(node) => TaskHandle::refused(Core::beside(node), self.shared.refusal()),
             Ok(node) => {
                 let core = Core::beside(node);
-                let (task, handle) = Task::new(&self.shared, core, Admission::Open, future);
+                let (task, handle) = Task::new(&self.shared, core, Start::default(), future);
                 drop(self.shared.scoped.push(erase(Box::pin(task))));
                 self.shared.node.wake();
                 handle
@@ -692,7 +706,7 @@ impl<'env, E: Send + 'static> Group<'env, E> {
             Kind::Plain,
             Name::of_function::<F>(),
             Location::caller(),
-            None,
+            Start::default(),
             blocking(move || f().into_result()),
         )
     }
@@ -724,7 +738,7 @@ impl<'env, E: Send + 'static> Group<'env, E> {
             Kind::Shielded,
             Name::of_future::<F>(),
             Location::caller(),
-            None,
+            Start::default(),
             future,
         )
     }
@@ -769,7 +783,7 @@ impl<'env, E: Send + 'static> Group<'env, E> {
             Kind::Service,
             Name::of_future::<F>(),
             Location::caller(),
-            None,
+            Start::default(),
             future,
         )
     }
@@ -808,7 +822,8 @@ impl<'env, E: Send + 'static> Group<'env, E> {
             drop(future);
             return report_lost(node);
         }
-        let future = Box::pin(async { future.await.into_result().map(drop) });
+        let future = WorkSpan::current().around(async { future.await.into_result().map(drop) });
+        let future = Box::pin(future);
         // Noted first: the group does not end without having looked for it.
         self.shared.node.hold();
         if let Err(refused) = self.shared.deferred.push(erase(future)) {
@@ -1065,7 +1080,7 @@ impl<'env, E: Send + 'static> LocalGroup<'env, E> {
             Err(node) => TaskHandle::refused(Core::beside(node), shared.refusal()),
             Ok(node) => {
                 let core = Core::beside(node);
-                let (task, handle) = Task::new(shared, core, Admission::Open, future);
+                let (task, handle) = Task::new(shared, core, Start::default(), future);
                 drop(self.queue.push(erase_local(Box::pin(task))));
                 shared.node.wake();
                 handle
@@ -1127,7 +1142,7 @@ impl<E: Send + 'static> Permit<E> {
             Kind::Plain,
             Name::of_future::<F>(),
             Location::caller(),
-            self.place.map(Admission::holding),
+            Start::holding(self.place),
             future,
         )
     }
@@ -1156,7 +1171,7 @@ impl<E: Send + 'static> Permit<E> {
             Kind::Plain,
             name.into().into(),
             Location::caller(),
-            self.place.map(Admission::holding),
+            Start::holding(self.place),
             future,
         )
     }

@@ -114,6 +114,7 @@ impl<E: Send + 'static, L: Locals> Drop for Members<E, L> {
             drop_each([cleanup], &mut panics);
             report_lost(&shared.node);
         }
+        shared.span.end();
         if !*ended {
             // Nobody else would tell them that the others are gone.
             shared.cancel_services(&Reason::Dropped);
@@ -277,8 +278,7 @@ where
         }
         let exit = this.place.enter(&shared.node, cx, |cx| {
             if let Some(body) = this.body.take() {
-                #[cfg(feature = "tracing")]
-                shared.node.span().begin();
+                shared.span.begin();
                 shared.runtime.get_or_init(Handle::current);
                 // Made first: if the body panics here, the node leaves the tree.
                 let owner = Owner::new(shared.node.clone());

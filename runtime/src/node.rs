@@ -365,8 +365,6 @@ pub(crate) struct Node<P: ?Sized = Payload> {
     born: Moment,
     link: Mutex<Option<Link>>,
     inner: Mutex<Inner>,
-    #[cfg(feature = "tracing")]
-    span: crate::trace::GroupSpan,
     payload: P,
 }
 
@@ -400,8 +398,6 @@ impl<P> Node<P> {
                 name,
                 ..Inner::default()
             }),
-            #[cfg(feature = "tracing")]
-            span: crate::trace::GroupSpan::default(),
             payload,
         }
     }
@@ -566,11 +562,6 @@ impl Node {
     pub(crate) fn take_retimed(&self) -> bool {
         self.flags() & flag::RETIMED != 0
             && self.pulse.flags.fetch_and(!flag::RETIMED, Ordering::AcqRel) & flag::RETIMED != 0
-    }
-
-    #[cfg(feature = "tracing")]
-    pub(crate) fn span(&self) -> &crate::trace::GroupSpan {
-        &self.span
     }
 
     pub(crate) fn born(&self) -> Moment {

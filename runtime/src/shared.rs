@@ -26,7 +26,8 @@ use crate::report::{self, ReportKind};
 use crate::scope::Place;
 use crate::scoped::{Erased, Queue};
 use crate::sync::Mutex;
-use crate::task::{Admission, Task};
+use crate::task::{Admission, Start, Task};
+use crate::trace::GroupSpan;
 
 /// How a task stands to its group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +48,7 @@ pub(crate) struct Shared<E> {
     pub(crate) limit: Option<Arc<Semaphore>>,
     /// Where tasks are spawned: the runtime that polls the group.
     pub(crate) runtime: OnceLock<Handle>,
+    pub(crate) span: GroupSpan,
     book: Mutex<Book<E>>,
     /// Whether a task was left by cancellation.
     cut: AtomicBool,
@@ -72,6 +74,7 @@ impl<E> Shared<E> {
             describe,
             limit: limit.map(|limit| Arc::new(Semaphore::new(limit))),
             runtime: OnceLock::new(),
+            span: GroupSpan::default(),
             book: Mutex::new(Book::new()),
             cut: AtomicBool::new(false),
             scoped: Queue::new(),
@@ -338,7 +341,7 @@ impl<E: Send + 'static> Shared<E> {
         kind: Kind,
         name: Name,
         location: &'static Location<'static>,
-        admission: Option<Admission>,
+        start: Start,
         future: F,
     ) -> TaskHandle<ValueOf<F>>
     where
@@ -351,15 +354,18 @@ impl<E: Send + 'static> Shared<E> {
             Ok(node) => Core::inside(node),
             Err(node) => return TaskHandle::refused(Core::inside(node), self.refusal()),
         };
-        let admission = admission.unwrap_or_else(|| match kind {
-            // A service would hold its place until the others are gone.
-            Kind::Service => Admission::Open,
-            Kind::Plain | Kind::Shielded => self.admission(),
-        });
+        let start = Start {
+            admission: start.admission.or_else(|| match kind {
+                // A service would hold its place until the others are gone.
+                Kind::Service => None,
+                Kind::Plain | Kind::Shielded => Some(self.admission()),
+            }),
+            ..start
+        };
         if kind == Kind::Shielded {
             core.node.set(flag::SHIELDED);
         }
-        let (task, handle) = Task::new(self, core, admission, future);
+        let (task, handle) = Task::new(self, core, start, future);
         self.runtime.get_or_init(Handle::current).spawn(task);
         handle
     }

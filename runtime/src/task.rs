@@ -18,7 +18,7 @@ use crate::node::{Node, flag};
 use crate::output::{TaskOutput, TaskResult};
 use crate::shared::Shared;
 use crate::stats::{self, Count};
-use crate::trace::TaskSpan;
+use crate::trace::WorkSpan;
 
 /// How a task gets its place under the group's limit. Apart where there is a limit:
 /// what every task keeps is to be small.
@@ -31,6 +31,33 @@ pub(crate) enum Admission {
 pub(crate) enum Limited {
     Waiting(Pin<Box<dyn Future<Output = OwnedSemaphorePermit> + Send>>),
     Holding { _permit: OwnedSemaphorePermit },
+}
+
+/// What a task has before it is spawned. What is missing is made for it.
+#[derive(Default)]
+pub(crate) struct Start {
+    /// `None`: it needs no place.
+    pub(crate) admission: Option<Admission>,
+    /// A span in which the work has begun already.
+    pub(crate) span: Option<WorkSpan>,
+}
+
+impl Start {
+    /// Has the place of a permit, if the group has a limit.
+    pub(crate) fn holding(permit: Option<OwnedSemaphorePermit>) -> Start {
+        Start {
+            admission: permit.map(Admission::holding),
+            span: None,
+        }
+    }
+
+    #[cfg(feature = "tower")]
+    pub(crate) fn within(span: WorkSpan) -> Start {
+        Start {
+            admission: None,
+            span: Some(span),
+        }
+    }
 }
 
 impl Admission {
@@ -130,11 +157,11 @@ impl<T, E: Send + 'static> Ending<T, E> {
         });
     }
 
-    fn tell(&mut self, exit: Exit<Result<T, E>>) {
+    /// The outcome of the task, unless it was told. A failure is noted in the group; the
+    /// handle and the group learn of the end by [`end`](Self::end).
+    fn outcome(&self, exit: Exit<Result<T, E>>) -> Option<Result<T, TaskError>> {
         // Kept until the outcome is told: unwinding from here, `drop` tells it.
-        let Some(group) = &self.group else {
-            return;
-        };
+        let group = self.group.as_ref()?;
         let node = &self.core.node;
         let overran = node.flags_acquire() & flag::OVERRAN != 0;
         let outcome = match exit {
@@ -158,8 +185,7 @@ impl<T, E: Send + 'static> Ending<T, E> {
                 Err(TaskError::Cancelled(node.take_cancelled()))
             }
         };
-        Self::count(&outcome);
-        self.end(outcome);
+        Some(outcome)
     }
 
     /// Tells the handle and the group, whatever was told before.
@@ -259,7 +285,20 @@ pin_project! {
         // Whoever waits for the outcome finds the body gone: it is dropped first.
         #[pin]
         boundary: Boundary<Converted<F, E>, Result<T, E>, Ending<T, E>>,
-        span: TaskSpan,
+        span: WorkSpan,
+    }
+
+    impl<F, T, E> PinnedDrop for Task<F, T, E>
+    where
+        E: Send,
+        E: 'static,
+    {
+        // The runtime, or the group that polls it, drops the task before it has ended. What
+        // its body says then, such as a lost cleanup, belongs to the task.
+        fn drop(this: Pin<&mut Self>) {
+            let this = this.project();
+            this.span.within(|| this.boundary.drop_body());
+        }
     }
 }
 
@@ -271,16 +310,19 @@ where
     pub(crate) fn new(
         group: &Arc<Shared<E>>,
         core: Core<T>,
-        admission: Admission,
+        start: Start,
         future: F,
     ) -> (Self, TaskHandle<T>) {
         let node = &core.node;
+        let admission = start.admission.unwrap_or(Admission::Open);
         stats::spawned();
         let place = admission.flag();
         if place != 0 {
             node.set(place);
         }
-        let span = TaskSpan::new(node, group.node());
+        let span = start
+            .span
+            .unwrap_or_else(|| WorkSpan::task(&group.span, || node.name(), node.location()));
         let ending = Ending {
             core: core.clone(),
             group: Some(group.clone()),
@@ -314,6 +356,25 @@ where
     }
 }
 
+/// Polls the task to its end. `None` if that was told before.
+fn poll_outcome<F: Future, T, E: Send + 'static>(
+    mut boundary: Pin<&mut TaskBoundary<F, T, E>>,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Result<T, TaskError>>>
+where
+    F::Output: TaskResult<E, Value = T>,
+{
+    if !boundary.as_mut().is_started() {
+        let begins = ready!(poll_begin(boundary.as_mut(), cx));
+        if !begins {
+            boundary.as_mut().discard();
+        }
+    }
+    boundary.as_mut().holder().unstall();
+    let exit = ready!(boundary.as_mut().poll_exit(cx));
+    Poll::Ready(boundary.holder().outcome(exit))
+}
+
 impl<F: Future, T, E: Send + 'static> Future for Task<F, T, E>
 where
     F::Output: TaskResult<E, Value = T>,
@@ -325,18 +386,14 @@ where
         if this.boundary.as_mut().holder().is_told() {
             return Poll::Ready(());
         }
-        let _entered = this.span.enter();
-        if !this.boundary.as_mut().is_started() {
-            let begins = ready!(poll_begin(this.boundary.as_mut(), cx));
-            if !begins {
-                this.boundary.as_mut().discard();
-            }
+        let boundary = this.boundary.as_mut();
+        let outcome = ready!(this.span.within(|| poll_outcome(boundary, cx)));
+        // Before anyone can learn that the task has ended: no span outlives that of its group.
+        this.span.close();
+        if let Some(outcome) = outcome {
+            Ending::<T, E>::count(&outcome);
+            this.boundary.holder().end(outcome);
         }
-        this.boundary.as_mut().holder().unstall();
-        let Poll::Ready(exit) = this.boundary.as_mut().poll_exit(cx) else {
-            return Poll::Pending;
-        };
-        this.boundary.holder().tell(exit);
         Poll::Ready(())
     }
 }

@@ -22,6 +22,7 @@ use crate::node::{Node, flag};
 use crate::probe;
 use crate::reason::Cancelled;
 use crate::scope::CancelHandle;
+use crate::trace::WorkSpan;
 use crate::watch::Watch;
 
 /// A checkpoint of blocking code: `Err` once the current scope is cancelled.
@@ -313,6 +314,7 @@ fn park_on<F: Future>(future: F) -> F::Output {
 pub struct Ambient {
     place: Option<(Arc<Node>, bool)>,
     runtime: Option<Handle>,
+    span: WorkSpan,
 }
 
 impl fmt::Debug for Ambient {
@@ -333,10 +335,12 @@ impl Ambient {
         Ambient {
             place: context::ambient(),
             runtime: Handle::try_current().ok(),
+            span: WorkSpan::current(),
         }
     }
 
-    /// Runs `f` in the scope, and in its tokio runtime, on the current thread.
+    /// Runs `f` in the scope, and in its tokio runtime, on the current thread. With feature
+    /// `tracing` also in the span that was current in [`current`](Self::current).
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
@@ -354,10 +358,10 @@ impl Ambient {
     /// ```
     pub fn enter<R>(&self, f: impl FnOnce() -> R) -> R {
         let _runtime = self.runtime.as_ref().map(Handle::enter);
-        match &self.place {
+        self.span.within(|| match &self.place {
             Some((node, shielded)) => enter(&Frame::blocking(node, *shielded), f),
             None => context::outside(f),
-        }
+        })
     }
 
     /// A handle that cancels the scope, and tells its name, deadline and reason.

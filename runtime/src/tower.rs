@@ -312,15 +312,18 @@ where
         let plan = &self.layer.plan;
         let (mut name, mut timeout) = (Cow::Borrowed("request"), None);
         // All of it is the handler's, and so are its panics.
-        let called = catch(|| {
+        let planned = catch(|| {
             if let Some(of) = &plan.name {
                 name = Cow::Owned(of(&request));
             }
             timeout = plan.timeout.as_ref().and_then(|of| of(&request));
-            self.inner.call(request)
         });
+        let group = &self.layer.group;
+        // Inside of it already: what a layer further in does in `call` is part of the request.
+        let span = group.task_span(&name, plan.location);
+        let called = planned.and_then(|()| span.within(|| catch(|| self.inner.call(request))));
         let caught = Caught::new(called, plan.location);
-        let task = self.layer.group.spawn_at(name, plan.location, caught);
+        let task = group.spawn_at(name, plan.location, span, caught);
         if let Some(at) = timeout.and_then(after) {
             task.cancel_handle().set_deadline(at);
         }
