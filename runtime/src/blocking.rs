@@ -210,6 +210,9 @@ impl<F, R> Blocking<F, R> {
         let (scope, last) = (node.scope(), node.last_location());
         let what = format!("blocking work (last checkpoint at {last})");
         scope.overran_and(&what, "was abandoned, still running,", self.location);
+        // The walk that ends the grace period may not have come to it yet, and does not find it
+        // once it is detached.
+        node.abort();
         self.end(State::Left);
     }
 }
