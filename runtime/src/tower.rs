@@ -20,7 +20,9 @@
 //!
 //! What a layer outside of [`ScopeLayer`] sets for the duration of the future, such as a
 //! task-local, is not seen inside: the handler runs in another task. So this layer goes
-//! outermost, which in axum is the last call of `Router::layer`.
+//! outermost, which in axum is the last call of `Router::layer`. Only the
+//! current span of tracing is carried along, by feature `tracing`: see the guide's page
+//! [`observability`](crate::guide::observability).
 
 use std::borrow::Cow;
 use std::fmt;

@@ -11,6 +11,7 @@
 //! | [`groups`] | tasks, their errors, limits, services |
 //! | [`shutdown`] | how a process ends |
 //! | [`servers`] | axum, hyper and tonic: requests, event streams, websockets |
+//! | [`observability`] | what runs, what went wrong, spans and events |
 //! | [`testing`] | how to test that cancelling is safe |
 //! | [`cancel_safety`] | what can still go wrong, and how to see it |
 //! | [`libraries`] | what libraries do differently, and clients with background tasks |
@@ -39,6 +40,9 @@ pub mod shutdown {}
 #[cfg_attr(feature = "tower", doc = include_str!("servers.md"))]
 #[cfg_attr(not(feature = "tower"), doc = "This page needs feature `tower`.")]
 pub mod servers {}
+
+#[doc = include_str!("observability.md")]
+pub mod observability {}
 
 #[doc = include_str!("testing.md")]
 pub mod testing {}
