@@ -7,6 +7,7 @@
 //! [groups]: guide::groups
 //! [shutdown]: guide::shutdown
 //! [servers]: guide::servers
+//! [observability]: guide::observability
 //! [testing]: guide::testing
 //! [cancel_safety]: guide::cancel_safety
 //! [compile_errors]: guide::compile_errors
