@@ -1,22 +1,22 @@
-//! Writes the random programs of `tests/rewriter`.
+//! Writes the random programs of `tests/it/rewriter`.
 
 use std::fmt::Write;
 use std::path::PathBuf;
 use std::{env, fs};
 
-#[path = "tests/rewriter/grow.rs"]
+#[path = "tests/it/rewriter/grow.rs"]
 mod grow;
-#[path = "tests/rewriter/interpret.rs"]
+#[path = "tests/it/rewriter/interpret.rs"]
 mod interpret;
-#[path = "tests/rewriter/print.rs"]
+#[path = "tests/it/rewriter/print.rs"]
 mod print;
-#[path = "tests/rewriter/program.rs"]
+#[path = "tests/it/rewriter/program.rs"]
 mod program;
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     for file in ["grow", "interpret", "print", "program"] {
-        println!("cargo::rerun-if-changed=tests/rewriter/{file}.rs");
+        println!("cargo::rerun-if-changed=tests/it/rewriter/{file}.rs");
     }
     let count = number("TASKSCOPE_PROGRAMS").unwrap_or(120);
     let seed = number("TASKSCOPE_SEED").unwrap_or(1);

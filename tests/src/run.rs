@@ -171,3 +171,30 @@ pub fn text_of(panic: &(dyn Any + Send)) -> String {
     text.or_else(|| panic.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "no text".to_owned())
 }
+
+/// Runs `body`, which is all of the test called `name`, in a process of its own: for tests of
+/// what there is once for each process.
+///
+/// # Panics
+///
+/// If it fails there.
+#[track_caller]
+pub fn in_own_process(name: &str, body: impl FnOnce()) {
+    const CHILD: &str = "TASKSCOPE_TESTS_CHILD";
+    if std::env::var_os(CHILD).is_some_and(|child| child == name) {
+        return body();
+    }
+    let program = std::env::current_exe().expect("a test has a program");
+    let child = std::process::Command::new(program)
+        .args([name, "--exact", "--nocapture"])
+        .env(CHILD, name)
+        .output()
+        .expect("the program can be run again");
+    let text = String::from_utf8_lossy(&child.stdout);
+    print!("{text}{}", String::from_utf8_lossy(&child.stderr));
+    let is_run = text.contains("test result: ok. 1 passed");
+    assert!(
+        child.status.success() && is_run,
+        "`{name}` failed in its own process"
+    );
+}
