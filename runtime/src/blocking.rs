@@ -24,9 +24,9 @@ use crate::output::TaskOutput;
 use crate::reason::Reason;
 use crate::report::{self, ReportKind};
 use crate::scope::Place;
+use crate::span::WorkSpan;
 use crate::sync::Mutex;
 use crate::thread;
-use crate::trace::WorkSpan;
 
 /// Runs `f` on tokio's blocking pool, inside the current scope.
 ///

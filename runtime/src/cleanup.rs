@@ -20,11 +20,11 @@ use pin_project_lite::pin_project;
 
 use crate::caught::{Panic, catch};
 use crate::context;
+use crate::events::CleanupTrace;
 use crate::exit::{Exit, PanicSite};
 use crate::region::{Region, out_of_budget};
 use crate::report;
 use crate::table::Kind;
-use crate::trace::CleanupTrace;
 
 /// An armed cleanup.
 #[derive(Debug)]
@@ -176,7 +176,9 @@ impl<F: Future<Output = ()>> Future for Cleanup<'_, F> {
         let Some(cleanup) = this.cleanup.as_mut().as_pin_mut() else {
             return Poll::Pending;
         };
-        frame.trace.begin(frame.region.kind(), frame.location);
+        frame
+            .trace
+            .begin(frame.region.kind().name(), frame.location);
         match frame.region.enter_at(Some(frame.location), cx, true, |cx| {
             catch(|| cleanup.poll(cx))
         }) {
@@ -196,7 +198,7 @@ impl<F: Future<Output = ()>> Future for Cleanup<'_, F> {
                 Some(_) => frame.site().report(&panic),
             }
         }
-        frame.trace.end(frame.region.kind(), frame.location);
+        frame.trace.end(frame.region.kind().name(), frame.location);
         Poll::Ready(())
     }
 }

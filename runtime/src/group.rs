@@ -29,8 +29,8 @@ use crate::reason::Reason;
 use crate::scope::CancelHandle;
 use crate::scoped::{Children, ErasedLocal, Queue, erase, erase_local};
 use crate::shared::{Kind, Shared};
+use crate::span::WorkSpan;
 use crate::task::{Start, Task};
-use crate::trace::WorkSpan;
 
 /// What a group does when one of its tasks fails.
 ///

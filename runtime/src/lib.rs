@@ -41,6 +41,7 @@ mod describe;
 mod ending;
 mod entry;
 mod error;
+mod events;
 mod exit;
 mod group;
 mod group_run;
@@ -71,6 +72,7 @@ mod shield;
 mod shutdown;
 #[cfg(feature = "shutdown")]
 mod signal;
+mod span;
 #[cfg(feature = "shutdown")]
 mod stall;
 mod stats;
@@ -81,7 +83,6 @@ pub mod testing;
 mod thread;
 #[cfg(feature = "tower")]
 pub mod tower;
-mod trace;
 mod trigger;
 mod wakers;
 mod wakeset;

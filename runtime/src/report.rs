@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 
 use crate::caught::contain;
 use crate::context;
+use crate::events;
 use crate::names::without_line;
 use crate::node::Node;
 use crate::stats::{Count, count};
 use crate::sync::Mutex;
-use crate::trace;
 
 /// What a [`Report`] is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -232,7 +232,7 @@ pub(crate) fn report(
     let telling = Telling::begin();
     // A report is often made inside a `Drop` during unwinding, where a second panic
     // would abort the process.
-    contain(|| trace::reported(&report));
+    contain(|| events::reported(&report));
     publish(&report, &telling);
     report.to_string()
 }

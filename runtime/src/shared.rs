@@ -25,9 +25,9 @@ use crate::reason::{Cancelled, Culprit, Reason};
 use crate::report::{self, ReportKind};
 use crate::scope::Place;
 use crate::scoped::{Erased, Queue};
+use crate::span::GroupSpan;
 use crate::sync::Mutex;
 use crate::task::{Admission, Start, Task};
-use crate::trace::GroupSpan;
 
 /// How a task stands to its group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

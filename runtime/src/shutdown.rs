@@ -523,7 +523,7 @@ impl Escalation {
         if begun.is_some() {
             let root = self.root.clone();
             // A subscriber may block as well.
-            aside.run(move || crate::trace::shutdown(&root, signal));
+            aside.run(move || crate::events::shutdown(&root.name(), &signal));
         }
     }
 

@@ -17,8 +17,8 @@ use crate::handle::{Core, TaskHandle};
 use crate::node::{Node, flag};
 use crate::output::{TaskOutput, TaskResult};
 use crate::shared::Shared;
+use crate::span::WorkSpan;
 use crate::stats::{self, Count};
-use crate::trace::WorkSpan;
 
 /// How a task gets its place under the group's limit. Apart where there is a limit:
 /// what every task keeps is to be small.

@@ -22,7 +22,7 @@ use crate::node::{Node, flag};
 use crate::probe;
 use crate::reason::Cancelled;
 use crate::scope::CancelHandle;
-use crate::trace::WorkSpan;
+use crate::span::WorkSpan;
 use crate::watch::Watch;
 
 /// A checkpoint of blocking code: `Err` once the current scope is cancelled.

@@ -5,9 +5,9 @@ use std::task::Waker;
 
 use super::{Node, flag};
 use crate::caught::{Panic, wake_each};
+use crate::events;
 use crate::mailbox::post_cancelled;
 use crate::reason::{Culprit, Origin, Reason};
-use crate::trace;
 
 /// How many children are looked at before those who wait in them are woken: what was
 /// touched is still in the processor's cache then.
@@ -66,7 +66,7 @@ impl Node {
     pub(super) fn cancel_as(self: &Arc<Self>, origin: Origin) -> bool {
         let origin = self.cancel_silently(origin);
         if let Some(origin) = &origin {
-            trace::cancelled(self, &origin.reason);
+            events::cancelled(|| self.name(), || origin.reason.text());
         }
         origin.is_some()
     }

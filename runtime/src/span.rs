@@ -1,16 +1,14 @@
-//! Feature `tracing`: a span for each task, and events. Without the feature every
-//! function here is empty, and every type has no size.
+//! Spans of feature `tracing`: one for each task. Without the feature every function here
+//! is empty, and every type has no size.
 //!
 //! Work that moves to another task or thread takes the current span along
 //! ([`WorkSpan::current`]), or gets a span of its own below it ([`WorkSpan::task`]).
 //! The guide's page `observability` tells users the names, fields, parents and levels.
 
 #[cfg(not(feature = "tracing"))]
-pub(crate) use off::{CleanupTrace, GroupSpan, WorkSpan, cancelled, reported};
-#[cfg(all(feature = "tracing", feature = "shutdown"))]
-pub(crate) use on::shutdown;
+pub(crate) use off::{GroupSpan, WorkSpan};
 #[cfg(feature = "tracing")]
-pub(crate) use on::{CleanupTrace, GroupSpan, WorkSpan, cancelled, reported};
+pub(crate) use on::{GroupSpan, WorkSpan};
 
 #[cfg(feature = "tracing")]
 mod on {
@@ -20,19 +18,12 @@ mod on {
 
     use tracing::dispatcher::{get_default, with_default};
     use tracing::level_filters::LevelFilter;
-    use tracing::{Dispatch, Instrument, Level, Span, event, span};
+    use tracing::{Dispatch, Instrument, Level, Span, span};
 
     use crate::caught::contain;
+    use crate::events::TARGET;
     use crate::names::without_line;
-    use crate::node::Node;
-    use crate::reason::Reason;
-    use crate::report::{Report, ReportKind};
-    #[cfg(feature = "shutdown")]
-    use crate::signal::Signal;
     use crate::sync::Mutex;
-    use crate::table::Kind;
-
-    const TARGET: &str = "taskscope";
 
     /// The span in which a group began to run, while the group's future lives.
     ///
@@ -162,71 +153,12 @@ mod on {
         });
         made.unwrap_or_else(Span::none)
     }
-
-    // A subscriber that panics in an event keeps no cancellation and no cleanup from running.
-
-    /// Requests that time out and connections that end are cancelled all day.
-    pub(crate) fn cancelled(node: &Node, reason: &Reason) {
-        if tracing::enabled!(target: TARGET, Level::DEBUG) {
-            let (scope, reason) = (&*node.name(), reason.text());
-            contain(|| event!(target: TARGET, Level::DEBUG, scope, %reason, "cancel"));
-        }
-    }
-
-    /// The process is cancelled, once.
-    #[cfg(feature = "shutdown")]
-    pub(crate) fn shutdown(node: &Node, signal: Signal) {
-        let scope = &*node.name();
-        contain(|| event!(target: TARGET, Level::INFO, scope, %signal, "shutdown"));
-    }
-
-    /// What a cleanup tells about itself.
-    #[derive(Debug)]
-    pub(crate) struct CleanupTrace {
-        begun: bool,
-    }
-
-    impl CleanupTrace {
-        pub(crate) fn new() -> CleanupTrace {
-            CleanupTrace { begun: false }
-        }
-
-        pub(crate) fn begin(&mut self, kind: Kind, location: &Location<'_>) {
-            if !self.begun {
-                self.begun = true;
-                let what = kind.name();
-                contain(|| event!(target: TARGET, Level::DEBUG, what, %location, "cleanup begins"));
-            }
-        }
-
-        pub(crate) fn end(&self, kind: Kind, location: &Location<'_>) {
-            let what = kind.name();
-            contain(|| event!(target: TARGET, Level::DEBUG, what, %location, "cleanup ends"));
-        }
-    }
-
-    pub(crate) fn reported(report: &Report) {
-        let (scope, location, kind) = (report.scope(), report.location(), report.kind());
-        let message = report.message();
-        match kind {
-            ReportKind::LostCleanup | ReportKind::Overrun => {
-                let help = report.help();
-                event!(target: TARGET, Level::ERROR, scope, %location, ?kind, help, "{message}");
-            }
-            _ => event!(target: TARGET, Level::WARN, scope, %location, ?kind, "{message}"),
-        }
-    }
 }
 
 #[cfg(not(feature = "tracing"))]
 mod off {
     use std::borrow::Cow;
     use std::panic::Location;
-
-    use crate::node::Node;
-    use crate::reason::Reason;
-    use crate::report::Report;
-    use crate::table::Kind;
 
     #[derive(Debug, Default)]
     pub(crate) struct GroupSpan(());
@@ -270,26 +202,4 @@ mod off {
         #[inline]
         pub(crate) fn close(&mut self) {}
     }
-
-    #[inline]
-    pub(crate) fn cancelled(_: &Node, _: &Reason) {}
-
-    #[derive(Debug)]
-    pub(crate) struct CleanupTrace;
-
-    impl CleanupTrace {
-        #[inline]
-        pub(crate) fn new() -> CleanupTrace {
-            CleanupTrace
-        }
-
-        #[inline]
-        pub(crate) fn begin(&mut self, _: Kind, _: &Location<'_>) {}
-
-        #[inline]
-        pub(crate) fn end(&self, _: Kind, _: &Location<'_>) {}
-    }
-
-    #[inline]
-    pub(crate) fn reported(_: &Report) {}
 }
