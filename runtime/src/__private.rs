@@ -1,20 +1,20 @@
 //! The only door for expansions. Not part of the public API: it changes
 //! without notice, together with the macros.
 
-pub use crate::cleanup::{BorrowsLocals, Cleanup, Frame, Leave, LeaveBlock};
-pub use crate::context::{Done, Gate, closed, done, gate};
-pub use crate::describe::Described;
+pub use crate::blocking::thread::refused;
+pub use crate::branch::join::{Flatten, branch, cons, join, solo, try_branch, try_join};
+pub use crate::branch::race::{Won, all_disabled, field, race, racer};
+pub use crate::group::hint::{HintOf, Unknown, hint, hint_blocking};
+pub use crate::poll::context::{Done, Gate, closed, done, gate};
 #[cfg(feature = "shutdown")]
-pub use crate::entry::Main;
-pub use crate::entry::{PausedClock, Test};
-pub use crate::exit::Exit;
-pub use crate::hint::{HintOf, Unknown, hint, hint_blocking};
-pub use crate::join::{Flatten, branch, cons, join, solo, try_branch, try_join};
-pub use crate::output::Never;
-pub use crate::race::{Won, all_disabled, field, race, racer};
-pub use crate::thread::refused;
+pub use crate::process::entry::Main;
+pub use crate::process::entry::{PausedClock, Test};
+pub use crate::task::describe::Described;
+pub use crate::task::output::Never;
+pub use crate::unwind::cleanup::{BorrowsLocals, Cleanup, Frame, Leave, LeaveBlock};
+pub use crate::unwind::exit::Exit;
 
-use crate::reason::{Cancelled, FromCancelled};
+use crate::tree::reason::{Cancelled, FromCancelled};
 
 /// What a blocking function returns once a checkpoint in it has refused.
 ///

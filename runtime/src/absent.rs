@@ -8,10 +8,10 @@
 //! return whatever the call needs, so that the message remains the only error, and they take
 //! `&self`, so that a method of the same name in a user's trait that takes `self` comes first.
 
-use crate::group::{Group, TaskGroup};
-use crate::handle::TaskHandle;
-use crate::scope::{CancelHandle, Scope};
-use crate::set::TaskSet;
+use crate::group::group::{Group, TaskGroup};
+use crate::scope::scope::{CancelHandle, Scope};
+use crate::task::handle::TaskHandle;
+use crate::task::set::TaskSet;
 
 /// Gives a type methods that cannot be called.
 macro_rules! absent {

@@ -25,87 +25,44 @@
 #[doc(hidden)]
 pub mod __private;
 mod absent;
-mod alarm;
-mod ambient;
-mod aside;
-mod beat;
+mod base;
 mod blocking;
-mod book;
-mod boundary;
-mod caught;
-mod cleanup;
-mod clock;
-mod context;
-mod describe;
-#[cfg(feature = "shutdown")]
-mod ending;
-mod entry;
-mod error;
-mod events;
-mod exit;
+mod branch;
 mod group;
-mod group_run;
 pub mod guide;
-mod handle;
-mod hint;
-mod join;
 #[cfg(all(test, taskscope_loom))]
 mod loom_tests;
-mod mailbox;
-mod names;
-mod node;
+mod notes;
 pub mod observe;
-mod output;
+mod poll;
 pub mod prelude;
-mod probe;
-mod race;
-mod reason;
-mod region;
-mod report;
-mod roots;
+mod process;
 mod scope;
-mod scoped;
-mod set;
-mod shared;
-mod shield;
-#[cfg(feature = "shutdown")]
-mod shutdown;
-#[cfg(feature = "shutdown")]
-mod signal;
-mod span;
-#[cfg(feature = "shutdown")]
-mod stall;
-mod stats;
-mod sync;
-mod table;
 mod task;
 pub mod testing;
-mod thread;
 #[cfg(feature = "tower")]
 pub mod tower;
-mod trigger;
-mod wakers;
-mod wakeset;
+mod tree;
+mod unwind;
 #[doc(hidden)]
 pub mod warnings;
-mod watch;
 
-pub use ambient::{cancelled, checkpoint, deadline, is_cancelled, is_stopping, stopping};
-pub use blocking::{Blocking, blocking};
-pub use context::Gate;
-pub use error::{BoxError, Cause, Failure, GroupError, TaskError};
-pub use group::{Group, LocalGroup, OnFailure, Permit, TaskGroup};
-pub use handle::{DoneId, Outcome, TaskHandle, TaskId, TaskState};
+pub use blocking::blocking::{Blocking, blocking};
+pub use blocking::thread::{Ambient, block_on, checkpoint_blocking, sleep_blocking};
+pub use group::group::{Group, LocalGroup, OnFailure, Permit, TaskGroup};
+pub use notes::report::{Report, ReportKind, set_report_hook};
+pub use notes::stats::{Stats, stats};
 pub use observe::{Tree, tree};
-pub use output::{TaskOutput, TaskResult, Value, ValueOf};
-pub use reason::{Cancelled, FromCancelled, Reason};
-pub use report::{Report, ReportKind, set_report_hook};
-pub use scope::{CancelHandle, Scope, ScopeRun, timeout, timeout_at};
-pub use set::TaskSet;
-pub use shield::{Shield, shield};
+pub use poll::context::Gate;
 #[cfg(feature = "shutdown")]
-pub use shutdown::Shutdown;
-pub use stats::{Stats, stats};
+pub use process::shutdown::Shutdown;
+pub use scope::ambient::{cancelled, checkpoint, deadline, is_cancelled, is_stopping, stopping};
+pub use scope::scope::{CancelHandle, Scope, ScopeRun, timeout, timeout_at};
+pub use scope::watch::{UntilCancelled, UntilStopping};
+pub use task::error::{BoxError, Cause, Failure, GroupError, TaskError};
+pub use task::handle::{DoneId, Outcome, TaskHandle, TaskId, TaskState};
+pub use task::output::{TaskOutput, TaskResult, Value, ValueOf};
+pub use task::set::TaskSet;
 #[cfg(feature = "shutdown")]
 pub use taskscope_macros::main;
 /// Runs futures until the first one completes with a value that its pattern
@@ -212,5 +169,5 @@ pub use taskscope_macros::race;
 pub use taskscope_macros::{
     cancellable, checkpoint, defer, no_checkpoint, on_cancel, task_group, test,
 };
-pub use thread::{Ambient, block_on, checkpoint_blocking, sleep_blocking};
-pub use watch::{UntilCancelled, UntilStopping};
+pub use tree::reason::{Cancelled, FromCancelled, Reason};
+pub use unwind::shield::{Shield, shield};

@@ -10,15 +10,15 @@ use std::task::{Context, Wake, Waker};
 use loom::cell::UnsafeCell;
 use loom::thread;
 
-use crate::beat::{List, Poller, Visible};
-use crate::blocking::{self, Slot, Taken};
-use crate::names::Name;
-use crate::node::{Duties, Node, flag};
-use crate::reason::Reason;
-use crate::roots;
-use crate::sync::Mutex;
-use crate::table::{Kind, RegionId};
-use crate::wakeset::WakeSet;
+use crate::base::sync::Mutex;
+use crate::base::wakeset::WakeSet;
+use crate::blocking::blocking::{self, Slot, Taken};
+use crate::notes::names::Name;
+use crate::poll::beat::{List, Poller, Visible};
+use crate::tree::node::{Duties, Node, flag};
+use crate::tree::reason::Reason;
+use crate::tree::roots;
+use crate::tree::table::{Kind, RegionId};
 
 #[derive(Default)]
 struct Wakes(AtomicUsize);

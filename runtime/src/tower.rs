@@ -37,17 +37,17 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::boundary::after;
-use crate::caught::{Panic, catch};
-use crate::context;
-use crate::error::{BoxError, TaskError};
-use crate::exit::PanicSite;
-use crate::group::Group;
-use crate::handle::TaskHandle;
-use crate::node::Node;
-use crate::output::Value;
-use crate::reason::Reason;
-use crate::report::{self, ReportKind};
+use crate::base::caught::{Panic, catch};
+use crate::group::group::Group;
+use crate::notes::report::{self, ReportKind};
+use crate::poll::context;
+use crate::task::error::{BoxError, TaskError};
+use crate::task::handle::TaskHandle;
+use crate::task::output::Value;
+use crate::tree::node::Node;
+use crate::tree::reason::Reason;
+use crate::unwind::boundary::after;
+use crate::unwind::exit::PanicSite;
 
 type Time<Req> = dyn Fn(&Req) -> Option<Duration> + Send + Sync;
 type Name<Req> = dyn Fn(&Req) -> String + Send + Sync;

@@ -9,12 +9,12 @@ mod display;
 mod layout;
 mod picture;
 mod snapshot;
+#[cfg(feature = "shutdown")]
+pub(crate) mod stalls;
 mod watchdog;
 
 pub use snapshot::{Entry, Held, Kind, State, Tree};
 pub use watchdog::Watchdog;
-#[cfg(feature = "shutdown")]
-pub(crate) use watchdog::late;
 
 /// A snapshot of all scopes and tasks of the process that have not ended.
 ///
@@ -57,6 +57,6 @@ pub(crate) use watchdog::late;
 /// # }
 /// ```
 pub fn tree() -> Tree {
-    crate::context::open_regions();
-    Tree::of(crate::roots::all())
+    crate::poll::context::open_regions();
+    Tree::of(crate::tree::roots::all())
 }

@@ -4,10 +4,10 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::clock::Moment;
-use crate::names::without_line;
-use crate::node::{Inner, Node, flag};
-use crate::table;
+use crate::base::clock::Moment;
+use crate::notes::names::without_line;
+use crate::tree::node::{Inner, Node, flag};
+use crate::tree::table;
 
 /// The scopes and tasks of the process at one moment; made by
 /// [`tree`](crate::tree()).

@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 
 use super::display::Span;
 use super::snapshot::held_in;
-use crate::aside::{self, Done};
-use crate::beat::{self, Look, Poller};
-use crate::caught::contain;
-use crate::clock::Moment;
-use crate::mailbox::Mailbox;
-use crate::node::{Node, flag};
-use crate::report::{self, ReportKind};
-use crate::roots;
+use crate::base::aside::{self, Done};
+use crate::base::caught::contain;
+use crate::base::clock::Moment;
+use crate::notes::report::{self, ReportKind};
+use crate::poll::beat::{self, Look, Poller};
+use crate::tree::mailbox::Mailbox;
+use crate::tree::node::{Node, flag};
+use crate::tree::roots;
 
 /// How many are named at once.
 const MOST_NAMED: usize = 20;

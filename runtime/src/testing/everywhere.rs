@@ -11,16 +11,16 @@ use tokio::runtime::{Builder, Handle};
 
 use super::invariant::{Invariant, ask};
 use super::leaks::{PATIENCE, is_bad, spawned};
-use crate::alarm::abort;
-use crate::caught::catch;
-use crate::context;
-use crate::entry::{PausedClock, alive_beyond};
-use crate::node::Node;
+use crate::base::alarm::abort;
+use crate::base::caught::catch;
+use crate::notes::report::{Report, Sink};
 use crate::observe::Tree;
-use crate::probe::{self, Act, Probe, Reached, Stood};
-use crate::reason::Reason;
-use crate::report::{Report, Sink};
-use crate::scope::Scope;
+use crate::poll::context;
+use crate::poll::probe::{self, Act, Probe, Reached, Stood};
+use crate::process::entry::{PausedClock, alive_beyond};
+use crate::scope::scope::Scope;
+use crate::tree::node::Node;
+use crate::tree::reason::Reason;
 
 /// Which single point to try, and how: `cancel:17`.
 const VARIABLE: &str = "TASKSCOPE_POINT";

@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use crate::caught::catch;
+use crate::base::caught::catch;
 
 /// What the closure of [`Everywhere::check`](super::Everywhere::check) may
 /// return: nothing (it asserts), a `bool`, or a `Result` that says what is wrong.

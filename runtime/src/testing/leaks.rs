@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 
-use crate::entry::{alive_beyond, still_running};
-use crate::report::{Report, ReportKind, Sink};
-use crate::scope::Scope;
+use crate::notes::report::{Report, ReportKind, Sink};
+use crate::process::entry::{alive_beyond, still_running};
+use crate::scope::scope::Scope;
 
 /// How long what is about to end may take to do so, in real time.
 pub(super) const PATIENCE: Duration = Duration::from_millis(200);

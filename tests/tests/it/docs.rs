@@ -143,7 +143,7 @@ fn public_names() -> BTreeSet<String> {
     for item in lib.split(';').filter_map(|item| item.split_once("pub ")) {
         names.extend(words(item.1).into_iter().skip(1));
     }
-    let joins = read("runtime/src/join.rs");
+    let joins = read("runtime/src/branch/join.rs");
     let macros = joins
         .lines()
         .filter_map(|line| line.strip_prefix("macro_rules! "));

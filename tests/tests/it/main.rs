@@ -20,6 +20,7 @@ mod handles;
 mod hints;
 mod hygiene;
 mod inference;
+mod layers;
 mod leaving;
 mod lint;
 mod locations;

@@ -1,0 +1,4 @@
+//! Code that blocks its thread.
+
+pub(crate) mod blocking;
+pub(crate) mod thread;

@@ -1,0 +1,69 @@
+//! Names the error type of what is spawned into a group, for expansions.
+
+use std::marker::PhantomData;
+use std::ops::Deref;
+
+use crate::group::group::{Group, LocalGroup, Permit};
+
+/// Names the error type of a task's future.
+pub fn hint<E, T, F: Future<Output = Result<T, E>>>(future: F) -> F {
+    future
+}
+
+/// Names the error type of blocking work.
+pub fn hint_blocking<E, T, F: FnOnce() -> Result<T, E>>(work: F) -> F {
+    work
+}
+
+/// Does the same for what is declared as `G`, where that is a group; else the methods
+/// are those of [`Unknown`], which name nothing.
+pub struct HintOf<G: ?Sized>(PhantomData<fn(&G)>);
+
+/// A type that only goes by the name of a group.
+pub struct Unknown;
+
+impl<G: ?Sized> HintOf<G> {
+    /// The hint at one place.
+    #[must_use]
+    pub fn here() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<G: ?Sized> Deref for HintOf<G> {
+    type Target = Unknown;
+
+    fn deref(&self) -> &Unknown {
+        &Unknown
+    }
+}
+
+impl Unknown {
+    /// The future as it is.
+    pub fn task<F>(&self, future: F) -> F {
+        future
+    }
+
+    /// The work as it is.
+    pub fn work<F>(&self, work: F) -> F {
+        work
+    }
+}
+
+macro_rules! hints {
+    ($($group:ty),*) => {
+        $(impl<E> HintOf<$group> {
+            /// The same as [`hint`].
+            pub fn task<T, F: Future<Output = Result<T, E>>>(&self, future: F) -> F {
+                future
+            }
+
+            /// The same as [`hint_blocking`].
+            pub fn work<T, F: FnOnce() -> Result<T, E>>(&self, work: F) -> F {
+                work
+            }
+        })*
+    };
+}
+
+hints!(Group<'_, E>, LocalGroup<'_, E>, Permit<E>);

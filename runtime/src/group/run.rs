@@ -1,0 +1,352 @@
+//! The future of a group.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use pin_project_lite::pin_project;
+use tokio::runtime::Handle;
+
+use crate::base::caught::{Panic, catch, drop_each};
+use crate::group::scoped::{Children, Erased, ErasedLocal, Queue};
+use crate::group::shared::Shared;
+use crate::poll::context::{self, Frame};
+use crate::scope::scope::Place;
+use crate::task::error::{Cause, GroupError};
+use crate::tree::node::Node;
+use crate::tree::node::pending::Left;
+use crate::tree::reason::Reason;
+use crate::tree::table::Kind;
+use crate::unwind::boundary::{Boundary, Owner};
+use crate::unwind::cleanup::parked;
+use crate::unwind::exit::{Exit, PanicSite, polled_after_completion};
+use crate::unwind::lost::report_lost;
+use crate::unwind::region::Region;
+
+/// Children that are not `Send`, in a group that has them.
+pub(crate) trait Locals {
+    fn poll(&mut self, cx: &mut Context<'_>);
+    fn close(&mut self, panics: &mut Vec<Panic>);
+}
+
+/// A group that may move between threads has none.
+impl Locals for () {
+    fn poll(&mut self, _: &mut Context<'_>) {}
+
+    fn close(&mut self, _: &mut Vec<Panic>) {}
+}
+
+/// Those of a local group.
+pub(crate) struct LocalChildren {
+    pub(crate) queue: Rc<Queue<ErasedLocal>>,
+    pub(crate) children: Children<ErasedLocal>,
+}
+
+impl Locals for LocalChildren {
+    fn poll(&mut self, cx: &mut Context<'_>) {
+        self.children.poll(&self.queue, cx);
+    }
+
+    fn close(&mut self, panics: &mut Vec<Panic>) {
+        drop_each(self.queue.close(), panics);
+        drop_each(self.children.take(), panics);
+    }
+}
+
+/// How many deferred cleanups may end in one poll.
+const AT_ONCE: usize = 64;
+
+/// The cleanups that were deferred, run when all tasks are gone.
+struct Deferred<E> {
+    running: Option<Erased<Result<(), E>>>,
+    region: Region,
+}
+
+/// What a group's future owns, and has to give back however it ends.
+struct Members<E: Send + 'static, L: Locals> {
+    shared: Arc<Shared<E>>,
+    scoped: Children<Erased>,
+    locals: L,
+    deferred: Deferred<E>,
+    /// All are gone, and what they left behind was taken.
+    ended: bool,
+}
+
+impl<E: Send + 'static, L: Locals> Members<E, L> {
+    fn new(shared: Arc<Shared<E>>, locals: L) -> Self {
+        let deferred = Deferred {
+            running: None,
+            region: Region::holding(Kind::Deferred),
+        };
+        Members {
+            shared,
+            scoped: Children::new(),
+            locals,
+            deferred,
+            ended: false,
+        }
+    }
+}
+
+impl<E: Send + 'static, L: Locals> Drop for Members<E, L> {
+    fn drop(&mut self) {
+        let Members {
+            shared,
+            scoped,
+            locals,
+            deferred,
+            ended,
+        } = self;
+        // First: what is dropped below has not failed.
+        if !*ended {
+            shared.desert();
+        }
+        // Whoever waits for the group is told of its end, whatever panics here.
+        let mut panics = Vec::new();
+        drop_each(shared.scoped.close(), &mut panics);
+        drop_each(scoped.take(), &mut panics);
+        locals.close(&mut panics);
+        deferred.region.close();
+        let running = deferred.running.take().into_iter();
+        for cleanup in running.chain(shared.deferred.close()) {
+            drop_each([cleanup], &mut panics);
+            report_lost_deferred(&shared.node);
+        }
+        shared.span.end();
+        if !*ended {
+            // Nobody else would tell them that the others are gone.
+            shared.cancel_services(&Reason::Dropped);
+            shared.node.release();
+        }
+        let resumed = usize::from(!std::thread::panicking());
+        for later in panics.iter().skip(resumed) {
+            PanicSite::of(&shared.node).report(later);
+        }
+        if let Some(first) = panics.into_iter().next().filter(|_| resumed > 0) {
+            first.resume();
+        }
+    }
+}
+
+pub(crate) fn report_lost_deferred(group: &Arc<Node>) {
+    report_lost("a deferred cleanup", Some(group), group.location());
+}
+
+impl<E: Send + 'static, L: Locals> Members<E, L> {
+    /// Goes on with what is to be done once the body is gone. True when the
+    /// group may have come to its end.
+    fn advance(&mut self, cx: &mut Context<'_>) -> bool {
+        // A cleanup that has begun goes on beside the tasks that it has spawned, and before
+        // the services are told to end.
+        if self.deferred.running.is_some() && !self.poll_begun(cx) {
+            return false;
+        }
+        match self.shared.node.left() {
+            Left::Tasks | Left::Nothing => false,
+            Left::Services => {
+                self.shared.cancel_services(&Reason::Ended);
+                false
+            }
+            Left::Deferred if !self.poll_deferred(cx) => false,
+            Left::Deferred => {
+                self.shared.node.release();
+                // One that came since the last look holds no more.
+                if !self.shared.deferred.is_empty() {
+                    self.shared.node.hold();
+                }
+                true
+            }
+        }
+    }
+
+    /// Runs the deferred cleanups, shielded, last in first out. True when none
+    /// is left.
+    fn poll_deferred(&mut self, cx: &mut Context<'_>) -> bool {
+        let shared = self.shared.clone();
+        let frame = Frame::of(&shared.node, cx.waker());
+        context::enter(&frame, || {
+            for _ in 0..AT_ONCE {
+                if !self.next_deferred() {
+                    self.deferred.region.close();
+                    return true;
+                }
+                if !self.poll_running(cx) {
+                    return false;
+                }
+            }
+            // Each may have deferred another one: others get to run, and the timer of the
+            // grace period is looked at.
+            cx.waker().wake_by_ref();
+            false
+        })
+    }
+
+    /// Polls the cleanup that is running. True when it has ended or was cut.
+    fn poll_begun(&mut self, cx: &mut Context<'_>) -> bool {
+        let shared = self.shared.clone();
+        let frame = Frame::of(&shared.node, cx.waker());
+        context::enter(&frame, || self.poll_running(cx))
+    }
+
+    fn next_deferred(&mut self) -> bool {
+        if self.deferred.running.is_none() {
+            self.deferred.running = self.shared.deferred.pop();
+        }
+        self.deferred.running.is_some()
+    }
+
+    /// True when the running cleanup has ended or was cut.
+    fn poll_running(&mut self, cx: &mut Context<'_>) -> bool {
+        let Deferred {
+            running, region, ..
+        } = &mut self.deferred;
+        let Some(cleanup) = running else { return true };
+        let at = Some(self.shared.node.location());
+        let polled = region.enter_at(at, cx, true, |cx| catch(|| cleanup.as_mut().poll(cx)));
+        match polled {
+            Ok(Poll::Ready(Ok(()))) => {}
+            Ok(Poll::Ready(Err(error))) => self.shared.deferred_failed(Cause::Error(error), None),
+            Err(panic) => {
+                let message = panic.message();
+                self.shared
+                    .deferred_failed(Cause::Panic(message), Some(panic));
+            }
+            Ok(Poll::Pending) if !region.may_drop(true) => return false,
+            Ok(Poll::Pending) => {
+                let node = &self.shared.node;
+                node.overran("a deferred cleanup", node.location());
+                self.shared.deferred_failed(Cause::Aborted, None);
+            }
+        }
+        let done = self.deferred.running.take();
+        PanicSite::of(&self.shared.node).discard(done);
+        true
+    }
+}
+
+pin_project! {
+    // The future of `TaskGroup::run`, which returns it as an opaque type: its
+    // `Future` impl asks for a `FnOnce` bound that the compiler cannot prove for
+    // every lifetime where the type itself is a parameter of something else.
+    pub(crate) struct GroupRun<T, E, F, Fut, L>
+    where
+        E: Send,
+        E: 'static,
+        L: Locals,
+    {
+        // Dropped first: it may borrow what the body borrows, and the body's
+        // node adopts what it leaves behind.
+        members: Members<E, L>,
+        #[pin]
+        boundary: Option<Boundary<Body<Fut, E>, Option<T>>>,
+        body: Option<F>,
+        place: Place,
+    }
+}
+
+impl<T, E: Send + 'static, F, Fut, L: Locals> GroupRun<T, E, F, Fut, L> {
+    pub(crate) fn new(shared: Arc<Shared<E>>, locals: L, body: F) -> Self {
+        GroupRun {
+            members: Members::new(shared, locals),
+            boundary: None,
+            body: Some(body),
+            place: Place::nowhere(),
+        }
+    }
+}
+
+impl<T, E, F, Fut, L> Future for GroupRun<T, E, F, Fut, L>
+where
+    E: Send + 'static,
+    F: FnOnce(Arc<Shared<E>>) -> Fut,
+    Fut: Future<Output = Result<T, E>>,
+    L: Locals,
+{
+    type Output = Result<T, GroupError<E>>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        let shared = this.members.shared.clone();
+        if this.place.is_left() {
+            return parked("a group", shared.node.location(), cx);
+        }
+        let boundary = this.boundary.as_mut().as_pin_mut();
+        if this.body.is_none() && boundary.is_none_or(Boundary::is_over) {
+            polled_after_completion(shared.node.name(), shared.node.location());
+        }
+        let exit = this.place.enter(&shared.node, cx, |cx| {
+            if let Some(body) = this.body.take() {
+                shared.span.begin();
+                shared.runtime.get_or_init(Handle::current);
+                // Made first: if the body panics here, the node leaves the tree.
+                let owner = Owner::new(shared.node.clone());
+                let body = Body {
+                    future: body(shared.clone()),
+                    shared: shared.clone(),
+                };
+                this.boundary.set(Some(Boundary::new(owner, body)));
+            }
+            let Some(mut boundary) = this.boundary.as_mut().as_pin_mut() else {
+                return Poll::Pending;
+            };
+            if let Poll::Ready(exit) = boundary.as_mut().poll_exit(cx) {
+                return Poll::Ready(exit);
+            }
+            this.members.scoped.poll(&shared.scoped, cx);
+            this.members.locals.poll(cx);
+            while boundary.as_mut().is_body_gone() && this.members.advance(cx) {
+                if let Poll::Ready(exit) = boundary.as_mut().poll_exit(cx) {
+                    return Poll::Ready(exit);
+                }
+            }
+            Poll::Pending
+        });
+        let Poll::Ready(exit) = exit else {
+            return Poll::Pending;
+        };
+        let value = match exit {
+            Exit::Value(value) => value,
+            Exit::Left | Exit::Ended => None,
+            Exit::Panicked(panic) => {
+                shared.body_panicked(panic);
+                None
+            }
+        };
+        this.members.ended = true;
+        match shared.outcome(value, this.place) {
+            Poll::Ready(result) => Poll::Ready(result),
+            Poll::Pending => parked("a group", shared.node.location(), cx),
+        }
+    }
+}
+
+pin_project! {
+    /// The body: its failure is the group's as soon as it happens.
+    struct Body<Fut, E> {
+        #[pin]
+        future: Fut,
+        shared: Arc<Shared<E>>,
+    }
+}
+
+impl<T, E: Send + 'static, Fut: Future<Output = Result<T, E>>> Future for Body<Fut, E> {
+    type Output = Option<T>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        let this = self.project();
+        match catch(|| this.future.poll(cx)) {
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(Ok(value))) => Poll::Ready(Some(value)),
+            Ok(Poll::Ready(Err(error))) => {
+                this.shared.body_failed(error);
+                Poll::Ready(None)
+            }
+            Err(panic) => {
+                this.shared.body_panicked(panic);
+                Poll::Ready(None)
+            }
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Events of feature `tracing`. Without the feature every function here is empty.
+//!
+//! The guide's page `observability` tells users their fields and levels.
+
+#[cfg(not(feature = "tracing"))]
+pub(crate) use off::{CleanupTrace, cancelled, reported};
+#[cfg(all(feature = "tracing", feature = "shutdown"))]
+pub(crate) use on::shutdown;
+#[cfg(feature = "tracing")]
+pub(crate) use on::{CleanupTrace, cancelled, reported};
+
+/// The target of all events and spans.
+#[cfg(feature = "tracing")]
+pub(crate) const TARGET: &str = "taskscope";
+
+#[cfg(feature = "tracing")]
+mod on {
+    use std::borrow::Cow;
+    use std::fmt::Display;
+    use std::panic::Location;
+
+    use tracing::{Level, event};
+
+    use super::TARGET;
+    use crate::base::caught::contain;
+    use crate::notes::report::{Report, ReportKind};
+
+    // A subscriber that panics in an event keeps no cancellation and no cleanup from running.
+
+    /// Requests that time out and connections that end are cancelled all day.
+    /// `scope` and `reason` are called only where somebody listens.
+    pub(crate) fn cancelled<'a, R: Display>(
+        scope: impl FnOnce() -> Cow<'a, str>,
+        reason: impl FnOnce() -> R,
+    ) {
+        if tracing::enabled!(target: TARGET, Level::DEBUG) {
+            let (scope, reason) = (&*scope(), reason());
+            contain(|| event!(target: TARGET, Level::DEBUG, scope, %reason, "cancel"));
+        }
+    }
+
+    /// The process is cancelled, once.
+    #[cfg(feature = "shutdown")]
+    pub(crate) fn shutdown(scope: &str, signal: &dyn Display) {
+        contain(|| event!(target: TARGET, Level::INFO, scope, %signal, "shutdown"));
+    }
+
+    /// What a cleanup tells about itself.
+    #[derive(Debug)]
+    pub(crate) struct CleanupTrace {
+        begun: bool,
+    }
+
+    impl CleanupTrace {
+        pub(crate) fn new() -> CleanupTrace {
+            CleanupTrace { begun: false }
+        }
+
+        pub(crate) fn begin(&mut self, what: &'static str, location: &Location<'_>) {
+            if !self.begun {
+                self.begun = true;
+                contain(|| event!(target: TARGET, Level::DEBUG, what, %location, "cleanup begins"));
+            }
+        }
+
+        pub(crate) fn end(&self, what: &'static str, location: &Location<'_>) {
+            contain(|| event!(target: TARGET, Level::DEBUG, what, %location, "cleanup ends"));
+        }
+    }
+
+    pub(crate) fn reported(report: &Report) {
+        let (scope, location, kind) = (report.scope(), report.location(), report.kind());
+        let message = report.message();
+        match kind {
+            ReportKind::LostCleanup | ReportKind::Overrun => {
+                let help = report.help();
+                event!(target: TARGET, Level::ERROR, scope, %location, ?kind, help, "{message}");
+            }
+            _ => event!(target: TARGET, Level::WARN, scope, %location, ?kind, "{message}"),
+        }
+    }
+}
+
+#[cfg(not(feature = "tracing"))]
+mod off {
+    use std::borrow::Cow;
+    use std::panic::Location;
+
+    use crate::notes::report::Report;
+
+    #[inline]
+    pub(crate) fn cancelled<'a, R>(_: impl FnOnce() -> Cow<'a, str>, _: impl FnOnce() -> R) {}
+
+    #[derive(Debug)]
+    pub(crate) struct CleanupTrace;
+
+    impl CleanupTrace {
+        #[inline]
+        pub(crate) fn new() -> CleanupTrace {
+            CleanupTrace
+        }
+
+        #[inline]
+        pub(crate) fn begin(&mut self, _: &'static str, _: &Location<'_>) {}
+
+        #[inline]
+        pub(crate) fn end(&self, _: &'static str, _: &Location<'_>) {}
+    }
+
+    #[inline]
+    pub(crate) fn reported(_: &Report) {}
+}

@@ -1,0 +1,148 @@
+//! What a piece of code can ask of the scope it runs in.
+
+use std::panic::Location;
+
+use tokio::time::Instant;
+
+use crate::poll::context;
+use crate::scope::watch::{UntilCancelled, UntilStopping};
+use crate::tree::node::flag;
+
+/// A checkpoint by hand: passes while the current scope is live; where it is
+/// cancelled, the code is left here.
+///
+/// Every `.await` in a `#[cancellable]` function is one already.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let cancelled = taskscope::Scope::new();
+/// cancelled.handle().cancel();
+/// let result = cancelled.run(async {
+///     taskscope::checkpoint().await;
+///     unreachable!();
+/// });
+/// assert!(result.await.is_err());
+/// # }
+/// ```
+#[track_caller]
+pub fn checkpoint() -> context::Gate {
+    context::gate()
+}
+
+/// Whether the current scope is cancelled. False in a shield, in a cleanup, and
+/// outside any scope.
+///
+/// ```
+/// assert!(!taskscope::is_cancelled());
+/// ```
+pub fn is_cancelled() -> bool {
+    context::current(|frame| frame.is_some_and(|frame| frame.is_cancelled()))
+}
+
+/// Waits until the scope is cancelled in which this is called, or in which the future is
+/// polled, whichever comes first. Returns the reason.
+///
+/// The future may be given to code that polls it elsewhere, see [`stopping`], which says
+/// more about the two scopes. A cancellation does not reach a shield or a cleanup: called
+/// or polled there, the future does not wait for it. Called and polled outside any scope,
+/// it never completes; that is reported once for each line of code.
+///
+/// In a `#[cancellable]` function, the code after it runs to the next checkpoint.
+///
+/// # Cancel safety
+///
+/// Cancel safe: dropped, it leaves nothing behind.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let scope = taskscope::Scope::new();
+/// let handle = scope.handle();
+/// let reason = scope.run(async {
+///     handle.cancel();
+///     taskscope::cancelled().await
+/// });
+/// assert!(matches!(reason.await, Ok(taskscope::Reason::Requested)));
+/// # }
+/// ```
+#[track_caller]
+pub fn cancelled() -> UntilCancelled {
+    UntilCancelled::new(Location::caller())
+}
+
+/// The earliest deadline that will cancel the current code. `None` in a shield
+/// and in a cleanup, where none will.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// use std::time::Duration;
+/// let at = tokio::time::Instant::now() + Duration::from_secs(1);
+/// let seen = taskscope::timeout_at(at, async { taskscope::deadline() }).await;
+/// assert_eq!(seen.unwrap(), Some(at));
+/// # }
+/// ```
+pub fn deadline() -> Option<Instant> {
+    let (node, shielded) = context::ambient()?;
+    if shielded {
+        None
+    } else {
+        node.effective_deadline()
+    }
+}
+
+/// Whether the current scope was asked to stop, or is cancelled.
+///
+/// In a shield or a cleanup a request to stop is seen, a cancellation is not. False
+/// outside any scope.
+///
+/// ```
+/// assert!(!taskscope::is_stopping());
+/// ```
+pub fn is_stopping() -> bool {
+    context::ambient().is_some_and(|(node, shielded)| node.flags_acquire() & asks(shielded) != 0)
+}
+
+/// The flags that ask code to finish.
+fn asks(shielded: bool) -> u32 {
+    if shielded {
+        flag::STOPPING
+    } else {
+        flag::STOPPING | flag::CANCELLED
+    }
+}
+
+/// Waits until a scope is asked to stop, or is cancelled: the polite request to finish,
+/// which interrupts nothing. The scope is the one in which this is called, or the one in
+/// which the future is polled, whichever is asked first.
+///
+/// So the future can be given to a server that polls it in a task of its own, as
+/// `axum::serve(…).with_graceful_shutdown(stopping())` does: the scope of the call counts.
+/// And `g.spawn(stopping())` also ends when that task alone is asked: the scope of the poll
+/// counts as well. If the scope of the call ends without being asked, the scope around it
+/// counts from then on: the body of a response outlives the request in which it was made.
+///
+/// In a shield or a cleanup a request to stop is seen, a cancellation is not. Called and
+/// polled outside any scope, the future never completes; that is reported once for each
+/// line of code, as [`ReportKind::Unscoped`](crate::ReportKind::Unscoped).
+///
+/// While a future waits here, a signal gives the program time to drain, see
+/// [`Shutdown::drain`](crate::Shutdown::drain).
+///
+/// # Cancel safety
+///
+/// Cancel safe: dropped, it leaves nothing behind.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let scope = taskscope::Scope::new();
+/// scope.handle().stop();
+/// scope.run(taskscope::stopping()).await.unwrap();
+/// # }
+/// ```
+#[track_caller]
+pub fn stopping() -> UntilStopping {
+    UntilStopping::new(Location::caller())
+}

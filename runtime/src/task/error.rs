@@ -1,0 +1,696 @@
+//! What a task's handle and a group return.
+
+use std::any::Any;
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::panic::Location;
+use std::sync::Arc;
+
+use crate::notes::names::without_line;
+use crate::task::describe::Describe;
+use crate::task::handle::{TaskId, note_told_elsewhere};
+use crate::tree::reason::Cancelled;
+
+/// The error type of a group that names none: any error.
+///
+/// ```
+/// fn parse(text: &str) -> Result<u8, taskscope::BoxError> {
+///     Ok(text.parse()?)
+/// }
+/// assert!(parse("300").is_err());
+/// ```
+pub type BoxError = Box<dyn Error + Send + Sync>;
+
+/// Why a task has no value.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// use taskscope::{BoxError, TaskError, TaskGroup, Value};
+///
+/// let outcome = TaskGroup::<BoxError>::new().run(async |g| {
+///     let task = g.spawn(std::future::pending::<Value<u8>>());
+///     task.cancel();
+///     Ok(task.await)
+/// });
+/// assert!(matches!(outcome.await.unwrap(), Err(TaskError::Cancelled(_))));
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum TaskError {
+    /// It was cancelled and unwound, or never started.
+    Cancelled(Cancelled),
+    /// It returned an error, which is among the group's failures.
+    Failed,
+    /// It panicked, with this message.
+    Panicked(String),
+    /// It exceeded its grace period and was dropped where it was, or its runtime
+    /// was shut down.
+    Aborted,
+}
+
+const FAILED: &str = "the task failed; its error is the group's";
+const PANICKED: &str = "the task panicked: ";
+const ABORTED: &str = "the task was aborted";
+
+impl TaskError {
+    /// Whether a text contains that of a `TaskError` that tells of a failure.
+    pub(crate) fn is_told_in(text: &str) -> bool {
+        [FAILED, PANICKED, ABORTED]
+            .iter()
+            .any(|told| text.contains(told))
+    }
+}
+
+impl fmt::Display for TaskError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TaskError::Cancelled(cancelled) => {
+                write!(f, "the task was cancelled: {}", cancelled.why())
+            }
+            TaskError::Failed => f.write_str(FAILED),
+            TaskError::Panicked(message) => write!(f, "{PANICKED}{message}"),
+            TaskError::Aborted => f.write_str(ABORTED),
+        }
+    }
+}
+
+impl Error for TaskError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            TaskError::Cancelled(cancelled) => Some(cancelled),
+            _ => None,
+        }
+    }
+}
+
+impl From<TaskError> for io::Error {
+    fn from(error: TaskError) -> Self {
+        match error {
+            TaskError::Cancelled(cancelled) => cancelled.into(),
+            other => io::Error::other(other),
+        }
+    }
+}
+
+/// What made a task fail.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// # use taskscope::{BoxError, TaskGroup};
+/// let error = TaskGroup::<BoxError>::new()
+///     .run(async |g| {
+///         g.spawn_named("users", async { Err::<(), _>("no such table") });
+///         Ok(())
+///     })
+///     .await
+///     .unwrap_err();
+/// assert!(matches!(error.failures()[0].cause(), taskscope::Cause::Error(_)));
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Cause<E> {
+    /// It returned this error.
+    Error(E),
+    /// It panicked, with this message.
+    Panic(String),
+    /// It exceeded its grace period and was dropped where it was, or its runtime
+    /// was shut down.
+    Aborted,
+}
+
+impl<E: fmt::Display> fmt::Display for Cause<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Cause::Error(error) => error.fmt(f),
+            Cause::Panic(message) => write!(f, "panicked: {message}"),
+            Cause::Aborted => f.write_str("aborted"),
+        }
+    }
+}
+
+/// One failure of a group: which task, where it was spawned, and why.
+///
+/// The group's own body is the task named `body`.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// # use taskscope::{BoxError, TaskGroup};
+/// let error = TaskGroup::<BoxError>::new()
+///     .run(async |g| {
+///         g.spawn_named("users", async { Err::<(), _>("no such table") });
+///         Ok(())
+///     })
+///     .await
+///     .unwrap_err();
+/// let failure = error.first().unwrap();
+/// assert_eq!(failure.name(), "users");
+/// assert!(failure.to_string().ends_with("no such table"));
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Failure<E> {
+    pub(crate) name: String,
+    pub(crate) id: TaskId,
+    pub(crate) location: &'static Location<'static>,
+    pub(crate) cause: Cause<E>,
+}
+
+impl<E> Failure<E> {
+    /// The task's name. That of an async block is made of the function around it and the
+    /// line that spawned it: `app::main (src/main.rs:12)`.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use taskscope::{BoxError, TaskGroup};
+    /// let error = TaskGroup::<BoxError>::new()
+    ///     .run(async |g| {
+    ///         g.spawn_named("users", async { Err::<(), _>("no such table") });
+    ///         Ok(())
+    ///     })
+    ///     .await
+    ///     .unwrap_err();
+    /// assert_eq!(error.failures()[0].name(), "users");
+    /// # }
+    /// ```
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The task's id.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use taskscope::{BoxError, TaskGroup};
+    /// let mut id = None;
+    /// let group = TaskGroup::<BoxError>::new().run(async |g| {
+    ///     id = Some(g.spawn(async { Err::<(), _>("late") }).id());
+    ///     Ok(())
+    /// });
+    /// assert_eq!(Some(group.await.unwrap_err().failures()[0].id()), id);
+    /// # }
+    /// ```
+    pub fn id(&self) -> TaskId {
+        self.id
+    }
+
+    /// The source line that spawned the task.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use taskscope::{BoxError, TaskGroup};
+    /// let error = TaskGroup::<BoxError>::new()
+    ///     .run(async |g| {
+    ///         g.spawn_named("users", async { Err::<(), _>("no such table") });
+    ///         Ok(())
+    ///     })
+    ///     .await
+    ///     .unwrap_err();
+    /// assert!(error.failures()[0].location().line() > 0);
+    /// # }
+    /// ```
+    pub fn location(&self) -> &'static Location<'static> {
+        self.location
+    }
+
+    /// What made it fail.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use taskscope::{BoxError, TaskGroup};
+    /// let error = TaskGroup::<BoxError>::new()
+    ///     .run(async |g| {
+    ///         g.spawn_named("users", async { Err::<(), _>("no such table") });
+    ///         Ok(())
+    ///     })
+    ///     .await
+    ///     .unwrap_err();
+    /// assert_eq!(error.failures()[0].cause().to_string(), "no such table");
+    /// # }
+    /// ```
+    pub fn cause(&self) -> &Cause<E> {
+        &self.cause
+    }
+
+    /// The error, if the task returned one.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use taskscope::{BoxError, TaskGroup};
+    /// let error = TaskGroup::<BoxError>::new()
+    ///     .run(async |g| {
+    ///         g.spawn_named("users", async { Err::<(), _>("no such table") });
+    ///         Ok(())
+    ///     })
+    ///     .await
+    ///     .unwrap_err();
+    /// assert_eq!(error.failures()[0].error().unwrap().to_string(), "no such table");
+    /// # }
+    /// ```
+    pub fn error(&self) -> Option<&E> {
+        match &self.cause {
+            Cause::Error(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl<E> Failure<E> {
+    /// The name, for a text that names the location as well.
+    pub(crate) fn short_name(&self) -> &str {
+        without_line(&self.name, self.location)
+    }
+
+    fn line(&self, cause: impl fmt::Display) -> String {
+        if self.short_name().len() < self.name.len() {
+            return format!("`{}`: {cause}", self.name);
+        }
+        format!("`{}` ({}): {cause}", self.name, self.location)
+    }
+}
+
+impl<E: fmt::Display> fmt::Display for Failure<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.line(&self.cause))
+    }
+}
+
+/// A group failed, or was cancelled: every failure, in the order in which they
+/// happened.
+///
+/// `Display` is a short tree of names and causes, and so is `Debug`, which a `main` that
+/// fails prints; `{:#?}` shows the fields. `source()` is `None`, since the causes stand
+/// there.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// use taskscope::{BoxError, TaskGroup};
+///
+/// let error = TaskGroup::<BoxError>::new()
+///     .name("import")
+///     .run(async |g| {
+///         g.spawn_named("users", async { Err::<(), _>("no such table") });
+///         Ok(())
+///     })
+///     .await
+///     .unwrap_err();
+/// assert_eq!(error.failures()[0].name(), "users");
+/// assert!(error.to_string().contains("no such table"));
+/// # }
+/// ```
+pub struct GroupError<E = BoxError>(Box<Contents<E>>);
+
+/// What a [`GroupError`] tells.
+pub(crate) struct Contents<E> {
+    pub(crate) group: String,
+    pub(crate) failures: Vec<Failure<E>>,
+    /// Errors returned after the cancellation, whose texts are attached.
+    pub(crate) late: Vec<Failure<E>>,
+    /// How many failures are not among those.
+    pub(crate) omitted: usize,
+    pub(crate) cancelled: Option<Cancelled>,
+    pub(crate) attached: Option<Arc<[String]>>,
+    pub(crate) describe: Describe<E>,
+}
+
+impl<E> GroupError<E> {
+    pub(crate) fn new(contents: Contents<E>) -> Self {
+        GroupError(Box::new(contents))
+    }
+
+    /// The failures, in order of occurrence. Empty when the group was only
+    /// cancelled. Under [`OnFailure::Continue`](crate::OnFailure::Continue) these are
+    /// the first 64 of the tasks, and that of the body; the others are
+    /// [`omitted`](Self::omitted).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use taskscope::{BoxError, TaskGroup};
+    /// let error = TaskGroup::<BoxError>::new()
+    ///     .run(async |g| {
+    ///         g.spawn_named("users", async { Err::<(), _>("no such table") });
+    ///         Ok(())
+    ///     })
+    ///     .await
+    ///     .unwrap_err();
+    /// assert_eq!(error.failures().len(), 1);
+    /// # }
+    /// ```
+    pub fn failures(&self) -> &[Failure<E>] {
+        &self.0.failures
+    }
+
+    /// The number of failures that are not among [`failures`](Self::failures), since
+    /// the group went on after the first 64. Each was reported when it happened, see
+    /// [`set_report_hook`](crate::set_report_hook).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use taskscope::{BoxError, OnFailure, TaskGroup};
+    /// # taskscope::set_report_hook(|_| ());
+    /// let error = TaskGroup::<BoxError>::new()
+    ///     .on_failure(OnFailure::Continue)
+    ///     .run(async |g| {
+    ///         for _ in 0..100 {
+    ///             g.spawn(async { Err::<(), _>("no such table") });
+    ///         }
+    ///         Ok(())
+    ///     })
+    ///     .await
+    ///     .unwrap_err();
+    /// assert_eq!((error.failures().len(), error.omitted()), (64, 36));
+    /// # }
+    /// ```
+    pub fn omitted(&self) -> usize {
+        self.0.omitted
+    }
+
+    /// The failure that came first: the others may follow from it.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use taskscope::{BoxError, TaskGroup};
+    /// let error = TaskGroup::<BoxError>::new()
+    ///     .run(async |g| {
+    ///         g.spawn_named("users", async { Err::<(), _>("no such table") });
+    ///         Ok(())
+    ///     })
+    ///     .await
+    ///     .unwrap_err();
+    /// assert_eq!(error.first().unwrap().name(), "users");
+    /// # }
+    /// ```
+    pub fn first(&self) -> Option<&Failure<E>> {
+        self.0.failures.first()
+    }
+
+    /// The errors that tasks returned: those of the [`failures`](Self::failures), which
+    /// may also be panics and aborted tasks, and then those that were returned after the
+    /// group was cancelled.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use taskscope::{BoxError, TaskGroup};
+    /// let error = TaskGroup::<BoxError>::new()
+    ///     .run(async |g| {
+    ///         g.spawn_named("users", async { Err::<(), _>("no such table") });
+    ///         Ok(())
+    ///     })
+    ///     .await
+    ///     .unwrap_err();
+    /// assert_eq!(error.errors().next().unwrap().to_string(), "no such table");
+    /// # }
+    /// ```
+    pub fn errors(&self) -> impl Iterator<Item = &E> {
+        let all = self.0.failures.iter().chain(&self.0.late);
+        all.filter_map(Failure::error)
+    }
+
+    /// Set when the group itself was cancelled or timed out.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// use std::time::Duration;
+    /// use taskscope::{BoxError, Reason, TaskGroup};
+    /// let error = TaskGroup::<BoxError>::new()
+    ///     .timeout(Duration::from_secs(1))
+    ///     .run(async |_| Ok(std::future::pending::<()>().await))
+    ///     .await
+    ///     .unwrap_err();
+    /// assert!(matches!(error.cancelled().unwrap().reason(), Reason::Deadline));
+    /// # }
+    /// ```
+    pub fn cancelled(&self) -> Option<&Cancelled> {
+        self.0.cancelled.as_ref()
+    }
+
+    /// What failed and is not among [`failures`](Self::failures), one line each:
+    /// whatever failed in the group or below it after the group was cancelled,
+    /// cleanups that exceeded the grace period, and errors that may only repeat a listed
+    /// failure, since they come from code that was told of one by a
+    /// [`TaskHandle`](crate::TaskHandle).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use taskscope::{BoxError, TaskGroup};
+    /// let error = TaskGroup::<BoxError>::new()
+    ///     .run(async |g| {
+    ///         g.spawn_named("users", async { Err::<(), _>("no such table") });
+    ///         Ok(())
+    ///     })
+    ///     .await
+    ///     .unwrap_err();
+    /// assert!(error.attached().is_empty());
+    /// # }
+    /// ```
+    pub fn attached(&self) -> &[String] {
+        self.0.attached.as_deref().unwrap_or_default()
+    }
+
+    /// The first failure as one error, for callers who expect one; without a failure,
+    /// the first of the [`errors`](Self::errors).
+    ///
+    /// A panic, an aborted task and a cancelled group are converted from
+    /// [`TaskError`].
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// use taskscope::{BoxError, TaskGroup};
+    /// async fn load() -> Result<(), BoxError> {
+    ///     let group = TaskGroup::<BoxError>::new().run(async |g| {
+    ///         g.spawn(async { Err::<(), _>("no such table") });
+    ///         Ok(())
+    ///     });
+    ///     group.await.map_err(|error| error.into_first())
+    /// }
+    /// assert_eq!(load().await.unwrap_err().to_string(), "no such table");
+    /// # }
+    /// ```
+    pub fn into_first(self) -> E
+    where
+        E: From<TaskError>,
+    {
+        note_told_elsewhere();
+        let Contents {
+            failures,
+            late,
+            cancelled,
+            ..
+        } = *self.0;
+        let first = failures.into_iter().chain(late).next();
+        match (first.map(|failure| failure.cause), cancelled) {
+            (Some(Cause::Error(error)), _) => error,
+            (Some(Cause::Panic(message)), _) => TaskError::Panicked(message).into(),
+            (None, Some(cancelled)) => TaskError::Cancelled(cancelled).into(),
+            (Some(Cause::Aborted) | None, _) => TaskError::Aborted.into(),
+        }
+    }
+
+    /// Parts the failures: those whose error satisfies `predicate`, and the
+    /// rest, with the panics, the aborted tasks, the cancellation, and what is
+    /// [`attached`](Self::attached) or [`omitted`](Self::omitted). What Python's
+    /// `except*` does.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// use std::num::ParseIntError;
+    /// use taskscope::{BoxError, TaskGroup};
+    /// let error = TaskGroup::<BoxError>::new()
+    ///     .run(async |g| {
+    ///         g.spawn(async { "x".parse::<u8>().map(drop) });
+    ///         Ok(())
+    ///     })
+    ///     .await
+    ///     .unwrap_err();
+    /// let (numbers, rest) = error.split(|error| error.is::<ParseIntError>());
+    /// assert!(numbers.is_some() && rest.is_none());
+    /// # }
+    /// ```
+    pub fn split(self, mut predicate: impl FnMut(&E) -> bool) -> (Option<Self>, Option<Self>) {
+        let Contents {
+            group,
+            failures,
+            late,
+            omitted,
+            cancelled,
+            attached,
+            describe,
+        } = *self.0;
+        let (matching, rest): (Vec<_>, Vec<_>) = failures
+            .into_iter()
+            .partition(|failure| failure.error().is_some_and(&mut predicate));
+        let is_rest = !rest.is_empty() || omitted > 0 || cancelled.is_some() || attached.is_some();
+        let left = (!matching.is_empty()).then(|| {
+            GroupError::new(Contents {
+                group: group.clone(),
+                failures: matching,
+                late: Vec::new(),
+                omitted: 0,
+                cancelled: None,
+                attached: None,
+                describe,
+            })
+        });
+        let right = is_rest.then(|| {
+            GroupError::new(Contents {
+                group,
+                failures: rest,
+                late,
+                omitted,
+                cancelled,
+                attached,
+                describe,
+            })
+        });
+        (left, right)
+    }
+}
+
+impl<E> GroupError<E> {
+    /// The tree of names and causes; `line` writes that of a failure.
+    fn write_tree(
+        &self,
+        f: &mut fmt::Formatter<'_>,
+        line: impl Fn(&Failure<E>) -> String,
+    ) -> fmt::Result {
+        let Contents {
+            group,
+            failures,
+            omitted,
+            cancelled,
+            ..
+        } = &*self.0;
+        match (failures.len() + omitted, cancelled) {
+            (0, Some(cancelled)) => {
+                write!(f, "group `{group}` was cancelled: {}", cancelled.why())?;
+            }
+            (1, _) => write!(f, "group `{group}`: 1 task failed")?,
+            (count, _) => write!(f, "group `{group}`: {count} tasks failed")?,
+        }
+        if let (1.., Some(cancelled)) = (failures.len(), cancelled) {
+            write!(f, ", and it was cancelled: {}", cancelled.why())?;
+        }
+        let omitted = (*omitted > 0).then(|| format!("and {omitted} more, reported earlier"));
+        let mut lines = failures
+            .iter()
+            .map(line)
+            .chain(omitted)
+            .chain(self.attached().iter().cloned())
+            .peekable();
+        while let Some(line) = lines.next() {
+            let last = lines.peek().is_none();
+            let (branch, trunk) = if last {
+                ("└─ ", "   ")
+            } else {
+                ("├─ ", "│  ")
+            };
+            // An error of several lines, such as a nested group's, is indented.
+            let text = line.replace('\n', &format!("\n{trunk}"));
+            write!(f, "\n{branch}{text}")?;
+        }
+        Ok(())
+    }
+}
+
+impl<E: fmt::Display> fmt::Display for GroupError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write_tree(f, ToString::to_string)
+    }
+}
+
+/// What `Display` prints, since that is what a `main` that fails shows; with `{:#?}` the
+/// fields. An error whose `Display` is not known to the group is printed by its `Debug`.
+impl<E: fmt::Debug + 'static> fmt::Debug for GroupError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !f.alternate() {
+            return self.write_tree(f, |failure| {
+                let known = failure
+                    .error()
+                    .and_then(|error| self.0.describe.known_text(error));
+                match (known, &failure.cause) {
+                    (Some(text), _) => failure.line(text),
+                    (None, Cause::Error(error)) => failure.line(format!("{error:?}")),
+                    (None, Cause::Panic(message)) => failure.line(format!("panicked: {message}")),
+                    (None, Cause::Aborted) => failure.line("aborted"),
+                }
+            });
+        }
+        f.debug_struct("GroupError")
+            .field("group", &self.0.group)
+            .field("failures", &self.0.failures)
+            .field("omitted", &self.0.omitted)
+            .field("cancelled", &self.0.cancelled)
+            .field("attached", &self.attached())
+            .finish()
+    }
+}
+
+// Not for `E: Error` alone: `anyhow::Error` and `BoxError` are no `Error`.
+impl<E: fmt::Debug + fmt::Display + 'static> Error for GroupError<E> {}
+
+/// With the kind of the first failure if that is an `io::Error`; of a group that was only
+/// cancelled, `TimedOut` or `Interrupted`.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// use std::io;
+/// use taskscope::{BoxError, TaskGroup};
+///
+/// async fn load() -> io::Result<()> {
+///     TaskGroup::<BoxError>::new()
+///         .run(async |g| {
+///             g.spawn(async { Err::<(), _>(io::Error::from(io::ErrorKind::NotFound)) });
+///             Ok(())
+///         })
+///         .await?;
+///     Ok(())
+/// }
+/// assert_eq!(load().await.unwrap_err().kind(), io::ErrorKind::NotFound);
+/// # }
+/// ```
+impl<E> From<GroupError<E>> for io::Error
+where
+    E: fmt::Debug + fmt::Display + Send + Sync + 'static,
+{
+    fn from(error: GroupError<E>) -> io::Error {
+        let first = error.first().map(|failure| {
+            let error = failure.error().and_then(io_error);
+            error.map_or(io::ErrorKind::Other, io::Error::kind)
+        });
+        let kind = first.unwrap_or_else(|| match error.cancelled() {
+            Some(cancelled) if cancelled.is_deadline() => io::ErrorKind::TimedOut,
+            Some(_) => io::ErrorKind::Interrupted,
+            None => io::ErrorKind::Other,
+        });
+        io::Error::new(kind, error)
+    }
+}
+
+/// The `io::Error` that an error of any type is, or holds.
+fn io_error<E: 'static>(error: &E) -> Option<&io::Error> {
+    let any: &dyn Any = error;
+    any.downcast_ref().or_else(|| {
+        let error = any.downcast_ref::<BoxError>()?;
+        error.downcast_ref()
+    })
+}

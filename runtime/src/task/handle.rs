@@ -1,0 +1,725 @@
+//! The handle of a task, and what it shares with the task.
+
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::fmt;
+use std::future::Future;
+use std::num::NonZeroU64;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll, Waker, ready};
+
+use tokio::task::coop::RestoreOnPending;
+
+use crate::base::caught::catch;
+use crate::base::sync::{Mutex, MutexGuard};
+use crate::notes::report::{self, ReportKind};
+use crate::poll::context;
+use crate::scope::scope::CancelHandle;
+use crate::task::error::TaskError;
+use crate::tree::node::{Node, flag};
+use crate::tree::reason::{Cancelled, Reason};
+use crate::unwind::exit::PanicSite;
+
+/// Identifies a task in the process; never reused.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// # use taskscope::{BoxError, TaskGroup};
+/// # TaskGroup::<BoxError>::new().run(async |g| {
+/// let (a, b) = (g.spawn(async {}), g.spawn(async {}));
+/// assert!(a.id() < b.id());
+/// # Ok(())
+/// # }).await.unwrap();
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TaskId(NonZeroU64);
+
+impl TaskId {
+    /// Each thread takes many at a time, so that threads that spawn at once do not
+    /// get in each other's way.
+    pub(crate) fn next() -> TaskId {
+        const MANY: u64 = 1 << 10;
+        static NEXT: AtomicU64 = AtomicU64::new(MANY);
+        thread_local! {
+            static OWN: Cell<u64> = const { Cell::new(0) };
+        }
+        let mut id = OWN.get();
+        if id.is_multiple_of(MANY) {
+            id = NEXT.fetch_add(MANY, Ordering::Relaxed);
+        }
+        OWN.set(id + 1);
+        TaskId(NonZeroU64::new(id).unwrap_or(NonZeroU64::MIN))
+    }
+}
+
+impl fmt::Display for TaskId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// How a task ended.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// use taskscope::{BoxError, Outcome, TaskGroup, TaskState};
+/// let group = TaskGroup::<BoxError>::new().run(async |g| Ok(g.spawn(async {})));
+/// assert_eq!(group.await.unwrap().state(), TaskState::Done(Outcome::Completed));
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// It returned a value.
+    Completed,
+    /// It was cancelled and left in order, or never started.
+    Cancelled,
+    /// It returned an error.
+    Failed,
+    /// It panicked.
+    Panicked,
+    /// It exceeded its grace period, or its runtime was shut down.
+    Aborted,
+}
+
+impl Outcome {
+    fn of<T>(result: &Result<T, TaskError>) -> Outcome {
+        match result {
+            Ok(_) => Outcome::Completed,
+            Err(TaskError::Cancelled(_)) => Outcome::Cancelled,
+            Err(TaskError::Failed) => Outcome::Failed,
+            Err(TaskError::Panicked(_)) => Outcome::Panicked,
+            Err(TaskError::Aborted) => Outcome::Aborted,
+        }
+    }
+}
+
+/// How far a task is.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// # use taskscope::{BoxError, TaskGroup, TaskState};
+/// # TaskGroup::<BoxError>::new().run(async |g| {
+/// let task = g.spawn(async {});
+/// assert_eq!(task.state(), TaskState::Pending);
+/// # Ok(())
+/// # }).await.unwrap();
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TaskState {
+    /// Not polled yet: it waits for the scheduler, or for a place under the
+    /// group's limit.
+    Pending,
+    /// Running.
+    Running,
+    /// Cancelled, and not yet gone.
+    Cancelling,
+    /// Gone, its cleanup included.
+    Done(Outcome),
+}
+
+type Callback = Box<dyn FnOnce(Outcome) + Send>;
+
+/// What few tasks have, in an allocation of its own.
+#[derive(Default)]
+struct Rare {
+    /// In order of registration, until the task has ended.
+    callbacks: Vec<(DoneId, Callback)>,
+    /// The group that lists the task's failure. Its address identifies it: it is not
+    /// reused while this is kept.
+    group: Option<Weak<Node>>,
+}
+
+/// Identifies a callback of [`TaskHandle::on_done`].
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// # use taskscope::{BoxError, TaskGroup};
+/// # TaskGroup::<BoxError>::new().run(async |g| {
+/// let task = g.spawn(async {});
+/// let id = task.on_done(|_| unreachable!());
+/// assert!(task.remove_on_done(id));
+/// # Ok(())
+/// # }).await.unwrap();
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct DoneId(u64);
+
+/// What the task and its handle share.
+pub(crate) struct Core<T> {
+    pub(crate) node: Arc<Node>,
+    slot: SlotAt<T>,
+}
+
+/// Where the outcome of a task goes.
+enum SlotAt<T> {
+    /// Into the payload of the task's node: one allocation for both.
+    Inside(fn(&Node) -> Option<&Slot<T>>),
+    /// Beside the node: what borrows must not be kept by it.
+    Beside(Arc<Slot<T>>),
+}
+
+/// The outcome of a task, or who waits for it.
+struct Slot<T> {
+    id: TaskId,
+    state: Mutex<State<T>>,
+}
+
+struct State<T> {
+    /// Until it is taken by who awaits the handle.
+    result: Option<Result<T, TaskError>>,
+    outcome: Option<Outcome>,
+    waker: Option<Waker>,
+    /// It was polled before the task was gone.
+    awaited: bool,
+    /// The handle was dropped: nobody takes the result.
+    unwanted: bool,
+    rare: Option<Box<Rare>>,
+}
+
+/// A slot in the payload of its node. Whoever drops the node last may be in the middle of
+/// anything: a result that was never read, and panics in its `Drop`, must not disturb it.
+pub(crate) struct Kept<T: Send + 'static>(Slot<T>);
+
+impl<T: Send + 'static> Kept<T> {
+    pub(crate) fn new() -> Kept<T> {
+        Kept(Slot::new())
+    }
+
+    fn of(node: &Node) -> Option<&Slot<T>> {
+        node.payload::<Kept<T>>().map(|kept| &kept.0)
+    }
+}
+
+impl<T: Send + 'static> Drop for Kept<T> {
+    fn drop(&mut self) {
+        if !std::mem::needs_drop::<T>() {
+            return;
+        }
+        if let Some(result) = self.0.state.get_mut().result.take() {
+            PanicSite::default().discard(result);
+        }
+    }
+}
+
+impl<T> Slot<T> {
+    pub(crate) fn new() -> Slot<T> {
+        Slot {
+            id: TaskId::next(),
+            state: Mutex::new(State {
+                result: None,
+                outcome: None,
+                waker: None,
+                awaited: false,
+                unwanted: false,
+                rare: None,
+            }),
+        }
+    }
+}
+
+impl<T> Clone for Core<T> {
+    fn clone(&self) -> Self {
+        Core {
+            node: self.node.clone(),
+            slot: match &self.slot {
+                SlotAt::Inside(slot) => SlotAt::Inside(*slot),
+                SlotAt::Beside(slot) => SlotAt::Beside(slot.clone()),
+            },
+        }
+    }
+}
+
+impl<T: Send + 'static> Core<T> {
+    /// For a node whose payload is the slot, see [`Kept`].
+    pub(crate) fn inside(node: Arc<Node>) -> Core<T> {
+        let slot = SlotAt::Inside(Kept::of);
+        Core { node, slot }
+    }
+}
+
+impl<T> Core<T> {
+    /// For any node.
+    pub(crate) fn beside(node: Arc<Node>) -> Core<T> {
+        let slot = SlotAt::Beside(Arc::new(Slot::new()));
+        Core { node, slot }
+    }
+
+    pub(crate) fn id(&self) -> TaskId {
+        self.slot().id
+    }
+
+    fn slot(&self) -> &Slot<T> {
+        match &self.slot {
+            SlotAt::Beside(slot) => slot,
+            SlotAt::Inside(slot) => match slot(&self.node) {
+                Some(slot) => slot,
+                None => unreachable!("`inside` was given a node without a slot"),
+            },
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        self.slot().state.lock()
+    }
+
+    /// Gives the outcome of a task of `group` to its handle.
+    pub(crate) fn complete(&self, result: Result<T, TaskError>, group: &Arc<Node>) {
+        let outcome = Outcome::of(&result);
+        // Made before the lock is taken.
+        let listed = tells_of_failure(&result).then(|| {
+            Box::new(Rare {
+                group: Some(Arc::downgrade(group)),
+                ..Rare::default()
+            })
+        });
+        let mut slot = self.lock();
+        slot.outcome = Some(outcome);
+        let unwanted = match slot.unwanted {
+            true => Some(result),
+            false => slot.result.replace(result),
+        };
+        let (waker, rare) = (slot.waker.take(), std::mem::replace(&mut slot.rare, listed));
+        drop(slot);
+        self.discard(unwanted);
+        for (_, callback) in rare.into_iter().flat_map(|rare| rare.callbacks) {
+            self.call(callback, outcome);
+        }
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Drops a result that nobody takes. A panic of its drop does not harm the task.
+    fn discard(&self, result: Option<Result<T, TaskError>>) {
+        match result {
+            None => {}
+            Some(Ok(value)) if !std::mem::needs_drop::<T>() => drop(value),
+            Some(result) => self.run("the `Drop` of a result that was never taken", || {
+                drop(result)
+            }),
+        }
+    }
+
+    /// A callback that panics harms neither the task nor the other callbacks.
+    fn call(&self, callback: Callback, outcome: Outcome) {
+        self.run("a callback of `on_done`", || callback(outcome));
+    }
+
+    /// Runs code of the user's outside every scope, and reports its panic.
+    fn run(&self, what: &str, code: impl FnOnce()) {
+        let Err(panic) = context::outside(|| catch(code)) else {
+            return;
+        };
+        let message = format!("{what} panicked: {}", panic.message());
+        report::report(
+            ReportKind::Unreported,
+            &self.node.path(),
+            message,
+            self.node.location(),
+        );
+    }
+
+    fn outcome(&self) -> Option<Outcome> {
+        self.lock().outcome
+    }
+}
+
+/// The handle of a task: awaits its outcome, or cancels it.
+///
+/// Dropping it changes nothing: the group owns the task. Cancelling who awaits
+/// it does not cancel the task. It may be awaited after the group has ended.
+/// Cancelled together with the task while it waits, the one who waits is left there.
+///
+/// So a value may come when nobody waits for it any more. It is dropped, without an
+/// asynchronous cleanup and without a report, also that of
+/// [`spawn_shielded`](crate::Group::spawn_shielded). A task that opens a resource arms its cleanup, and keeps
+/// it armed until the resource has been handed over; the
+/// [guide](crate::guide::cancel_safety#a-resource-that-nobody-takes) has the pattern.
+///
+/// # Panics
+///
+/// When it is polled again after it was ready.
+///
+/// # Cancel safety
+///
+/// Cancel safe: `(&mut handle).await` may be dropped and begun again.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// use taskscope::{BoxError, TaskGroup, Value};
+///
+/// let late = TaskGroup::<BoxError>::new()
+///     .run(async |g| Ok(g.spawn_named("sum", async { Value(1 + 2) })))
+///     .await
+///     .unwrap();
+/// assert_eq!(late.name(), "sum");
+/// assert!(late.is_finished());
+/// assert_eq!(late.await.unwrap(), 3);
+/// # }
+/// ```
+pub struct TaskHandle<T> {
+    core: Core<T>,
+}
+
+impl<T> TaskHandle<T> {
+    pub(crate) fn new(core: Core<T>) -> TaskHandle<T> {
+        TaskHandle { core }
+    }
+
+    /// The handle of a task that was refused.
+    pub(crate) fn refused(core: Core<T>, cancelled: Cancelled) -> TaskHandle<T> {
+        core.complete(Err(TaskError::Cancelled(cancelled)), &core.node);
+        TaskHandle { core }
+    }
+
+    /// Cancels this task and what is below it, alone. False if it had finished
+    /// or was cancelled before.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use taskscope::{BoxError, TaskError, TaskGroup};
+    /// # TaskGroup::<BoxError>::new().run(async |g| {
+    /// let task = g.spawn(std::future::pending::<()>());
+    /// assert!(task.cancel());
+    /// assert!(matches!(task.await, Err(TaskError::Cancelled(_))));
+    /// # Ok(())
+    /// # }).await.unwrap();
+    /// # }
+    /// ```
+    pub fn cancel(&self) -> bool {
+        self.core.outcome().is_none() && self.core.node.cancel(Reason::Requested)
+    }
+
+    /// Asks this task and what is below it to finish, without interrupting it.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use taskscope::{BoxError, TaskGroup};
+    /// # TaskGroup::<BoxError>::new().run(async |g| {
+    /// let task = g.spawn(taskscope::stopping());
+    /// task.stop();
+    /// task.await?;
+    /// # Ok(())
+    /// # }).await.unwrap();
+    /// # }
+    /// ```
+    pub fn stop(&self) {
+        self.core.node.stop();
+    }
+
+    /// The task's id.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use taskscope::{BoxError, TaskGroup};
+    /// # TaskGroup::<BoxError>::new().run(async |g| {
+    /// let task = g.spawn(async {});
+    /// println!("task {}", task.id());
+    /// # Ok(())
+    /// # }).await.unwrap();
+    /// # }
+    /// ```
+    pub fn id(&self) -> TaskId {
+        self.core.id()
+    }
+
+    /// The task's name: the one it was given, or the one that
+    /// [`Group::spawn`](crate::Group::spawn) makes of its future.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use taskscope::{BoxError, TaskGroup};
+    /// # TaskGroup::<BoxError>::new().run(async |g| {
+    /// assert!(g.spawn(tokio::task::yield_now()).name().contains("yield_now"));
+    /// # Ok(())
+    /// # }).await.unwrap();
+    /// # }
+    /// ```
+    pub fn name(&self) -> Cow<'static, str> {
+        self.core.node.name()
+    }
+
+    /// Whether its outcome is there, its cleanup included.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use taskscope::{BoxError, TaskGroup};
+    /// # TaskGroup::<BoxError>::new().run(async |g| {
+    /// let mut task = g.spawn(async {});
+    /// assert!(!task.is_finished());
+    /// (&mut task).await?;
+    /// assert!(task.is_finished());
+    /// # Ok(())
+    /// # }).await.unwrap();
+    /// # }
+    /// ```
+    pub fn is_finished(&self) -> bool {
+        self.core.outcome().is_some()
+    }
+
+    /// How far the task is.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// use taskscope::{BoxError, Outcome, TaskGroup, TaskState};
+    /// let group = TaskGroup::<BoxError>::new().run(async |g| {
+    ///     let task = g.spawn(std::future::pending::<()>());
+    ///     assert_eq!(task.state(), TaskState::Pending);
+    ///     task.cancel();
+    ///     assert_eq!(task.state(), TaskState::Cancelling);
+    ///     Ok(task)
+    /// });
+    /// assert_eq!(group.await.unwrap().state(), TaskState::Done(Outcome::Cancelled));
+    /// # }
+    /// ```
+    pub fn state(&self) -> TaskState {
+        if let Some(outcome) = self.core.outcome() {
+            return TaskState::Done(outcome);
+        }
+        let flags = self.core.node.flags_acquire();
+        if flags & flag::CANCELLED != 0 {
+            TaskState::Cancelling
+        } else if flags & flag::STARTED != 0 {
+            TaskState::Running
+        } else {
+            TaskState::Pending
+        }
+    }
+
+    /// Calls `callback` once the task is gone: in order of registration, on the
+    /// thread that ended the task; at once if it is gone already.
+    ///
+    /// The task keeps the callback, and nothing else is kept alive by it. A
+    /// panic in it is caught and reported.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// use taskscope::{BoxError, Outcome, TaskGroup};
+    /// let (tell, told) = std::sync::mpsc::channel();
+    /// let group = TaskGroup::<BoxError>::new().run(async |g| {
+    ///     g.spawn(async {}).on_done(move |outcome| tell.send(outcome).unwrap());
+    ///     Ok(())
+    /// });
+    /// group.await.unwrap();
+    /// assert_eq!(told.recv().unwrap(), Outcome::Completed);
+    /// # }
+    /// ```
+    pub fn on_done(&self, callback: impl FnOnce(Outcome) + Send + 'static) -> DoneId {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let id = DoneId(NEXT.fetch_add(1, Ordering::Relaxed));
+        let mut slot = self.core.lock();
+        let Some(outcome) = slot.outcome else {
+            let rare = slot.rare.get_or_insert_default();
+            rare.callbacks.push((id, Box::new(callback)));
+            return id;
+        };
+        drop(slot);
+        self.core.call(Box::new(callback), outcome);
+        id
+    }
+
+    /// Takes back a callback; false if it was called or taken back before.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use taskscope::{BoxError, TaskGroup};
+    /// # TaskGroup::<BoxError>::new().run(async |g| {
+    /// let task = g.spawn(async {});
+    /// let id = task.on_done(|_| unreachable!());
+    /// assert!(task.remove_on_done(id));
+    /// assert!(!task.remove_on_done(id));
+    /// # Ok(())
+    /// # }).await.unwrap();
+    /// # }
+    /// ```
+    pub fn remove_on_done(&self, id: DoneId) -> bool {
+        let mut slot = self.core.lock();
+        let removed = slot.rare.as_mut().and_then(|rare| {
+            let at = rare.callbacks.iter().position(|(other, _)| *other == id)?;
+            Some(rare.callbacks.remove(at))
+        });
+        drop(slot);
+        removed.is_some()
+    }
+
+    /// A handle that cancels this task, and can be cloned.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use taskscope::{BoxError, TaskGroup};
+    /// # TaskGroup::<BoxError>::new().run(async |g| {
+    /// let task = g.spawn(std::future::pending::<()>());
+    /// let handle = task.cancel_handle();
+    /// g.spawn(async move { assert!(handle.cancel()) });
+    /// # Ok(())
+    /// # }).await.unwrap();
+    /// # }
+    /// ```
+    pub fn cancel_handle(&self) -> CancelHandle {
+        CancelHandle::new(self.core.node.clone())
+    }
+}
+
+impl<T> Drop for TaskHandle<T> {
+    /// The result goes with the handle: other handles of the task may live on, and the
+    /// result itself may hold one.
+    fn drop(&mut self) {
+        let mut slot = self.core.lock();
+        slot.unwanted = true;
+        let (result, waker) = (slot.result.take(), slot.waker.take());
+        drop(slot);
+        drop((result, waker));
+    }
+}
+
+impl<T> fmt::Debug for TaskHandle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TaskHandle")
+            .field("id", &self.id())
+            .field("name", &self.name())
+            .field("state", &self.state())
+            .finish()
+    }
+}
+
+impl<T> TaskHandle<T> {
+    /// Takes a part of tokio's budget if the outcome is there: a task that takes many
+    /// lets others run in between. Outside of a tokio task there is no budget.
+    pub(crate) fn poll_budget(&self, cx: &mut Context<'_>) -> Poll<Option<RestoreOnPending>> {
+        if !self.is_finished() {
+            return Poll::Ready(None);
+        }
+        tokio::task::coop::poll_proceed(cx).map(Some)
+    }
+
+    /// Polls without a look at the budget.
+    pub(crate) fn poll_outcome(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, TaskError>> {
+        let mut slot = self.core.lock();
+        if slot.outcome.is_none() {
+            if !slot
+                .waker
+                .as_ref()
+                .is_some_and(|waker| waker.will_wake(cx.waker()))
+            {
+                slot.awaited = true;
+                let old = slot.waker.replace(cx.waker().clone());
+                drop(slot);
+                drop(old);
+            } else {
+                drop(slot);
+            }
+            note_queued(&self.core.node);
+            return Poll::Pending;
+        }
+        let (result, awaited) = (slot.result.take(), slot.awaited);
+        let group = slot.rare.as_mut().and_then(|rare| rare.group.take());
+        drop(slot);
+        let Some(result) = result else {
+            panic!(
+                "the handle of task `{}` was polled after it was ready",
+                self.name()
+            );
+        };
+        if awaited
+            && let Err(TaskError::Cancelled(cancelled)) = &result
+            && leaves_alike(cancelled, cx)
+        {
+            self.core.lock().result = Some(result);
+            return Poll::Pending;
+        }
+        if let Some(group) = group {
+            note_told(&group);
+        }
+        Poll::Ready(result)
+    }
+}
+
+impl<T> Future for TaskHandle<T> {
+    type Output = Result<T, TaskError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let budget = ready!(self.poll_budget(cx));
+        let polled = self.poll_outcome(cx);
+        if let (Poll::Ready(_), Some(budget)) = (&polled, budget) {
+            budget.made_progress();
+        }
+        polled
+    }
+}
+
+/// The current code waits for a task: one that may wait for it in turn, where
+/// it is queued behind it.
+fn note_queued(task: &Node) {
+    if task.flags() & (flag::QUEUED | flag::STARTED) != flag::QUEUED {
+        return;
+    }
+    let Some((group, _)) = task.parent() else {
+        return;
+    };
+    context::current(|frame| {
+        if let Some(frame) = frame {
+            frame
+                .node
+                .stall(&group, || format!("task `{}`", task.name()));
+        }
+    });
+}
+
+/// Whether the current code is to be left for the very cancellation that ended the
+/// task. It would learn nothing, and `?` would make a failure of it.
+fn leaves_alike(cancelled: &Cancelled, cx: &Context<'_>) -> bool {
+    context::current(|frame| {
+        let Some(frame) = frame.filter(|frame| frame.leaving()) else {
+            return false;
+        };
+        let alike = frame
+            .node
+            .origin()
+            .is_some_and(|origin| cancelled.began_as(&origin));
+        if alike {
+            frame.park(cx.waker());
+        }
+        alike
+    })
+}
+
+fn tells_of_failure<T>(result: &Result<T, TaskError>) -> bool {
+    matches!(result, Err(error) if !matches!(error, TaskError::Cancelled(_)))
+}
+
+/// The current code was given the failures of a group, as errors: what it says of tasks
+/// from now on need not be of its own group's.
+pub(crate) fn note_told_elsewhere() {
+    let none: Weak<Node> = Weak::<Node<()>>::new();
+    note_told(&none);
+}
+
+/// The current code was told of a failure that `group` lists.
+fn note_told(group: &Weak<Node>) {
+    context::current(|frame| {
+        if let Some(frame) = frame {
+            frame.node.told_of_failure(group);
+        }
+    });
+}

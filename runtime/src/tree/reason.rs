@@ -1,0 +1,427 @@
+//! Why something was cancelled, and what the one who opened the scope is told.
+
+use std::borrow::Cow;
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::base::caught::contain;
+use crate::base::clock::Moment;
+
+/// Why a scope was cancelled.
+///
+/// The first reason stays: cancelling a cancelled scope again changes nothing.
+/// Scopes below inherit the reason unchanged.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// use std::time::Duration;
+/// use taskscope::Reason;
+///
+/// let late = taskscope::timeout(Duration::from_secs(1), std::future::pending::<()>()).await;
+/// assert!(matches!(late.unwrap_err().reason(), Reason::Deadline));
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Reason {
+    /// Somebody called `cancel()`.
+    Requested,
+    /// The scope's deadline passed.
+    Deadline,
+    /// A task of the same group, or the group's body, failed.
+    SiblingFailed,
+    /// The process is shutting down.
+    Shutdown,
+    /// The future that owned the scope was dropped.
+    Dropped,
+    /// The group has ended. A task that is spawned into it then is dropped before it is
+    /// polled; and a service is cancelled once the body and the other tasks have ended.
+    Ended,
+    /// A reason of the caller's own.
+    Other(Arc<dyn Error + Send + Sync>),
+}
+
+impl Reason {
+    /// A reason of the caller's own, made from any error or message.
+    ///
+    /// ```
+    /// let reason = taskscope::Reason::other("the disk is full");
+    /// assert_eq!(reason.to_string(), "the disk is full");
+    /// ```
+    pub fn other(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Reason::Other(Arc::from(error.into()))
+    }
+
+    /// Whether somebody called `cancel()`.
+    pub fn is_requested(&self) -> bool {
+        matches!(self, Reason::Requested)
+    }
+
+    /// Whether a deadline passed.
+    ///
+    /// ```
+    /// assert!(taskscope::Reason::Deadline.is_deadline());
+    /// ```
+    pub fn is_deadline(&self) -> bool {
+        matches!(self, Reason::Deadline)
+    }
+
+    /// Whether a task of the same group, or the group's body, failed.
+    pub fn is_sibling_failed(&self) -> bool {
+        matches!(self, Reason::SiblingFailed)
+    }
+
+    /// Whether the process is shutting down.
+    pub fn is_shutdown(&self) -> bool {
+        matches!(self, Reason::Shutdown)
+    }
+
+    /// Whether the future that owned the scope was dropped.
+    pub fn is_dropped(&self) -> bool {
+        matches!(self, Reason::Dropped)
+    }
+
+    /// The caller's own reason, if it is one.
+    ///
+    /// ```
+    /// let reason = taskscope::Reason::other("the disk is full");
+    /// assert_eq!(reason.as_other().unwrap().to_string(), "the disk is full");
+    /// ```
+    pub fn as_other(&self) -> Option<&(dyn Error + Send + Sync + 'static)> {
+        match self {
+            Reason::Other(error) => Some(&**error),
+            _ => None,
+        }
+    }
+}
+
+impl Reason {
+    /// Its text, also where the `Display` of the caller's own reason panics.
+    pub(crate) fn text(&self) -> String {
+        let text = contain(|| self.to_string());
+        text.unwrap_or_else(|| "a reason whose `Display` panics".to_owned())
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Reason::Requested => f.write_str("requested"),
+            Reason::Deadline => f.write_str("deadline passed"),
+            Reason::SiblingFailed => f.write_str("sibling failed"),
+            Reason::Shutdown => f.write_str("shutdown"),
+            Reason::Dropped => f.write_str("owner dropped"),
+            Reason::Ended => f.write_str("group has ended"),
+            Reason::Other(error) => fmt::Display::fmt(error, f),
+        }
+    }
+}
+
+/// What began a cancellation: shared by every node that it reaches.
+#[derive(Debug)]
+pub(crate) struct Origin {
+    pub(crate) reason: Reason,
+    pub(crate) scope: Cow<'static, str>,
+    pub(crate) at: Moment,
+    /// The task whose failure it was, for `Reason::SiblingFailed`.
+    culprit: Option<Culprit>,
+    /// The timeout that has passed, for a `Reason::Deadline` that was made from one.
+    limit: Option<Duration>,
+}
+
+/// The task whose failure cancelled its group, and what became of it.
+#[derive(Debug)]
+pub(crate) struct Culprit {
+    pub(crate) task: String,
+    /// "failed: …", "panicked: …" or "was aborted".
+    pub(crate) how: String,
+}
+
+impl Origin {
+    pub(crate) fn new(reason: Reason, scope: Cow<'static, str>) -> Origin {
+        Origin {
+            reason,
+            scope,
+            at: Moment::now(),
+            culprit: None,
+            limit: None,
+        }
+    }
+
+    pub(crate) fn deadline(limit: Option<Duration>, scope: Cow<'static, str>) -> Origin {
+        Origin {
+            limit,
+            ..Origin::new(Reason::Deadline, scope)
+        }
+    }
+
+    pub(crate) fn failure(culprit: Culprit, scope: Cow<'static, str>) -> Origin {
+        Origin {
+            culprit: Some(culprit),
+            ..Origin::new(Reason::SiblingFailed, scope)
+        }
+    }
+}
+
+/// A boundary was cancelled: the value of a scope that has none.
+///
+/// Made by the boundaries alone ([`Scope::run`](crate::Scope::run),
+/// [`timeout`](crate::timeout()), a group, a task's handle), never inside the
+/// cancelled code: that is left, it does not see an error. So there is no
+/// public constructor.
+///
+/// Keeping a `Cancelled` keeps no scope alive.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// let cancelled = taskscope::timeout(std::time::Duration::ZERO, std::future::pending::<()>()).await.unwrap_err();
+/// assert_eq!(cancelled.to_string(), "`timeout` was cancelled: deadline of 0ns passed");
+/// assert_eq!(std::io::Error::from(cancelled).kind(), std::io::ErrorKind::TimedOut);
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Cancelled {
+    origin: Arc<Origin>,
+    /// Most have none, and then need no memory for it.
+    attached: Option<Arc<[String]>>,
+}
+
+impl Cancelled {
+    pub(crate) fn new(origin: Arc<Origin>, attached: Vec<String>) -> Self {
+        Cancelled {
+            origin,
+            attached: (!attached.is_empty()).then(|| attached.into()),
+        }
+    }
+
+    /// Why the scope was cancelled.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// let cancelled = taskscope::timeout(std::time::Duration::ZERO, std::future::pending::<()>()).await.unwrap_err();
+    /// assert!(matches!(cancelled.reason(), taskscope::Reason::Deadline));
+    /// # }
+    /// ```
+    pub fn reason(&self) -> &Reason {
+        &self.origin.reason
+    }
+
+    /// Whether the reason is that somebody called `cancel()`.
+    pub fn is_requested(&self) -> bool {
+        self.reason().is_requested()
+    }
+
+    /// Whether the reason is that a deadline passed.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// let cancelled = taskscope::timeout(std::time::Duration::ZERO, std::future::pending::<()>()).await.unwrap_err();
+    /// assert!(cancelled.is_deadline() && !cancelled.is_shutdown());
+    /// # }
+    /// ```
+    pub fn is_deadline(&self) -> bool {
+        self.reason().is_deadline()
+    }
+
+    /// Whether the reason is that a task of the same group, or the group's body, failed.
+    pub fn is_sibling_failed(&self) -> bool {
+        self.reason().is_sibling_failed()
+    }
+
+    /// Whether the reason is that the process is shutting down.
+    pub fn is_shutdown(&self) -> bool {
+        self.reason().is_shutdown()
+    }
+
+    /// Whether the reason is that the future that owned the scope was dropped.
+    pub fn is_dropped(&self) -> bool {
+        self.reason().is_dropped()
+    }
+
+    /// The name of the scope or task where the cancellation began.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// let scope = taskscope::Scope::new().name("import");
+    /// scope.handle().cancel();
+    /// let cancelled = scope.run(std::future::pending::<()>()).await.unwrap_err();
+    /// assert_eq!(cancelled.scope(), "import");
+    /// # }
+    /// ```
+    pub fn scope(&self) -> &str {
+        &self.origin.scope
+    }
+
+    /// The name of the task whose failure cancelled its group, for
+    /// [`Reason::SiblingFailed`]; `body` for the group's own body.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// use taskscope::{BoxError, TaskError, TaskGroup};
+    ///
+    /// let mut sibling = None;
+    /// let group = TaskGroup::<BoxError>::new().run(async |g| {
+    ///     sibling = Some(g.spawn(std::future::pending::<()>()));
+    ///     g.spawn_named("users", async { Err::<(), _>("no such table") });
+    ///     Ok(())
+    /// });
+    /// group.await.unwrap_err();
+    /// let Err(TaskError::Cancelled(cancelled)) = sibling.unwrap().await else { unreachable!() };
+    /// assert_eq!(cancelled.culprit(), Some("users"));
+    /// assert!(cancelled.to_string().ends_with("sibling `users` failed: no such table"));
+    /// # }
+    /// ```
+    pub fn culprit(&self) -> Option<&str> {
+        let culprit = self.origin.culprit.as_ref();
+        culprit.map(|culprit| culprit.task.as_str())
+    }
+
+    /// What failed after the cancellation, one line each: errors and panics of tasks
+    /// that no caller was told of, and cleanups that exceeded the grace period. Each
+    /// line ends with the names of the scopes and the task, from the outermost one on.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// let cancelled = taskscope::timeout(std::time::Duration::ZERO, std::future::pending::<()>()).await.unwrap_err();
+    /// assert!(cancelled.attached().is_empty());
+    /// # }
+    /// ```
+    pub fn attached(&self) -> &[String] {
+        self.attached.as_deref().unwrap_or_default()
+    }
+
+    /// The former name of [`attached`](Self::attached).
+    #[deprecated(note = "use `attached`, which returns the same")]
+    pub fn failures(&self) -> &[String] {
+        self.attached()
+    }
+
+    /// The reason, with what else is known of it.
+    pub(crate) fn why(&self) -> impl fmt::Display {
+        Why(&self.origin)
+    }
+
+    /// As [`Reason::text`].
+    pub(crate) fn text(&self) -> String {
+        let text = contain(|| self.to_string());
+        text.unwrap_or_else(|| {
+            let reason = self.reason().text();
+            format!("`{}` was cancelled: {reason}", self.scope())
+        })
+    }
+
+    /// Whether it tells of this cancellation, and of nothing else.
+    pub(crate) fn began_as(&self, origin: &Arc<Origin>) -> bool {
+        Arc::ptr_eq(&self.origin, origin) && self.attached().is_empty()
+    }
+
+    pub(crate) fn share_attached(&self) -> Option<Arc<[String]>> {
+        self.attached.clone()
+    }
+}
+
+/// The text of a reason, with what else is known of it.
+struct Why<'a>(&'a Origin);
+
+impl fmt::Display for Why<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.0.culprit, self.0.limit) {
+            (Some(Culprit { task, how }), _) => write!(f, "sibling `{task}` {how}"),
+            (None, Some(limit)) => write!(f, "deadline of {limit:?} passed"),
+            (None, None) => self.0.reason.fmt(f),
+        }
+    }
+}
+
+impl fmt::Debug for Cancelled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cancelled")
+            .field("reason", self.reason())
+            .field("scope", &self.scope())
+            .field("culprit", &self.culprit())
+            .field("attached", &self.attached())
+            .finish()
+    }
+}
+
+impl fmt::Display for Cancelled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` was cancelled: {}", self.scope(), self.why())?;
+        for line in self.attached() {
+            write!(f, "; {line}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Error for Cancelled {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self.reason() {
+            Reason::Other(error) => Some(&**error),
+            _ => None,
+        }
+    }
+}
+
+/// An error that a blocking function can return when it is cancelled: any that
+/// is `From<Cancelled>`, such as `BoxError`, `io::Error` and [`Cancelled`] itself.
+///
+/// ```
+/// use taskscope::{Cancelled, cancellable};
+///
+/// enum Error {
+///     Cancelled,
+/// }
+///
+/// impl From<Cancelled> for Error {
+///     fn from(_: Cancelled) -> Error {
+///         Error::Cancelled
+///     }
+/// }
+///
+/// #[cancellable(blocking)]
+/// fn sum(numbers: &[u32]) -> Result<u32, Error> {
+///     let mut sum = 0;
+///     for number in numbers {
+///         sum += number;
+///     }
+///     Ok(sum)
+/// }
+/// assert!(matches!(sum(&[1, 2]), Ok(3)));
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "a blocking function that can be cancelled cannot fail with `{Self}`",
+    label = "the error of this function is not made from `Cancelled`",
+    note = "return a `Result` whose error implements `From<Cancelled>`, such as `BoxError`, `io::Error` or `Cancelled`"
+)]
+pub trait FromCancelled {
+    /// The error that says so.
+    fn from_cancelled(cancelled: Cancelled) -> Self;
+}
+
+#[diagnostic::do_not_recommend]
+impl<E: From<Cancelled>> FromCancelled for E {
+    fn from_cancelled(cancelled: Cancelled) -> E {
+        cancelled.into()
+    }
+}
+
+impl From<Cancelled> for io::Error {
+    fn from(cancelled: Cancelled) -> Self {
+        let kind = match cancelled.reason() {
+            Reason::Deadline => io::ErrorKind::TimedOut,
+            _ => io::ErrorKind::Interrupted,
+        };
+        io::Error::new(kind, cancelled)
+    }
+}

@@ -1,0 +1,268 @@
+//! `defer!` and `on_cancel!`: the frames that expansions build.
+//!
+//! ```text
+//! let mut frame = Frame::arm();
+//! let exit = frame.body(async { the rest of the block }).await;
+//! frame.cleanup(async { the cleanup }).await;
+//! frame.leave(exit).await
+//! ```
+//!
+//! The body may be left at any of its awaits; the frame's own three awaits are
+//! no checkpoints. The cleanup runs in the async fn that owns the locals, after
+//! the body is gone, so both may borrow them.
+
+use std::future::Future;
+use std::panic::Location;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use pin_project_lite::pin_project;
+
+use crate::base::caught::{Panic, catch};
+use crate::notes::events::CleanupTrace;
+use crate::poll::context;
+use crate::tree::table::Kind;
+use crate::unwind::exit::{Exit, PanicSite};
+use crate::unwind::lost::report_lost;
+use crate::unwind::region::{Region, out_of_budget};
+
+/// An armed cleanup.
+#[derive(Debug)]
+pub struct Frame {
+    region: Region,
+    location: &'static Location<'static>,
+    /// Nothing is lost if the frame is dropped now.
+    disarmed: bool,
+    trace: CleanupTrace,
+    /// A panic of the cleanup.
+    panic: Option<Panic>,
+}
+
+impl Frame {
+    /// Arms a `defer!`.
+    #[track_caller]
+    pub fn arm() -> Frame {
+        Frame::new(Kind::Defer, Location::caller())
+    }
+
+    /// Arms an `on_cancel!`.
+    #[track_caller]
+    pub fn arm_on_cancel() -> Frame {
+        Frame::new(Kind::OnCancel, Location::caller())
+    }
+
+    fn new(kind: Kind, location: &'static Location<'static>) -> Frame {
+        Frame {
+            region: Region::holding(kind),
+            location,
+            disarmed: false,
+            trace: CleanupTrace::new(),
+            panic: None,
+        }
+    }
+
+    /// Runs the guarded code to its end, or until it is left.
+    pub fn body<F: Future>(&mut self, body: F) -> BorrowsLocals<'_, F> {
+        BorrowsLocals {
+            frame: self,
+            body: Some(body),
+            tries: 0,
+        }
+    }
+
+    /// Runs the cleanup, shielded, once the body is gone.
+    pub fn cleanup<F: Future<Output = ()>>(&mut self, cleanup: F) -> Cleanup<'_, F> {
+        Cleanup {
+            frame: self,
+            cleanup: Some(cleanup),
+        }
+    }
+
+    fn site(&self) -> PanicSite<'_> {
+        PanicSite {
+            node: self.region.node(),
+            location: Some(self.location),
+        }
+    }
+
+    /// Passes on what the body did: its value, its panic, or the cancellation.
+    pub fn leave<T>(self, exit: Exit<T>) -> Leave<T> {
+        Leave {
+            block: self.leave_block(exit),
+        }
+    }
+
+    /// The same for a block that may end without returning.
+    pub fn leave_block<T>(mut self, mut exit: Exit<T>) -> LeaveBlock<T> {
+        self.disarmed = true;
+        self.region.close();
+        if let Some(panic) = self.panic.take() {
+            exit.add_panic(panic, self.site());
+        }
+        LeaveBlock {
+            exit: Some(exit),
+            what: self.region.kind().name(),
+            location: self.location,
+        }
+    }
+}
+
+impl Drop for Frame {
+    fn drop(&mut self) {
+        if self.disarmed {
+            return;
+        }
+        let what = self.region.kind().name();
+        report_lost(what, self.region.node(), self.location);
+    }
+}
+
+pin_project! {
+    /// Future of [`Frame::body`].
+    ///
+    /// Where a local above the guard is not `Sync`, so that the function's future is not
+    /// `Send`, rustc's error names this type and quotes the line of its declaration.
+    #[must_use = "futures do nothing unless awaited"]
+    pub struct BorrowsLocals<'a, F> { // the code below a `defer!` shares the locals above it: they must be `Sync`
+        frame: &'a mut Frame,
+        #[pin]
+        body: Option<F>,
+        tries: u8,
+    }
+}
+
+impl<F: Future> Future for BorrowsLocals<'_, F> {
+    type Output = Exit<F::Output>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        let at = Some(this.frame.location);
+        let region = &mut this.frame.region;
+        let Some(body) = this.body.as_mut().as_pin_mut() else {
+            return Poll::Pending;
+        };
+        let polled = region.enter_at(at, cx, false, |cx| catch(|| body.poll(cx)));
+        let mut exit = match polled {
+            Ok(Poll::Ready(value)) => Exit::Value(value),
+            Err(panic) => Exit::Panicked(panic),
+            Ok(Poll::Pending) if context::take_done() => Exit::Ended,
+            Ok(Poll::Pending) if !region.may_drop(false) => return Poll::Pending,
+            Ok(Poll::Pending) if out_of_budget(this.tries, cx) => return Poll::Pending,
+            Ok(Poll::Pending) => Exit::Left,
+        };
+        if let Err(panic) = context::drop_outside(this.body) {
+            exit.add_panic(panic, this.frame.site());
+        }
+        Poll::Ready(exit)
+    }
+}
+
+pin_project! {
+    /// Future of [`Frame::cleanup`]. Its line is quoted, too.
+    #[must_use = "futures do nothing unless awaited"]
+    pub struct Cleanup<'a, F> { // it shares the locals above the `defer!`: they must be `Sync`
+        frame: &'a mut Frame,
+        #[pin]
+        cleanup: Option<F>,
+    }
+}
+
+impl<F: Future<Output = ()>> Future for Cleanup<'_, F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut this = self.project();
+        let frame = this.frame;
+        let Some(cleanup) = this.cleanup.as_mut().as_pin_mut() else {
+            return Poll::Pending;
+        };
+        frame
+            .trace
+            .begin(frame.region.kind().name(), frame.location);
+        match frame.region.enter_at(Some(frame.location), cx, true, |cx| {
+            catch(|| cleanup.poll(cx))
+        }) {
+            Ok(Poll::Ready(())) => {}
+            Err(panic) => frame.panic = Some(panic),
+            Ok(Poll::Pending) if !frame.region.may_drop(true) => return Poll::Pending,
+            Ok(Poll::Pending) => {
+                if let Some(node) = frame.region.node() {
+                    let what = format!("the cleanup of {}", frame.region.kind().name());
+                    node.overran(&what, frame.location);
+                }
+            }
+        }
+        if let Err(panic) = context::drop_outside(this.cleanup) {
+            match &frame.panic {
+                None => frame.panic = Some(panic),
+                Some(_) => frame.site().report(&panic),
+            }
+        }
+        frame.trace.end(frame.region.kind().name(), frame.location);
+        Poll::Ready(())
+    }
+}
+
+/// Future of [`Frame::leave`].
+#[must_use = "futures do nothing unless awaited"]
+pub struct Leave<T> {
+    block: LeaveBlock<T>,
+}
+
+impl<T> Future for Leave<T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        match Pin::new(&mut self.block).poll(cx) {
+            Poll::Ready(Some(value)) => Poll::Ready(value),
+            // A body that is the function's own tail has no other end.
+            Poll::Ready(None) | Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+/// Future of [`Frame::leave_block`].
+#[must_use = "futures do nothing unless awaited"]
+pub struct LeaveBlock<T> {
+    exit: Option<Exit<T>>,
+    what: &'static str,
+    location: &'static Location<'static>,
+}
+
+impl<T> Unpin for Leave<T> {}
+impl<T> Unpin for LeaveBlock<T> {}
+
+impl<T> Future for LeaveBlock<T> {
+    type Output = Option<T>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        match self.exit.take() {
+            Some(Exit::Value(value)) => Poll::Ready(Some(value)),
+            Some(Exit::Ended) => Poll::Ready(None),
+            Some(Exit::Panicked(panic)) => panic.resume(),
+            Some(Exit::Left) | None => {
+                self.exit = None;
+                parked(self.what, self.location, cx)
+            }
+        }
+    }
+}
+
+/// What a future does that was unwound by a cancellation: it has no body any more
+/// and waits to be dropped.
+///
+/// It may lie in a collection that polls its members by wakers of its own, and that
+/// is polled again outside of the boundary which unwound it. So the node keeps such a
+/// waker and wakes it when the boundary has ended. There is nothing to go on with
+/// then, and this panics.
+pub(crate) fn parked<T>(what: &str, location: &Location<'_>, cx: &mut Context<'_>) -> Poll<T> {
+    let unwinding = context::current(|frame| {
+        let frame = frame.filter(|frame| frame.in_pass());
+        frame.inspect(|frame| frame.park(cx.waker())).is_some()
+    });
+    assert!(
+        unwinding,
+        "the code guarded by {what} at {location} was unwound by a cancellation and is polled again"
+    );
+    Poll::Pending
+}

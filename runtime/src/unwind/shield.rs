@@ -1,0 +1,180 @@
+//! `shield`: code that a cancellation does not reach.
+
+use std::future::{Future, IntoFuture};
+use std::panic::Location;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use pin_project_lite::pin_project;
+
+use crate::base::caught::catch;
+use crate::poll::context;
+use crate::tree::table::Kind;
+use crate::unwind::cleanup::parked;
+use crate::unwind::exit::{PanicSite, polled_after_completion};
+use crate::unwind::lost::report_lost;
+use crate::unwind::region::Region;
+
+/// Runs `future` to its end, whatever is cancelled around it.
+///
+/// Inside, the code runs as if nothing had been cancelled: checkpoints are open,
+/// [`is_cancelled`](crate::is_cancelled) is false, [`deadline`](crate::deadline())
+/// is `None`, and groups and timeouts opened there work as ever. The value is
+/// passed out unchanged; the cancellation takes effect right after, at the next
+/// checkpoint. Entering and leaving a shield is not a checkpoint.
+///
+/// `#[cancellable]` sees that where the shield is awaited in the expression that makes it, also in
+/// parentheses, a block, `pin!` or `Box::pin`. It does not see into a variable: in a scope that is
+/// cancelled already, `let save = shield(commit()); save.await` ends before the commit begins. Where
+/// the commit must happen, write `shield(commit()).await`.
+///
+/// Only the end of the grace period cuts a shield, with a report.
+///
+/// # Cancel safety
+///
+/// Once polled, it must be polled to its end: dropped from outside (a losing
+/// `tokio::select!` branch), it is reported as a lost cleanup.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// use std::time::Duration;
+/// use taskscope::{Scope, shield};
+///
+/// let scope = Scope::new();
+/// let handle = scope.handle();
+/// let saved = scope
+///     .run(async {
+///         shield(async {
+///             handle.cancel();
+///             tokio::time::sleep(Duration::from_secs(1)).await;
+///             "saved"
+///         })
+///         .await
+///     })
+///     .await;
+/// assert_eq!(saved.unwrap(), "saved");
+/// # }
+/// ```
+#[track_caller]
+pub fn shield<F: IntoFuture>(future: F) -> Shield<F::IntoFuture> {
+    Shield {
+        future: Some(future.into_future()),
+        state: State::new(Location::caller()),
+    }
+}
+
+#[derive(Debug)]
+struct State {
+    region: Region,
+    location: &'static Location<'static>,
+    running: bool,
+    /// Dropped before it had ended.
+    left: bool,
+}
+
+impl State {
+    fn new(location: &'static Location<'static>) -> State {
+        State {
+            region: Region::holding(Kind::Shield),
+            location,
+            running: false,
+            left: false,
+        }
+    }
+
+    fn end(&mut self) {
+        self.running = false;
+        self.region.close();
+    }
+}
+
+impl Drop for State {
+    fn drop(&mut self) {
+        if !self.running {
+            return;
+        }
+        report_lost("a shielded future", self.region.node(), self.location);
+    }
+}
+
+pin_project! {
+    /// Future of [`shield`].
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// use taskscope::Shield;
+    /// let saving: Shield<_> = taskscope::shield(async { "saved" });
+    /// assert_eq!(saving.await, "saved");
+    /// # }
+    /// ```
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless awaited"]
+    pub struct Shield<F> {
+        #[pin]
+        future: Option<F>,
+        state: State,
+    }
+}
+
+impl<F: Future> Future for Shield<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let mut this = self.project();
+        let state = this.state;
+        let Some(future) = this.future.as_mut().as_pin_mut() else {
+            return match state.left {
+                true => parked("`shield`", state.location, cx),
+                false => polled_after_completion("shield", state.location),
+            };
+        };
+        state.running = true;
+        let at = Some(state.location);
+        // Caught, since the shield is not lost then: it ends with its future.
+        let polled = state
+            .region
+            .enter_at(at, cx, true, |cx| catch(|| future.poll(cx)));
+        match polled {
+            Ok(Poll::Ready(value)) => {
+                let site = PanicSite {
+                    node: state.region.node(),
+                    location: Some(state.location),
+                };
+                if let Err(panic) = context::drop_outside(this.future) {
+                    site.discard(value);
+                    state.end();
+                    panic.resume();
+                }
+                state.end();
+                Poll::Ready(value)
+            }
+            Err(panic) => {
+                let site = PanicSite {
+                    node: state.region.node(),
+                    location: Some(state.location),
+                };
+                if let Err(later) = context::drop_outside(this.future) {
+                    site.report(&later);
+                }
+                state.end();
+                panic.resume()
+            }
+            Ok(Poll::Pending) if state.region.may_drop(true) => {
+                let node = state.region.node().cloned();
+                state.end();
+                state.left = true;
+                let dropped = context::drop_outside(this.future);
+                if let Some(node) = node {
+                    node.overran("a shielded future", state.location);
+                }
+                if let Err(panic) = dropped {
+                    panic.resume();
+                }
+                parked("`shield`", state.location, cx)
+            }
+            Ok(Poll::Pending) => Poll::Pending,
+        }
+    }
+}
