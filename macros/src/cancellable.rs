@@ -1,17 +1,19 @@
 //! `#[cancellable]`: parse, check, rewrite, emit.
 
-use crate::args::Options;
-use crate::blocking::{Refusal, check_blocking, returns_result};
 use crate::check::{
-    Checker, Own, Place, Site, check_body, check_function, check_other, expanded_at, is_expanded,
+    Checker, Place, Site, check_blocking, check_body, check_function, check_other, check_send,
+    expanded_at, is_expanded, refuse_boxed, returns_result,
 };
 use crate::diag::Diag;
-use crate::hint::Hints;
-use crate::item::{Function, Target, has_marker};
-use crate::path::Crate;
+use crate::rewrite::hint::Hints;
+use crate::rewrite::refusal::Refusal;
+use crate::rewrite::send::send;
 use crate::rewrite::{Kind, Rewriter, Scope, output};
-use crate::send::{check_send, refuse_boxed, send};
-use crate::unread::unread;
+use crate::syntax::item::{Function, Target, has_marker};
+use crate::syntax::options::Options;
+use crate::syntax::own::Own;
+use crate::syntax::path::Crate;
+use crate::syntax::unread::unread;
 use proc_macro2::{Span, TokenStream};
 use quote::ToTokens;
 use syn::visit::Visit;

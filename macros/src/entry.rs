@@ -1,13 +1,15 @@
 //! `#[taskscope::main]` and `#[taskscope::test]`: a plain function that runs its body
 //! on a runtime of its own.
 
-use crate::args::{self, MAIN_CHECKS, list, nearest, parse_checks, parse_crate, parse_value};
 use crate::check::{Checker, Site};
 use crate::diag::{Diag, Mistake};
-use crate::item::{Body, Head, Target, is_marker};
-use crate::path::{Crate, mixed};
 use crate::rewrite::{self, Rewriter, Scope, output};
-use crate::unread::unread_body;
+use crate::syntax::item::{Body, Head, Target, is_marker};
+use crate::syntax::options::{
+    MAIN_CHECKS, Options, list, nearest, parse_checks, parse_crate, parse_value,
+};
+use crate::syntax::path::{Crate, mixed};
+use crate::syntax::unread::unread_body;
 use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote_spanned};
 use syn::parse::{ParseStream, Parser};
@@ -16,7 +18,7 @@ use syn::{Attribute, Block, Expr, ExprLit, Lit, Path, Signature, Token};
 /// The function as rustc and the test harness want it, beside the errors found in it.
 pub(crate) fn entry(kind: Kind, args: TokenStream, item: TokenStream) -> TokenStream {
     let mut diag = Diag::default();
-    let mut options = Options::parse(kind, args, &mut diag);
+    let mut options = EntryOptions::parse(kind, args, &mut diag);
     let krate = Crate::new(options.krate.take());
     let mut entry = Entry { kind, krate, diag };
     let mut tokens = entry.item(options, item);
@@ -94,7 +96,7 @@ impl Flavor {
 }
 
 /// What stands in the brackets.
-struct Options {
+struct EntryOptions {
     kind: Kind,
     krate: Option<Path>,
     flavor: Option<(Ident, Flavor)>,
@@ -104,7 +106,7 @@ struct Options {
     settings: Vec<(Ident, Expr)>,
 }
 
-impl Options {
+impl EntryOptions {
     fn parse(kind: Kind, args: TokenStream, diag: &mut Diag) -> Self {
         let mut options = Self {
             kind,
@@ -221,7 +223,7 @@ fn no_flavor(value: &Expr, text: Option<&str>) -> syn::Error {
 }
 
 impl Entry {
-    fn item(&mut self, options: Options, tokens: TokenStream) -> TokenStream {
+    fn item(&mut self, options: EntryOptions, tokens: TokenStream) -> TokenStream {
         match Head::split(tokens.clone()) {
             Some((head, body)) if is_braces(&body) => self.function(options, head, body),
             _ => {
@@ -234,7 +236,7 @@ impl Entry {
     // From `async fn f() -> T { … }` into
     // `fn f() -> T { async fn body() -> T { … } Main::new().run(body()) }`: the async
     // function is the user's, so that rustc checks it against its type as it always does.
-    fn function(&mut self, options: Options, head: Head, body: TokenTree) -> TokenStream {
+    fn function(&mut self, options: EntryOptions, head: Head, body: TokenTree) -> TokenStream {
         let Head {
             attrs,
             vis,
@@ -296,7 +298,7 @@ impl Entry {
         let Some(mut read) = read else {
             return unread_body(braces).into_token_stream();
         };
-        let options = args::Options::default();
+        let options = Options::default();
         let mut checker = Checker::new(&self.krate, &mut self.diag, &options, Site::Attribute);
         checker.body(&read.block);
         let (own, warnings) = (checker.own, checker.warnings);
@@ -309,7 +311,7 @@ impl Entry {
     }
 
     fn check_signals(&mut self, block: &Block) {
-        let options = args::Options::default();
+        let options = Options::default();
         Checker::new(&self.krate, &mut self.diag, &options, Site::Main).signals(block);
     }
 
@@ -318,7 +320,7 @@ impl Entry {
     }
 
     // `Main::new()` or `Test::new("name")`, with what the options say.
-    fn run(&self, options: Options, name: &Ident) -> TokenStream {
+    fn run(&self, options: EntryOptions, name: &Ident) -> TokenStream {
         let span = mixed(name.span());
         let private = self.krate.private(span);
         let calls = options.into_calls();
@@ -375,7 +377,7 @@ impl Entry {
             if !is_marker(attr, own) {
                 return true;
             }
-            let other = crate::text::text(attr.path());
+            let other = crate::syntax::text::text(attr.path());
             let mistake = Mistake {
                 what: &format!("`#[{other}]` beside `#[taskscope::{own}]`"),
                 why: "each of the two makes the function an entry point, which it is once",

@@ -4,31 +4,16 @@
 //! Each entry point parses, checks, rewrites and emits. Mistakes are collected and
 //! reported together, beside the code, which is emitted in any case.
 
-mod args;
-mod arguments;
-mod blocking;
-mod bound;
 mod cancellable;
 mod check;
-mod cleanup;
 mod diag;
-mod ending;
 mod entry;
-mod generator;
 mod group;
-mod hint;
-mod item;
-mod lock;
-mod path;
 mod race;
-mod region;
 mod rewrite;
-mod send;
+mod syntax;
 #[cfg(test)]
 mod tests;
-mod text;
-mod unread;
-mod witness;
 
 use proc_macro::TokenStream;
 

@@ -1,7 +1,8 @@
 //! [blocking]: calls that hold up the thread.
 
-use super::{CRATES, Call, Check, Finding};
-use crate::text::short;
+use super::{Call, Check, Finding};
+use crate::syntax::own::CRATES;
+use crate::syntax::text::short;
 use syn::{Expr, ExprMethodCall};
 
 const WHY: &str = "no other task runs on this thread meanwhile, and no cancellation arrives";

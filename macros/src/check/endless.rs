@@ -1,8 +1,8 @@
 //! [blocking]: loops that nothing can end.
 
 use super::{Check, Finding, Own};
-use crate::arguments::{arguments, is_quiet};
-use crate::item::has_marker;
+use crate::syntax::item::has_marker;
+use crate::syntax::known::{arguments, is_quiet};
 use proc_macro2::TokenStream;
 use quote::ToTokens;
 use syn::visit::{self, Visit};

@@ -1,7 +1,7 @@
 //! [`hard_drop`]: futures that are dropped in the middle, without their cleanup.
 
 use super::{Call, Check, Finding};
-use crate::text::{short, text};
+use crate::syntax::text::{short, text};
 use proc_macro2::{Spacing, TokenStream, TokenTree};
 use syn::{Expr, ExprMethodCall, Macro};
 

@@ -1,9 +1,9 @@
 //! What the attributes and macros stand on.
 
-use crate::arguments::mentions;
 use crate::diag::{Diag, Mistake};
-use crate::item::{Function, has_marker};
-use crate::witness;
+use crate::syntax::item::{Function, has_marker};
+use crate::syntax::known::mentions;
+use crate::syntax::witness;
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::ToTokens;
 use syn::{Attribute, Expr, Pat, Signature, Stmt};

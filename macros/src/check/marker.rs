@@ -1,7 +1,7 @@
 //! `#[checkpoint]` and `#[no_checkpoint]`: on a loop, once, and with nothing in them.
 
 use crate::diag::{Diag, Mistake};
-use crate::item::is_marker;
+use crate::syntax::item::is_marker;
 use syn::{Attribute, Meta};
 
 /// The markers of one loop.

@@ -7,32 +7,36 @@
 
 mod blocking;
 mod detached;
+pub(crate) mod ending;
 mod endless;
 mod hard_drop;
 mod item;
 mod marker;
-mod own;
+mod plain;
 mod recursion;
+mod send;
 mod signals;
 mod streams;
 
 pub(crate) use item::{
     check_body, check_function, check_other, expanded_at, is_expanded, stray_guard, stray_marker,
 };
-pub(crate) use own::Own;
+pub(crate) use plain::{check_blocking, returns_result};
 pub(crate) use recursion::Place;
+pub(crate) use send::{check_send, refuse_boxed};
 use signals::Signals;
 use streams::Streams;
 
-use crate::args::{Level, Levels, Options};
-use crate::arguments::{arguments, is_transparent, names, strs};
 use crate::diag::{Diag, Mistake};
-use crate::group;
-use crate::lock::{match_takes_lock, matches_on_lock, takes_lock};
-use crate::path::{Crate, mixed};
-use crate::race;
-use crate::rewrite::ends;
-use crate::text::{short, text};
+use crate::syntax::group;
+use crate::syntax::known::{arguments, is_transparent, names, strs};
+use crate::syntax::lock::{match_takes_lock, matches_on_lock, takes_lock};
+use crate::syntax::options::{Level, Levels, Options};
+use crate::syntax::own::{CRATES, Own};
+use crate::syntax::path::{Crate, mixed};
+use crate::syntax::race;
+use crate::syntax::span::ends;
+use crate::syntax::text::{short, text};
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote_spanned};
 use std::mem;
@@ -42,22 +46,6 @@ use syn::{
     Attribute, Block, Expr, ExprCall, ExprMethodCall, ExprPath, FnArg, Lit, Macro, Pat, Signature,
     Stmt, Token, Type, TypePath,
 };
-
-/// The crates that the checks know, the standard library among them.
-const CRATES: &[&str] = &[
-    "tokio",
-    "tokio_util",
-    "std",
-    "futures",
-    "futures_executor",
-    "futures_lite",
-    "futures_util",
-    "async_std",
-    "async_io",
-    "smol",
-    "pollster",
-    "taskscope",
-];
 
 /// Reads the bodies of one macro input.
 pub(crate) struct Checker<'a> {

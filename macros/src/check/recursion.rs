@@ -13,10 +13,10 @@
 //! tasks need not be `Send`, the function itself is not, so that `send` is no help.
 
 use super::Own;
-use crate::arguments::{mentions, names, strs};
-use crate::group;
-use crate::hint::{name_of, sending_group, spawns, tail};
-use crate::path::Crate;
+use crate::syntax::group;
+use crate::syntax::groups::{name_of, sending_group, spawns, tail};
+use crate::syntax::known::{mentions, names, strs};
+use crate::syntax::path::Crate;
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::ToTokens;
 use std::collections::HashMap;

@@ -14,8 +14,8 @@
 //! groups. Other functions are not read, the usual `shutdown_signal()` among them.
 
 use super::{Check, Finding, Own, function_names};
-use crate::arguments::strs;
-use crate::text::text;
+use crate::syntax::known::strs;
+use crate::syntax::text::text;
 use proc_macro2::TokenStream;
 use quote::ToTokens;
 use syn::visit::{self, Visit};

@@ -13,7 +13,7 @@ mod send;
 
 use crate::cancellable::cancellable;
 use crate::group::task_group;
-use crate::witness;
+use crate::syntax::witness;
 use proc_macro2::TokenStream;
 
 fn tokens(text: &str) -> TokenStream {

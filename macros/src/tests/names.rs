@@ -2,7 +2,7 @@
 
 use super::{attribute, short, tokens};
 use crate::check::stray_guard;
-use crate::witness;
+use crate::syntax::witness;
 
 fn is_taken(args: &str, item: &str) -> bool {
     short(&attribute(args, item)).contains("defer!{W}")

@@ -13,6 +13,9 @@ const RUNTIME: &[&str] = &[
     "observe", "process", "testing", "tower",
 ];
 
+/// The layers of the macros; beside them lie the entry points, one for each macro.
+const MACROS: &[&str] = &["diag", "syntax", "check", "rewrite"];
+
 /// One `crate::module` in the code of a file, without its tests.
 struct Imports {
     modules: Vec<String>,
@@ -131,6 +134,12 @@ fn check(source: &str, layers: &[&str]) -> usize {
 fn imports_of_the_runtime_go_one_way() {
     let imports = check("../runtime/src", RUNTIME);
     assert!(imports > 200, "only {imports} imports were read");
+}
+
+#[test]
+fn imports_of_the_macros_go_one_way() {
+    let imports = check("../macros/src", MACROS);
+    assert!(imports > 60, "only {imports} imports were read");
 }
 
 /// The reader itself.

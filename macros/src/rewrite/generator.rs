@@ -1,10 +1,10 @@
 //! Guards in macros that make a stream or a generator of their code: nothing could await them.
 
-use crate::arguments::{mentions, names, strs};
 use crate::diag::Mistake;
 use crate::rewrite::Rewriter;
-use crate::text::text;
-use crate::witness;
+use crate::syntax::known::{mentions, names, strs};
+use crate::syntax::text::text;
+use crate::syntax::witness;
 use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, TokenStreamExt};
 use syn::parse::{ParseStream, Parser};

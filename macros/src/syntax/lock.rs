@@ -12,7 +12,7 @@
 //! A macro sees names, not types: these are the methods that make guards of the standard
 //! library, of `parking_lot` and of `RefCell`.
 
-use crate::arguments::{names, strs};
+use crate::syntax::known::{names, strs};
 use syn::visit::{self, Visit};
 use syn::{Expr, ExprAwait, ExprCall, ExprLet, ExprMatch, ExprMethodCall, Pat};
 

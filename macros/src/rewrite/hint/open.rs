@@ -1,20 +1,9 @@
 //! Whether a block leaves its error type open.
 
-use crate::arguments::{is_transparent, mentions};
+use crate::syntax::known::{is_transparent, mentions};
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use syn::visit::{self, Visit};
 use syn::{Block, Expr, ExprClosure, Macro, ReturnType, Stmt};
-
-/// `async { … }` of `{ let names = names.clone(); async { … } }`.
-pub(crate) fn tail(argument: &Expr) -> &Expr {
-    match argument {
-        Expr::Block(block) if block.label.is_none() => match block.block.stmts.last() {
-            Some(Stmt::Expr(last, None)) => tail(last),
-            _ => argument,
-        },
-        _ => argument,
-    }
-}
 
 /// `|| { … }` of which only the body says what it returns.
 pub(super) fn is_open_work(work: &ExprClosure) -> bool {

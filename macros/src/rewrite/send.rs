@@ -1,9 +1,9 @@
 //! `#[cancellable(send)]`: the future stands in the signature, with `Send`.
 
-use crate::diag::{Diag, Mistake};
-use crate::path::{Crate, mixed};
-use crate::rewrite::{ends, output, output_hint};
-use proc_macro2::{Ident, Span, TokenStream};
+use crate::rewrite::{output, output_hint};
+use crate::syntax::path::{Crate, mixed};
+use crate::syntax::span::ends;
+use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens, quote_spanned};
 use syn::spanned::Spanned;
 use syn::token::Brace;
@@ -21,29 +21,6 @@ pub(crate) fn send(sig: &mut Signature, block: Option<&mut Block>, krate: &Crate
         let arguments: Vec<_> = sig.inputs.iter_mut().enumerate().map(argument).collect();
         *block = async_block(&arguments, &written, block);
     }
-}
-
-/// Reports `send` where there is no async function to apply it to.
-pub(crate) fn check_send(sig: &Signature, diag: &mut Diag) -> bool {
-    if sig.asyncness.is_none() {
-        let mistake = Mistake {
-            what: "`send` on a function that is not async",
-            why: "it turns an `async fn` into one that names its future, with `Send`",
-            help: "remove `send`, or write `async fn`",
-        };
-        diag.mistake(sig.fn_token.span, &mistake);
-    }
-    sig.asyncness.is_some()
-}
-
-/// Reports `send` on a trait or an impl whose futures are boxed.
-pub(crate) fn refuse_boxed(span: Span, diag: &mut Diag) {
-    let mistake = Mistake {
-        what: "`send` beside `#[async_trait]`",
-        why: "the futures of an `async_trait` are `Send` as it is",
-        help: "remove `send`",
-    };
-    diag.mistake(span, &mistake);
 }
 
 // `-> impl Future<Output = T> + Send`. By the edition of this crate it captures all that

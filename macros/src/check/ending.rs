@@ -1,9 +1,9 @@
 //! What the body of a group ends with. Where it cannot be the `Result` that it has to be,
 //! rustc speaks of two async blocks of different types, and not of the line that lacks.
 
-use crate::arguments::{is_statement, mentions};
 use crate::diag::Mistake;
-use crate::hint::{name_of, spawns};
+use crate::syntax::groups::{name_of, spawns};
+use crate::syntax::known::{is_statement, mentions};
 use proc_macro2::{Ident, Span};
 use quote::ToTokens;
 use syn::spanned::Spanned;

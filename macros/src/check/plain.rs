@@ -1,46 +1,7 @@
-//! `#[cancellable(blocking)]`: loops of a plain function that return when cancelled.
+//! `#[cancellable(blocking)]`: plain functions that return a `Result`.
 
 use crate::diag::{Diag, Mistake};
-use crate::path::{Crate, mixed};
-use crate::rewrite::ends;
-use proc_macro2::{Delimiter, Group, Span, TokenStream};
-use quote::{ToTokens, quote_spanned};
 use syn::{ReturnType, Signature, Type};
-
-/// How a loop is left: located at the function's return type, so that an error about
-/// that type is shown there.
-pub(crate) struct Refusal {
-    start: Span,
-    end: Span,
-}
-
-impl Refusal {
-    pub(crate) fn new(output: &ReturnType) -> Self {
-        let (start, end) = match output {
-            ReturnType::Type(_, ty) => ends(&ty.to_token_stream()),
-            ReturnType::Default => (Span::call_site(), Span::call_site()),
-        };
-        Self { start, end }
-    }
-
-    // From the start of an iteration into a look at the flag, and a `return`.
-    pub(crate) fn unless_refused(&self, krate: &Crate, keyword: Span) -> TokenStream {
-        let private = krate.private(keyword);
-        let refused = quote_spanned!(keyword=> #private::refused());
-        let mixed = mixed(keyword);
-        let cancelled = quote_spanned!(mixed=> __taskscope_cancelled);
-        let (start, end) = (self.start, self.end);
-        let private = krate.private(start);
-        let mut argument = Group::new(Delimiter::Parenthesis, cancelled.clone());
-        argument.set_span(end);
-        let refuse = quote_spanned!(start=> #private::refuse #argument);
-        quote_spanned! {mixed=>
-            if let ::core::option::Option::Some(#cancelled) = #refused {
-                return #refuse;
-            }
-        }
-    }
-}
 
 /// A blocking function is plain and returns a `Result`.
 pub(crate) fn check_blocking(sig: &Signature, diag: &mut Diag) -> bool {

@@ -1,8 +1,8 @@
 //! Awaits that enter a group or a shield: no checkpoint, however what is awaited is wrapped.
 
-use crate::arguments::arguments;
-use crate::check::Own;
-use crate::path::Crate;
+use crate::syntax::known::arguments;
+use crate::syntax::own::Own;
+use crate::syntax::path::Crate;
 use syn::{Block, Expr, ExprPath, Macro, Path, Stmt, Type};
 
 /// Tells groups and shields by their names.

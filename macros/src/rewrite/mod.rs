@@ -4,16 +4,26 @@
 //! replaced and restored around closures, async blocks and cleanups. Blocks with a
 //! `defer!` in them are the matter of `cleanup`.
 
-use crate::arguments::{arguments, is_transparent, joins_foreign_futures};
-use crate::blocking::Refusal;
-use crate::check::Own;
+mod bound;
+mod cleanup;
+mod generator;
+pub(crate) mod hint;
+mod race;
+pub(crate) mod refusal;
+mod region;
+pub(crate) mod send;
+
 use crate::diag::{Diag, Mistake};
-use crate::group;
-use crate::item::is_marker;
-use crate::lock::{match_takes_lock, matches_on_lock, takes_lock};
-use crate::path::{Crate, mixed};
-use crate::region::Regions;
-use crate::witness::Witnessed;
+use crate::rewrite::refusal::Refusal;
+use crate::rewrite::region::Regions;
+use crate::syntax::group;
+use crate::syntax::item::is_marker;
+use crate::syntax::known::{arguments, is_transparent, joins_foreign_futures};
+use crate::syntax::lock::{match_takes_lock, matches_on_lock, takes_lock};
+use crate::syntax::own::Own;
+use crate::syntax::path::{Crate, mixed};
+use crate::syntax::span::ends;
+use crate::syntax::witness::Witnessed;
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, TokenStreamExt, quote, quote_spanned};
 use std::mem;
@@ -807,13 +817,6 @@ fn own_join_fits(path: &Path, parts: &[(Expr, Option<TokenTree>)]) -> bool {
 
 fn is_semicolon(separator: Option<&TokenTree>) -> bool {
     matches!(separator, Some(TokenTree::Punct(punct)) if punct.as_char() == ';')
-}
-
-// Where the first and the last token are: together, they show all of them.
-pub(crate) fn ends(tokens: &TokenStream) -> (Span, Span) {
-    let mut spans = tokens.clone().into_iter().map(|tree| tree.span());
-    let start = spans.next().unwrap_or_else(Span::call_site);
-    (start, spans.last().unwrap_or(start))
 }
 
 // The same of an expression: what is awaited is mostly a chain of calls, whose ends are

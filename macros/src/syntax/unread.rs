@@ -2,7 +2,7 @@
 //! with it. Where rustc finds nothing wrong, it must not run as if it had been read.
 
 use crate::diag::Mistake;
-use crate::witness;
+use crate::syntax::witness;
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::{quote, quote_spanned};
 

@@ -1,12 +1,12 @@
 //! `defer!` and `on_cancel!`: the rest of the block becomes the body of a frame, and
 //! the cleanup runs behind it, where the block's locals still are.
 
-use crate::arguments::{is_transparent, names};
-use crate::bound::Bound;
 use crate::diag::Mistake;
-use crate::path::mixed;
+use crate::rewrite::bound::Bound;
 use crate::rewrite::{Kind, Level, Rewriter, Scope, Slot, output_hint};
-use crate::witness;
+use crate::syntax::known::{is_transparent, names};
+use crate::syntax::path::mixed;
+use crate::syntax::witness;
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::token::Brace;

@@ -8,8 +8,8 @@
 //!
 //! What a macro declares cannot be seen, so that every item after one may depend on it.
 
-use crate::arguments::{calls_macro, mentions};
-use crate::item::has_marker;
+use crate::syntax::item::has_marker;
+use crate::syntax::known::{calls_macro, mentions};
 use proc_macro2::{Ident, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::visit::{self, Visit};

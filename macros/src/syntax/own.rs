@@ -1,10 +1,9 @@
 //! Names that the user's code declares where the macro sees it: they are the user's own,
 //! whatever else goes by them.
 
-use super::CRATES;
-use crate::arguments::{mentions, names};
-use crate::item::has_marker;
-use crate::path::Crate;
+use crate::syntax::item::has_marker;
+use crate::syntax::known::{mentions, names};
+use crate::syntax::path::Crate;
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 use std::collections::{HashMap, HashSet};
@@ -14,6 +13,22 @@ use syn::visit::{self, Visit};
 use syn::{
     Ident, Item, ItemMod, PatIdent, Path, ReturnType, Signature, Token, Type, UseTree, bracketed,
 };
+
+/// The crates that the checks know, the standard library among them.
+pub(crate) const CRATES: &[&str] = &[
+    "tokio",
+    "tokio_util",
+    "std",
+    "futures",
+    "futures_executor",
+    "futures_lite",
+    "futures_util",
+    "async_std",
+    "async_io",
+    "smol",
+    "pollster",
+    "taskscope",
+];
 
 /// The function and the type that make a region.
 const REGIONS: [&str; 2] = ["shield", "TaskGroup"];
@@ -41,22 +56,22 @@ pub(crate) struct Own {
 
 impl Own {
     /// Whether a path that begins with `name` leads into the user's own code.
-    pub(super) fn has_item(&self, name: &str) -> bool {
+    pub(crate) fn has_item(&self, name: &str) -> bool {
         self.items.contains(name)
     }
 
     /// Whether a bare `name` is called from the user's own code.
-    pub(super) fn has_value(&self, name: &str) -> bool {
+    pub(crate) fn has_value(&self, name: &str) -> bool {
         self.values.contains(name)
     }
 
     /// Whether a bare `name` is declared or imported at all.
-    pub(super) fn declares(&self, name: &str) -> bool {
+    pub(crate) fn declares(&self, name: &str) -> bool {
         self.has_value(name) || self.has_item(name) || self.aliases.contains_key(name)
     }
 
     /// The names in the path of a function or type, from the crate on where an import tells it.
-    pub(super) fn names(&self, path: &Path) -> Vec<String> {
+    pub(crate) fn names(&self, path: &Path) -> Vec<String> {
         let hidden = path
             .get_ident()
             .is_some_and(|name| self.has_value(&name.to_string()));
@@ -64,7 +79,7 @@ impl Own {
     }
 
     /// The names in the path of a macro, from the crate on where an import tells it.
-    pub(super) fn macro_names(&self, path: &Path) -> Vec<String> {
+    pub(crate) fn macro_names(&self, path: &Path) -> Vec<String> {
         let hidden = path
             .get_ident()
             .is_some_and(|name| self.declares_macro(name));
@@ -72,7 +87,7 @@ impl Own {
     }
 
     /// Whether a name alone may be that of a known function or type.
-    pub(super) fn has_aliases(&self) -> bool {
+    pub(crate) fn has_aliases(&self) -> bool {
         !self.aliases.is_empty()
     }
 
@@ -89,7 +104,7 @@ impl Own {
     }
 
     /// Whether a bare `name` is a function that does not return.
-    pub(super) fn is_endless(&self, name: &Ident) -> bool {
+    pub(crate) fn is_endless(&self, name: &Ident) -> bool {
         !self.endless.is_empty() && self.endless.contains(&name.to_string())
     }
 

@@ -1,0 +1,249 @@
+//! What is written in a `task_group!`: options, and the body.
+
+use crate::diag::{Diag, Mistake};
+use crate::syntax::groups::Outer;
+use crate::syntax::options::{
+    Options, Seen, check_flag, parse_comma, parse_crate, parse_equals, parse_name, parse_value,
+    skip_value,
+};
+use crate::syntax::own::Own;
+use crate::syntax::unread::unread_body;
+use crate::syntax::witness::Witnessed;
+use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
+use syn::ext::IdentExt;
+use syn::parse::ParseStream;
+use syn::parse::discouraged::Speculative;
+use syn::token::Brace;
+use syn::{Expr, ExprClosure, Macro, Pat, Stmt, Token, Type};
+
+/// Whether a macro has a `|` for the group, as ours has. A `task_group!` without one may be
+/// somebody else's; ours says what is missing.
+pub(crate) fn has_argument(mac: &Macro) -> bool {
+    let mut trees = mac.tokens.clone().into_iter();
+    trees.any(|tree| matches!(tree, TokenTree::Punct(punct) if punct.as_char() == '|'))
+}
+
+/// The expressions in a `task_group!`: the values of its options, and its body.
+pub(crate) fn expressions(mac: &Macro) -> Option<Vec<Expr>> {
+    let group = Group::read(mac)?;
+    let body = group.closure().map(|body| Expr::clone(&body.body));
+    let settings = group.settings.into_iter().map(|(_, value)| value);
+    Some(settings.chain(body).collect())
+}
+
+/// What the body of a `task_group!` calls the group, unless that is `local`.
+pub(crate) fn sending_argument(mac: &Macro) -> Option<Pat> {
+    let group = Group::read(mac).filter(|group| !group.local)?;
+    group.closure()?.inputs.first().cloned()
+}
+
+const OPTIONS: &[&str] = &[
+    "name",
+    "limit",
+    "timeout",
+    "deadline",
+    "grace",
+    "drain",
+    "on_failure",
+    "error",
+    "local",
+    "allow",
+    "deny",
+    "crate",
+];
+
+#[derive(Default)]
+pub(crate) struct Group {
+    /// Statements in its body of which rustc warns.
+    pub(crate) warnings: Vec<Stmt>,
+    pub(crate) witnessed: Witnessed,
+    /// Those of the function around it, and its own `crate` and `allow(…)`.
+    pub(crate) options: Options,
+    /// What is declared around it.
+    pub(crate) own: Own,
+    /// The groups around it.
+    pub(crate) outer: Outer,
+    pub(crate) error: Option<Type>,
+    pub(crate) local: bool,
+    /// What the builder's methods of these names are called with.
+    pub(crate) settings: Vec<(Ident, Expr)>,
+    pub(crate) body: Option<Body>,
+}
+
+/// `|g| { … }`
+pub(crate) enum Body {
+    Closure(Box<ExprClosure>),
+    /// Still being typed: rustc and editors see it as it is.
+    Raw(TokenStream),
+}
+
+impl Group {
+    // Without reports: its own macro makes them.
+    fn read(mac: &Macro) -> Option<Self> {
+        let (mut group, mut diag) = (Self::default(), Diag::default());
+        let parser = |input: ParseStream| group.parse(input, &mut diag);
+        mac.parse_body_with(parser).ok()?;
+        Some(group)
+    }
+
+    fn closure(&self) -> Option<&ExprClosure> {
+        match &self.body {
+            Some(Body::Closure(body)) => Some(body),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn parse(&mut self, input: ParseStream, diag: &mut Diag) -> syn::Result<()> {
+        self.witnessed = Witnessed::parse(input)?;
+        self.options = Options::parse_handed_on(input, diag)?;
+        self.own = Own::parse_handed_on(input)?;
+        self.outer = Outer::parse_handed_on(input)?;
+        let mut seen = Seen::default();
+        while !is_closure(input) {
+            if input.is_empty() {
+                return Err(self.missing(input.span()));
+            }
+            if input.peek(Brace) || is_sole_name(input) {
+                return Err(no_body(input.span()));
+            }
+            let name = parse_name(input, OPTIONS)?;
+            if seen.admit(&name, OPTIONS, diag) {
+                self.option(name, input, diag)?;
+            } else {
+                skip_value(input)?;
+            }
+            parse_comma(input)?;
+        }
+        self.body = Some(Body::parse(input)?);
+        Ok(())
+    }
+
+    fn option(&mut self, name: Ident, input: ParseStream, diag: &mut Diag) -> syn::Result<()> {
+        if name == "local" {
+            self.local = true;
+            return check_flag(&name, input, diag);
+        }
+        if name == "crate" {
+            self.options.krate = Some(parse_crate(&name, input)?);
+            return Ok(());
+        }
+        if name == "allow" || name == "deny" {
+            return self.options.levels.parse(&name, input, diag);
+        }
+        if name == "error" {
+            parse_equals(&name, input)?;
+            let span = input.span();
+            self.error = Some(input.parse().map_err(|_| NO_TYPE.at(span))?);
+        } else {
+            let value = parse_value(&name, input)?;
+            self.settings.push((name, value));
+        }
+        Ok(())
+    }
+
+    // What is said where the body should be: `timeout = limit |g| …` reads as an
+    // operator between three values.
+    fn missing(&mut self, end: Span) -> syn::Error {
+        let joined = self
+            .settings
+            .pop_if(|(_, value)| first_bar(value).is_some());
+        match joined.and_then(|(_, value)| first_bar(&value)) {
+            Some(bar) => NO_COMMA.at(bar),
+            None => no_body(end),
+        }
+    }
+}
+
+impl Body {
+    fn parse(input: ParseStream) -> syn::Result<Self> {
+        let fork = input.fork();
+        match complete_closure(&fork) {
+            Ok(closure) => {
+                input.advance_to(&fork);
+                Ok(Self::Closure(Box::new(closure)))
+            }
+            Err(error) => {
+                let tokens: TokenStream = input.parse()?;
+                let mut trees: Vec<TokenTree> = tokens.into_iter().collect();
+                match trees.pop() {
+                    Some(TokenTree::Group(braces)) if braces.delimiter() == Delimiter::Brace => {
+                        trees.push(unread_body(&braces).into());
+                        Ok(Self::Raw(trees.into_iter().collect()))
+                    }
+                    _ => Err(error),
+                }
+            }
+        }
+    }
+}
+
+fn complete_closure(input: ParseStream) -> syn::Result<ExprClosure> {
+    let closure = input.parse()?;
+    input.parse::<Option<Token![,]>>()?;
+    if input.is_empty() {
+        Ok(closure)
+    } else {
+        Err(BEHIND_BODY.at(input.span()))
+    }
+}
+
+// The first `|` of `value | g | body`.
+fn first_bar(value: &Expr) -> Option<Span> {
+    let (left, _) = operands_of_bar(value)?;
+    operands_of_bar(left).map(|(_, bar)| bar)
+}
+
+fn operands_of_bar(expr: &Expr) -> Option<(&Expr, Span)> {
+    match expr {
+        Expr::Binary(expr) => match expr.op {
+            syn::BinOp::BitOr(bar) => Some((&expr.left, bar.spans[0])),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+const BEHIND_BODY: Mistake = Mistake {
+    what: "something behind the body of a `task_group!`",
+    why: "the body is the last argument, and options stand in front of it",
+    help: "move it in front of the `|g| { … }`, with a comma between",
+};
+
+const NO_COMMA: Mistake = Mistake {
+    what: "expected `,` between an option and the body of a `task_group!`",
+    why: "without it, the `|` of the body is taken for an operator",
+    help: "write `,` in front of the `|`",
+};
+
+const NO_TYPE: Mistake = Mistake {
+    what: "option `error` takes a type",
+    why: "it is what the tasks of the group fail with",
+    help: "write `error = io::Error`, say, or `error = _` to infer it",
+};
+
+fn is_closure(input: ParseStream) -> bool {
+    input.peek(Token![|])
+        || input.peek(Token![||])
+        || input.peek(Token![move])
+        || input.peek(Token![async])
+        || input.peek(Token![#])
+}
+
+// A word that is no option, with nothing behind it that belongs to the group: it stands
+// where the body should, as in `task_group!(body)` and `task_group!(g => { … })`.
+fn is_sole_name(input: ParseStream) -> bool {
+    let fork = input.fork();
+    let known = |name: Ident| OPTIONS.iter().any(|option| name == option);
+    let is_option = fork.call(Ident::parse_any).map_or(true, known);
+    let assigned = fork.peek(Token![=]) && !fork.peek(Token![=>]);
+    !is_option && !assigned && skip_value(&fork).is_ok() && fork.is_empty()
+}
+
+fn no_body(span: Span) -> syn::Error {
+    Mistake {
+        what: "`task_group!` without a body",
+        why: "a group lives as long as its body and what the body spawned",
+        help: "end with the body: `|g| { … }`",
+    }
+    .at(span)
+}
