@@ -41,4 +41,5 @@ mod stopping;
 mod tower;
 mod traps;
 mod tree;
+mod two_versions;
 mod watchdog;
