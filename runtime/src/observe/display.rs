@@ -109,8 +109,12 @@ impl fmt::Display for WaitsFor {
 }
 
 pub(super) fn state_of(entry: &Entry, youngest: Duration, oldest: Duration) -> String {
-    let service = if entry.is_service() { "service, " } else { "" };
-    let word = format!("{service}{}", entry.state().word());
+    let kind = match entry {
+        _ if entry.is_service() => "service, ",
+        _ if entry.is_shielded() => "shielded, ",
+        _ => "",
+    };
+    let word = format!("{kind}{}", entry.state().word());
     if let (State::Cancelling | State::Aborting, Some(since)) =
         (entry.state(), entry.cancelled_for())
     {

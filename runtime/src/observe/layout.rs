@@ -87,7 +87,7 @@ impl<'a> Shape<'a> {
         let mut hasher = DefaultHasher::new();
         pattern(entry.short_name()).hash(&mut hasher);
         (entry.kind, entry.state, &entry.reason).hash(&mut hasher);
-        (entry.service, entry.body_ended).hash(&mut hasher);
+        (entry.service, entry.shielded, entry.body_ended).hash(&mut hasher);
         (entry.location, entry.last_checkpoint).hash(&mut hasher);
         for held in &entry.held {
             (held.what(), held.location(), held.is_running()).hash(&mut hasher);
@@ -133,8 +133,8 @@ impl<'a> Shape<'a> {
             first,
             count: group.len(),
             name: self.name_of(group),
-            youngest: entries().map(Entry::age).min().unwrap_or_default(),
-            oldest: entries().map(Entry::age).max().unwrap_or_default(),
+            youngest: entries().map(Entry::shown_for).min().unwrap_or_default(),
+            oldest: entries().map(Entry::shown_for).max().unwrap_or_default(),
             waits_for: first.body_ended.then(|| self.waited_for(group[0])),
         }
     }

@@ -28,9 +28,10 @@ pub use watchdog::Watchdog;
 ///         in the cleanup of `defer!` at src/db.rs:28, then 1 more
 /// ```
 ///
-/// The name is followed by the state and since when: its age, or how long ago it
-/// was cancelled; then where it was made, and the last checkpoint it passed. A service of
-/// a group is marked: `service, running 3.0 s`. A group or scope whose body has ended is
+/// The name is followed by the state and a time: how long ago it was cancelled or asked to
+/// stop, otherwise its age; then where it was made, and the last checkpoint it passed. A
+/// service of a group is marked, `service, running 3.0 s`, and so is a shielded task,
+/// `shielded, running 3.0 s`. A group or scope whose body has ended is
 /// followed by what it waits for:
 ///
 /// ```text

@@ -50,6 +50,7 @@ pub struct Entry {
     pub(super) name: String,
     pub(super) kind: Kind,
     pub(super) service: bool,
+    pub(super) shielded: bool,
     pub(super) body_ended: bool,
     pub(super) state: State,
     pub(super) depth: usize,
@@ -60,6 +61,8 @@ pub struct Entry {
     pub(super) location: &'static Location<'static>,
     #[cfg_attr(feature = "serde", serde(serialize_with = "maybe_line"))]
     pub(super) last_checkpoint: Option<&'static Location<'static>>,
+    #[cfg_attr(feature = "serde", serde(serialize_with = "maybe_seconds"))]
+    pub(super) stopping_for: Option<Duration>,
     pub(super) reason: Option<String>,
     #[cfg_attr(feature = "serde", serde(serialize_with = "maybe_seconds"))]
     pub(super) cancelled_for: Option<Duration>,
@@ -212,7 +215,14 @@ impl Tree {
             }
             let here = tree.entries.len();
             let depth = parent.map_or(0, |parent: usize| tree.entries[parent].depth + 1);
-            tree.entries.push(Entry::of(&node, depth, parent, now));
+            let mut entry = Entry::of(&node, depth, parent, now);
+            if node.flags() & flag::STOPPING != 0 {
+                // Noted where the request began; below, it counts from there or from birth.
+                let above = parent.and_then(|parent| tree.entries[parent].stopping_for);
+                let inherited = above.map(|above| above.min(entry.age));
+                entry.stopping_for = entry.stopping_for.or(inherited);
+            }
+            tree.entries.push(entry);
             stack.extend(below.into_iter().map(|child| (child, Some(here))));
         }
         tree
@@ -238,11 +248,13 @@ impl Entry {
         let inner = node.lock();
         let origin = inner.origin.clone();
         let (name, held) = (node.name_in(&inner).into_owned(), held_in(&inner));
+        let stopped_at = inner.stopped_at();
         drop(inner);
         Entry {
             name,
             kind,
             service: flags & flag::BACKGROUND != 0,
+            shielded: flags & flag::SHIELDED != 0,
             body_ended: flags & flag::BODY_ENDED != 0,
             state: State::of(kind, flags),
             depth,
@@ -250,6 +262,7 @@ impl Entry {
             age: now.since(node.born()),
             location: node.location(),
             last_checkpoint: node.last_checkpoint(),
+            stopping_for: stopped_at.map(|at| now.since(at)),
             reason: origin.as_ref().map(|origin| origin.reason.text()),
             cancelled_for: origin.as_ref().map(|origin| now.since(origin.at)),
             held,
@@ -301,6 +314,12 @@ impl Entry {
     /// does not wait for, but cancels when all others have ended.
     pub fn is_service(&self) -> bool {
         self.service
+    }
+
+    /// Whether it is a [shielded task](crate::Group::spawn_shielded), which the
+    /// cancellation of its group does not reach.
+    pub fn is_shielded(&self) -> bool {
+        self.shielded
     }
 
     /// Whether its body has ended, so that it only waits for what is below it: a group for
@@ -417,6 +436,33 @@ impl Entry {
     /// ```
     pub fn last_checkpoint(&self) -> Option<&'static Location<'static>> {
         self.last_checkpoint
+    }
+
+    /// How long ago it was asked to stop, if it was: by
+    /// [`CancelHandle::stop`](crate::CancelHandle::stop) or a signal, itself or a scope
+    /// around it. Real time, to a few milliseconds. For what began inside a scope that was
+    /// stopping already, its age.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use taskscope::{Scope, tree};
+    /// let scope = Scope::new().name("import");
+    /// scope.handle().stop();
+    /// let seen = scope.run(async { tree() }).await.unwrap();
+    /// let entry = seen.entries().find(|entry| entry.name() == "import").unwrap();
+    /// assert!(entry.stopping_for() <= Some(entry.age()));
+    /// # }
+    /// ```
+    pub fn stopping_for(&self) -> Option<Duration> {
+        self.stopping_for
+    }
+
+    /// For how long it has been stopping, or else its age.
+    pub(super) fn shown_for(&self) -> Duration {
+        let stopping = self.state == State::Stopping;
+        let stopping_for = self.stopping_for.filter(|_| stopping);
+        stopping_for.unwrap_or(self.age)
     }
 
     /// Why it was cancelled, if it was.

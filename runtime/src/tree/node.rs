@@ -175,6 +175,8 @@ struct Rest {
     grace: Option<Duration>,
     /// How long it may go on after it was asked to stop; `None` means as long as it likes.
     drain: Option<Duration>,
+    /// When it was asked to stop, for the topmost node that the request reached.
+    stopped_at: Option<Moment>,
     /// Since when its boundary watches the grace period.
     leaving_since: Option<Instant>,
     /// Wakers of parked gates, where they are not the task's.
@@ -206,6 +208,11 @@ impl Inner {
 
     fn grace(&self) -> Option<Duration> {
         self.rest.as_ref()?.grace
+    }
+
+    /// When this node was asked to stop, unless the request came with one to a node above.
+    pub(crate) fn stopped_at(&self) -> Option<Moment> {
+        self.rest.as_ref()?.stopped_at
     }
 
     fn children(&self) -> impl Iterator<Item = &Child> {
@@ -440,7 +447,7 @@ impl Node {
         node.key.store(key, Ordering::Relaxed);
         // Read under the lock; a later walk finds the node (invariant 3).
         if inherited & flag::STOPPING != 0 {
-            node.stop_with(inherited & flag::SHUTDOWN);
+            node.walk(&Walk::Stop(inherited & flag::SHUTDOWN));
         }
         Ok(node)
     }
@@ -486,7 +493,7 @@ impl Node {
         // The flags were read under the parent's lock; a walk that starts after
         // it finds this node among the children.
         if inherited & flag::STOPPING != 0 {
-            self.stop_with(inherited & flag::SHUTDOWN);
+            self.walk(&Walk::Stop(inherited & flag::SHUTDOWN));
         }
         let Some(origin) = origin else { return };
         if inherited & flag::CUT != 0 {

@@ -545,3 +545,91 @@ fn a_group_that_ends_with_its_body_waits_for_nothing() {
         assert!(!group.await.unwrap());
     });
 }
+
+/// What is stopping counts from the request, and what began later from its beginning.
+#[test]
+fn a_stop_counts_from_the_request() {
+    both(|| async {
+        let scope = Scope::new().name("stops_later");
+        let handle = scope.handle();
+        let seen = scope.run(async {
+            let born_before = Scope::new().name("born_before");
+            // The tree counts real time.
+            std::thread::sleep(Duration::from_millis(60));
+            let inner = born_before.run(async {
+                handle.stop();
+                handle.stop();
+                let born_after = Scope::new().name("born_after");
+                born_after.run(async { tree() }).await.unwrap()
+            });
+            inner.await.unwrap()
+        });
+        let seen = seen.await.unwrap();
+        let entries = below(&seen, "stops_later");
+        let [outer, before, after] = &entries[..] else {
+            panic!("{entries:#?}");
+        };
+        let (of_outer, of_before) = (outer.stopping_for().unwrap(), before.stopping_for());
+        assert!(of_outer + Duration::from_millis(40) < outer.age());
+        assert!(before.age() > of_outer, "{before:#?}");
+        assert_eq!(of_before, Some(of_outer));
+        assert_eq!(after.stopping_for(), Some(after.age()));
+        for line in lines(&seen, "stops_later") {
+            let millis = line.split("stopping ").nth(1).unwrap();
+            let millis: u128 = millis.split(" ms").next().unwrap().parse().unwrap();
+            assert!(millis <= of_outer.as_millis(), "{line}");
+        }
+    });
+}
+
+/// The first request stays, also where a wider one follows.
+#[test]
+fn a_second_stop_changes_nothing() {
+    both(|| async {
+        let outer = Scope::new().name("stops_last");
+        let handle = outer.handle();
+        let seen = outer.run(async {
+            let inner = Scope::new().name("stops_first");
+            inner.handle().stop();
+            inner
+                .run(async {
+                    assert_eq!(below(&tree(), "stops_last")[0].stopping_for(), None);
+                    std::thread::sleep(Duration::from_millis(60));
+                    handle.stop();
+                    tree()
+                })
+                .await
+                .unwrap()
+        });
+        let entries = below(&seen.await.unwrap(), "stops_last");
+        let (last, first) = (entries[0].stopping_for(), entries[1].stopping_for());
+        assert!(last.unwrap() + Duration::from_millis(40) < first.unwrap());
+    });
+}
+
+#[test]
+fn shielded_tasks_are_marked() {
+    paused(|| async {
+        let group = TaskGroup::<BoxError>::new().name("has_a_shielded_one");
+        let seen = group.run(async |g| {
+            let (end, ended) = oneshot::channel::<()>();
+            let task = g.spawn_shielded(async move { drop(ended.await) });
+            yield_now().await;
+            let seen = tree();
+            end.send(()).unwrap();
+            task.await?;
+            Ok(seen)
+        });
+        let seen = seen.await.unwrap();
+        let marked: Vec<_> = below(&seen, "has_a_shielded_one")
+            .iter()
+            .map(Entry::is_shielded)
+            .collect();
+        assert_eq!(marked, [false, true]);
+        let rows = lines(&seen, "has_a_shielded_one");
+        assert!(rows[1].contains("  shielded, running "), "{rows:#?}");
+        let json = serde_json::to_value(&seen).unwrap();
+        let shielded = |entry: &serde_json::Value| entry["shielded"] == true;
+        assert!(json["entries"].as_array().unwrap().iter().any(shielded));
+    });
+}

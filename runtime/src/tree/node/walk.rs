@@ -5,6 +5,7 @@ use std::task::Waker;
 
 use super::{Node, flag};
 use crate::base::caught::{Panic, wake_each};
+use crate::base::clock::Moment;
 use crate::notes::events;
 use crate::tree::mailbox::post_cancelled;
 use crate::tree::reason::{Culprit, Origin, Reason};
@@ -50,7 +51,18 @@ impl Node {
 
     /// Asks this node and all below it to finish; with `SHUTDOWN` because of a signal.
     pub(crate) fn stop_with(self: &Arc<Self>, cause: u32) {
+        self.note_stop();
         self.walk(&Walk::Stop(cause));
+    }
+
+    /// Notes when the request to stop began. Only the topmost node notes it: a request that
+    /// reaches a million tasks must not make each of them larger.
+    fn note_stop(&self) {
+        let mut inner = self.lock();
+        if self.flags() & flag::STOPPING == 0 {
+            let now = Moment::now();
+            inner.rest().stopped_at.get_or_insert(now);
+        }
     }
 
     /// Cancels this node and all below it; false if it was cancelled before.
