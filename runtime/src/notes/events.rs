@@ -4,10 +4,10 @@
 
 #[cfg(not(feature = "tracing"))]
 pub(crate) use off::{CleanupTrace, cancelled, reported};
-#[cfg(all(feature = "tracing", feature = "shutdown"))]
-pub(crate) use on::shutdown;
 #[cfg(feature = "tracing")]
 pub(crate) use on::{CleanupTrace, cancelled, reported};
+#[cfg(all(feature = "tracing", feature = "shutdown"))]
+pub(crate) use on::{second_signal, shutdown, stopping};
 
 /// The target of all events and spans.
 #[cfg(feature = "tracing")]
@@ -18,6 +18,8 @@ mod on {
     use std::borrow::Cow;
     use std::fmt::Display;
     use std::panic::Location;
+    #[cfg(feature = "shutdown")]
+    use std::time::Duration;
 
     use tracing::{Level, event};
 
@@ -37,6 +39,18 @@ mod on {
             let (scope, reason) = (&*scope(), reason());
             contain(|| event!(target: TARGET, Level::DEBUG, scope, %reason, "cancel"));
         }
+    }
+
+    /// A signal asks the process to stop.
+    #[cfg(feature = "shutdown")]
+    pub(crate) fn stopping(scope: &str, signal: &dyn Display, drain: Duration) {
+        contain(|| event!(target: TARGET, Level::INFO, scope, %signal, ?drain, "stopping"));
+    }
+
+    /// A signal ends the time that the first one left: `drain` or `grace`.
+    #[cfg(feature = "shutdown")]
+    pub(crate) fn second_signal(scope: &str, signal: &dyn Display, ends: &str) {
+        contain(|| event!(target: TARGET, Level::INFO, scope, %signal, ends, "second signal"));
     }
 
     /// The process is cancelled, once.

@@ -16,6 +16,8 @@ use tokio::sync::oneshot;
 
 use crate::base::aside::Aside;
 use crate::base::caught::{catch, contain};
+#[cfg(feature = "tracing")]
+use crate::notes::events;
 use crate::notes::report::{self, ReportKind, print_lines};
 use crate::observe::stalls::report_stalls;
 use crate::observe::{Watchdog, tree};
@@ -479,14 +481,20 @@ impl Escalation {
         let _last_resort = self.last_resort(signal, drain);
         // A waker may panic, but only after the walk is done.
         contain(|| self.root.stop_with(flag::SHUTDOWN));
-        if let Event::Ended = events.next(Some(drain)).await {
-            return None;
+        self.tell(&mut events.aside, SignalEvent::Stopping(signal, drain));
+        match events.next(Some(drain)).await {
+            Event::Ended => return None,
+            Event::Signal(second) => self.tell_second(&mut events.aside, second, "drain"),
+            Event::Elapsed => {}
         }
         let cancelled = Instant::now();
         self.cancel(signal, &mut events.aside);
         let cut = match events.next(Some(self.plan.grace)).await {
             Event::Ended => return None,
-            Event::Signal(_) => true,
+            Event::Signal(second) => {
+                self.tell_second(&mut events.aside, second, "grace");
+                true
+            }
             Event::Elapsed => false,
         };
         let aborted = Instant::now();
@@ -517,14 +525,24 @@ impl Escalation {
         self.plan.drain.unwrap_or_else(by_default)
     }
 
-    #[cfg_attr(not(feature = "tracing"), allow(unused_variables))]
     fn cancel(&self, signal: Signal, aside: &mut Aside) {
         let begun = contain(|| self.root.cancel_untold(Reason::Shutdown)).flatten();
-        #[cfg(feature = "tracing")]
         if begun.is_some() {
+            self.tell(aside, SignalEvent::Cancelled(signal));
+        }
+    }
+
+    fn tell_second(&self, aside: &mut Aside, signal: Signal, ends: &'static str) {
+        self.tell(aside, SignalEvent::Second(signal, ends));
+    }
+
+    /// Emits an event of feature `tracing`, on the helper thread: a subscriber may block.
+    #[cfg_attr(not(feature = "tracing"), allow(unused_variables, clippy::unused_self))]
+    fn tell(&self, aside: &mut Aside, event: SignalEvent) {
+        #[cfg(feature = "tracing")]
+        {
             let root = self.root.clone();
-            // A subscriber may block as well.
-            aside.run(move || crate::notes::events::shutdown(&root.name(), &signal));
+            aside.run(move || event.emit(&root.name()));
         }
     }
 
@@ -550,6 +568,27 @@ impl Escalation {
         // Other threads may be reporting as well.
         report::settle(until);
         ending::exit(code, LAST_STEPS)
+    }
+}
+
+/// What is told of a signal, to the subscriber of feature `tracing`.
+#[cfg_attr(not(feature = "tracing"), allow(dead_code))]
+enum SignalEvent {
+    /// The program is asked to stop, and has this long to drain.
+    Stopping(Signal, Duration),
+    Cancelled(Signal),
+    /// Another signal, and the period that it ends.
+    Second(Signal, &'static str),
+}
+
+#[cfg(feature = "tracing")]
+impl SignalEvent {
+    fn emit(&self, scope: &str) {
+        match self {
+            SignalEvent::Stopping(signal, drain) => events::stopping(scope, signal, *drain),
+            SignalEvent::Cancelled(signal) => events::shutdown(scope, signal),
+            SignalEvent::Second(signal, ends) => events::second_signal(scope, signal, ends),
+        }
     }
 }
 

@@ -631,23 +631,54 @@ fn an_unreported_failure_is_a_warning() {
 }
 
 #[cfg(unix)]
-#[test]
-fn a_shutdown_is_news() {
+mod signals {
+    use super::*;
+
     use rustix::process::{Signal, getpid, kill_process};
     use taskscope::Shutdown;
 
-    record();
-    watched(|| {
-        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-        let ended = runtime.block_on(Shutdown::new().run(async {
-            kill_process(getpid(), Signal::TERM).unwrap();
-            pending::<()>().await;
-        }));
-        assert!(ended.unwrap_err().reason().is_shutdown());
-    });
-    let seen = texts("shutdown");
-    assert!(
-        seen.iter().any(|text| text.starts_with("INFO shutdown")),
-        "{seen:?}"
-    );
+    /// Waits until an event of this text was recorded.
+    async fn told(text: &str) {
+        while texts(text).is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    fn send(signal: Signal) {
+        kill_process(getpid(), signal).unwrap();
+    }
+
+    /// Signals reach every `Shutdown` of the process, so one test tells the whole story.
+    #[test]
+    fn each_signal_and_the_cancellation_are_news() {
+        record();
+        watched(|| {
+            let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+            let shutdown = Shutdown::new()
+                .drain(Duration::from_secs(100))
+                .grace(Duration::from_secs(100));
+            let ended = runtime.block_on(shutdown.run(async {
+                send(Signal::TERM);
+                told("INFO stopping scope=\"main\" signal=SIGTERM drain=100s").await;
+                assert_eq!(texts("INFO shutdown"), [""; 0], "it drains");
+                // Late enough not to count as one with the first.
+                tokio::time::sleep(Duration::from_millis(150)).await;
+                send(Signal::INT);
+                taskscope::shield(async {
+                    told("INFO second signal scope=\"main\" signal=SIGINT ends=\"drain\"").await;
+                    told("INFO shutdown scope=\"main\" signal=SIGTERM").await;
+                    tokio::time::sleep(Duration::from_millis(150)).await;
+                    send(Signal::INT);
+                    told("ends=\"grace\"").await;
+                    pending::<()>().await;
+                })
+                .await;
+            }));
+            assert!(ended.unwrap_err().reason().is_shutdown());
+        });
+        let signals: Vec<_> = ["INFO stopping", "INFO shutdown", "INFO second signal"]
+            .map(|text| texts(text).len())
+            .into();
+        assert_eq!(signals, [1, 1, 2]);
+    }
 }
