@@ -40,6 +40,7 @@ use tower_service::Service;
 use crate::base::caught::{Panic, catch};
 use crate::group::group::Group;
 use crate::notes::report::{self, ReportKind};
+use crate::notes::span::WorkSpan;
 use crate::poll::context;
 use crate::task::error::{BoxError, TaskError};
 use crate::task::handle::TaskHandle;
@@ -56,7 +57,7 @@ type Answer<Resp> = dyn Fn(TaskError) -> Resp + Send + Sync;
 /// Runs each request as a task of a group, in a scope of its own.
 ///
 /// `answer` makes the response of a request that has none of its own: it was
-/// cancelled, or it panicked. It must not panic itself: that is the server's to see. Give the group `on_failure = OnFailure::Continue`, so that
+/// cancelled, or it panicked. With feature `tracing` it is called in the span of the request's task. It must not panic itself: that is the server's to see. Give the group `on_failure = OnFailure::Continue`, so that
 /// a request whose cleanup exceeded the grace period does not end the others.
 /// The group's `limit` bounds how many requests run; the others wait.
 ///
@@ -325,12 +326,13 @@ where
         let span = group.task_span(&name, plan.location);
         let called = planned.and_then(|()| span.within(|| catch(|| self.inner.call(request))));
         let caught = Caught::new(called, plan.location);
-        let task = group.spawn_at(name, plan.location, span, caught);
+        let task = group.spawn_at(name, plan.location, span.clone(), caught);
         if let Some(at) = timeout.and_then(after) {
             task.cancel_handle().set_deadline(at);
         }
         ResponseFuture {
             task,
+            span,
             answer: plan.answer.clone(),
         }
     }
@@ -464,6 +466,8 @@ impl<F: Future> Future for Caught<F> {
 #[must_use = "futures do nothing unless awaited"]
 pub struct ResponseFuture<Resp, Error> {
     task: TaskHandle<Result<Result<Resp, Error>, TaskError>>,
+    /// The span of the task, until the response is made.
+    span: WorkSpan,
     answer: Arc<Answer<Resp>>,
 }
 
@@ -482,15 +486,18 @@ impl<Resp, Error> Future for ResponseFuture<Resp, Error> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let outcome = ready!(Pin::new(&mut self.task).poll(cx));
-        Poll::Ready(match outcome {
+        let response = match outcome {
             Ok(Ok(output)) => output,
-            Ok(Err(error)) | Err(error) => Ok((self.answer)(error)),
-        })
+            Ok(Err(error)) | Err(error) => Ok(self.span.within(|| (self.answer)(error))),
+        };
+        self.span.close();
+        Poll::Ready(response)
     }
 }
 
 impl<Resp, Error> Drop for ResponseFuture<Resp, Error> {
     fn drop(&mut self) {
         self.task.cancel_handle().cancel_with(Reason::Dropped);
+        self.span.close();
     }
 }

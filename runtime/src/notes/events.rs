@@ -16,7 +16,8 @@ pub(crate) const TARGET: &str = "taskscope";
 #[cfg(feature = "tracing")]
 mod on {
     use std::borrow::Cow;
-    use std::fmt::Display;
+    use std::cell::Cell;
+    use std::fmt::{self, Display};
     use std::panic::Location;
     #[cfg(feature = "shutdown")]
     use std::time::Duration;
@@ -82,15 +83,44 @@ mod on {
         }
     }
 
-    pub(crate) fn reported(report: &Report) {
+    /// Emits the event of a report. Returns whether a subscriber has taken its text.
+    ///
+    /// Whether one is interested in such events is not enough: of several layers, one may
+    /// only count them, and a filter may look at the fields. A subscriber that writes the
+    /// text has to format it, here and now: an event only borrows what it tells.
+    pub(crate) fn reported(report: &Report) -> bool {
+        let message = Message {
+            text: report.message(),
+            is_taken: Cell::new(false),
+        };
+        // A report is often made inside a `Drop` during unwinding, where a second panic
+        // would abort the process.
+        let is_told = contain(|| tell(report, &message)).is_some();
+        is_told && message.is_taken.get()
+    }
+
+    fn tell(report: &Report, message: &Message<'_>) {
         let (scope, location, kind) = (report.scope(), report.location(), report.kind());
-        let message = report.message();
         match kind {
             ReportKind::LostCleanup | ReportKind::Overrun => {
                 let help = report.help();
                 event!(target: TARGET, Level::ERROR, scope, %location, ?kind, help, "{message}");
             }
             _ => event!(target: TARGET, Level::WARN, scope, %location, ?kind, "{message}"),
+        }
+    }
+
+    /// A text that notes whether it was formatted.
+    struct Message<'a> {
+        text: &'a str,
+        is_taken: Cell<bool>,
+    }
+
+    impl Display for Message<'_> {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.text)?;
+            self.is_taken.set(true);
+            Ok(())
         }
     }
 }
@@ -122,5 +152,7 @@ mod off {
     }
 
     #[inline]
-    pub(crate) fn reported(_: &Report) {}
+    pub(crate) fn reported(_: &Report) -> bool {
+        false
+    }
 }

@@ -145,7 +145,9 @@ type Hook = Arc<dyn Fn(&Report) + Send + Sync>;
 static HOOK: RwLock<Option<Hook>> = RwLock::new(None);
 
 /// Replaces what is done with a [`Report`]: by default one line is written to
-/// standard error, by one `write`.
+/// standard error, by one `write`. With feature `tracing`, a subscriber that takes the
+/// report's event takes the place of that line; if none does, because none is set or a
+/// filter leaves the event out, the line is written. A hook is called in any case.
 ///
 /// The hook is called where the thing happens, possibly inside a `Drop`: it
 /// should not block, and a panic in it is caught and dropped. A hook may set another
@@ -202,10 +204,8 @@ pub(crate) fn report(
         help: first_help(kind),
     };
     let telling = Telling::begin();
-    // A report is often made inside a `Drop` during unwinding, where a second panic
-    // would abort the process.
-    contain(|| events::reported(&report));
-    publish(&report, &telling);
+    let is_logged = events::reported(&report);
+    publish(&report, &telling, is_logged);
     report.to_string()
 }
 
@@ -285,7 +285,9 @@ pub(crate) fn settle(until: Instant) {
     }
 }
 
-fn publish(report: &Report, telling: &Telling) {
+/// `is_logged`: a subscriber of feature `tracing` has taken the text, so that standard error
+/// need not say it again.
+fn publish(report: &Report, telling: &Telling, is_logged: bool) {
     // A thread that ends has no sink any more.
     let sink = SINK.try_with(|sink| sink.borrow().clone()).ok().flatten();
     if let Some(sink) = sink {
@@ -301,6 +303,7 @@ fn publish(report: &Report, telling: &Telling) {
             // If another hook was set meanwhile, this one is dropped here.
             contain(|| drop(hook));
         }
+        None if is_logged => {}
         _ => print(&format!("taskscope: {report}\n")),
     }
 }

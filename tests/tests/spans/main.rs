@@ -2,6 +2,7 @@
 //! events.
 
 mod recorder;
+mod reports;
 
 use std::convert::Infallible;
 use std::future::{Ready, pending, poll_fn, ready};
@@ -217,6 +218,50 @@ fn a_request_is_called_inside_of_the_span_of_its_task() {
         });
         group.instrument(root.span.clone()).await.unwrap();
         root.is(&["task name=\"tea\"", "  INFO called"]);
+    });
+}
+
+/// What says no in place of the handler, says it where the handler ran.
+#[test]
+fn an_answer_in_place_of_the_handler_is_made_in_the_span_of_its_task() {
+    both(|| async {
+        #[derive(Clone)]
+        struct Panics;
+
+        impl Service<&'static str> for Panics {
+            type Response = &'static str;
+            type Error = Infallible;
+            type Future = Ready<Result<&'static str, Infallible>>;
+
+            fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+                Poll::Ready(Ok(()))
+            }
+
+            fn call(&mut self, _: &'static str) -> Self::Future {
+                panic!("on purpose")
+            }
+        }
+
+        let root = Root::new();
+        let group = TaskGroup::<BoxError>::new().run(async |g| {
+            let scopes = ScopeLayer::new(&g, |error| {
+                info!("{error}");
+                "sorry"
+            });
+            let mut service = scopes.name(|_| "tea".to_owned()).layer(Panics);
+            let answer = service.call("tea");
+            drop(service.call("coffee"));
+            assert_eq!(answer.await, Ok("sorry"));
+            assert_eq!(service.call("tea").await, Ok("sorry"));
+            Ok(())
+        });
+        group.instrument(root.span.clone()).await.unwrap();
+        let tree = root.tree();
+        let said = "  INFO the task panicked: on purpose";
+        let at: Vec<_> = (0..tree.len()).filter(|&at| tree[at] == said).collect();
+        assert_eq!(at.len(), 2, "{tree:#?}");
+        assert!(at.iter().all(|&at| tree[at - 1] == "task name=\"tea\""));
+        assert_eq!(root.open(), [""; 0]);
     });
 }
 

@@ -68,7 +68,7 @@ impl Visit for Fields {
 }
 
 /// Notes what it sees.
-struct Recorder;
+pub(crate) struct Recorder;
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Recorder {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
