@@ -43,6 +43,14 @@ const WRAPPERS: [&str; 8] = [
     "tracing",
 ];
 
+/// What a scope is called that is given no name.
+const DEFAULTS: [&str; 4] = ["block_on", "group", "scope", "timeout"];
+
+/// Whether a scope of this name is one of many: only its source line tells which.
+pub(crate) fn is_default(name: &str) -> bool {
+    DEFAULTS.contains(&name)
+}
+
 /// The name of a node.
 #[derive(Clone)]
 pub(crate) enum Name {

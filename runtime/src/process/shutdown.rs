@@ -26,7 +26,7 @@ use crate::process::ending::{self, Ending, LINGER, LastResort, exit_code};
 use crate::process::signal::{Signal, Signals};
 use crate::scope::scope::Scope;
 use crate::tree::node::{Node, flag};
-use crate::tree::reason::{Cancelled, Reason};
+use crate::tree::reason::{Cancelled, Detail, Reason};
 
 /// How long delivering the reports of what is stuck may take.
 const LAST_WORDS: Duration = Duration::from_millis(250);
@@ -482,13 +482,16 @@ impl Escalation {
         // A waker may panic, but only after the walk is done.
         contain(|| self.root.stop_with(flag::SHUTDOWN));
         self.tell(&mut events.aside, SignalEvent::Stopping(signal, drain));
-        match events.next(Some(drain)).await {
+        let drained = match events.next(Some(drain)).await {
             Event::Ended => return None,
-            Event::Signal(second) => self.tell_second(&mut events.aside, second, "drain"),
-            Event::Elapsed => {}
-        }
+            Event::Signal(second) => {
+                self.tell_second(&mut events.aside, second, "drain");
+                None
+            }
+            Event::Elapsed => (!drain.is_zero()).then_some(Detail::Drain(drain)),
+        };
         let cancelled = Instant::now();
-        self.cancel(signal, &mut events.aside);
+        self.cancel(signal, drained, &mut events.aside);
         let cut = match events.next(Some(self.plan.grace)).await {
             Event::Ended => return None,
             Event::Signal(second) => {
@@ -525,8 +528,8 @@ impl Escalation {
         self.plan.drain.unwrap_or_else(by_default)
     }
 
-    fn cancel(&self, signal: Signal, aside: &mut Aside) {
-        let begun = contain(|| self.root.cancel_untold(Reason::Shutdown)).flatten();
+    fn cancel(&self, signal: Signal, drained: Option<Detail>, aside: &mut Aside) {
+        let begun = contain(|| self.root.cancel_untold(Reason::Shutdown, drained)).flatten();
         if begun.is_some() {
             self.tell(aside, SignalEvent::Cancelled(signal));
         }

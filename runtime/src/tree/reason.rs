@@ -4,11 +4,13 @@ use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 use std::io;
+use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::caught::contain;
 use crate::base::clock::Moment;
+use crate::notes::names::is_default;
 
 /// Why a scope was cancelled.
 ///
@@ -127,10 +129,20 @@ pub(crate) struct Origin {
     pub(crate) reason: Reason,
     pub(crate) scope: Cow<'static, str>,
     pub(crate) at: Moment,
+    /// Where the scope or task was made.
+    location: &'static Location<'static>,
+    detail: Option<Detail>,
+}
+
+/// What a [`Reason`] does not tell.
+#[derive(Debug)]
+pub(crate) enum Detail {
     /// The task whose failure it was, for `Reason::SiblingFailed`.
-    culprit: Option<Culprit>,
+    Culprit(Culprit),
     /// The timeout that has passed, for a `Reason::Deadline` that was made from one.
-    limit: Option<Duration>,
+    Timeout(Duration),
+    /// How long the scope could go on after it was asked to stop.
+    Drain(Duration),
 }
 
 /// The task whose failure cancelled its group, and what became of it.
@@ -142,27 +154,28 @@ pub(crate) struct Culprit {
 }
 
 impl Origin {
-    pub(crate) fn new(reason: Reason, scope: Cow<'static, str>) -> Origin {
+    pub(crate) fn new(
+        reason: Reason,
+        scope: Cow<'static, str>,
+        location: &'static Location<'static>,
+    ) -> Origin {
         Origin {
             reason,
             scope,
             at: Moment::now(),
-            culprit: None,
-            limit: None,
+            location,
+            detail: None,
         }
     }
 
-    pub(crate) fn deadline(limit: Option<Duration>, scope: Cow<'static, str>) -> Origin {
-        Origin {
-            limit,
-            ..Origin::new(Reason::Deadline, scope)
-        }
+    pub(crate) fn with(self, detail: Option<Detail>) -> Origin {
+        Origin { detail, ..self }
     }
 
-    pub(crate) fn failure(culprit: Culprit, scope: Cow<'static, str>) -> Origin {
-        Origin {
-            culprit: Some(culprit),
-            ..Origin::new(Reason::SiblingFailed, scope)
+    fn culprit(&self) -> Option<&Culprit> {
+        match &self.detail {
+            Some(Detail::Culprit(culprit)) => Some(culprit),
+            _ => None,
         }
     }
 }
@@ -180,7 +193,7 @@ impl Origin {
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
 /// # async fn main() {
 /// let cancelled = taskscope::timeout(std::time::Duration::ZERO, std::future::pending::<()>()).await.unwrap_err();
-/// assert_eq!(cancelled.to_string(), "`timeout` was cancelled: deadline of 0ns passed");
+/// assert!(cancelled.to_string().ends_with(" was cancelled: deadline of 0ns passed"));
 /// assert_eq!(std::io::Error::from(cancelled).kind(), std::io::ErrorKind::TimedOut);
 /// # }
 /// ```
@@ -260,6 +273,20 @@ impl Cancelled {
         &self.origin.scope
     }
 
+    /// The source line where the scope or task was made in which the cancellation began. The
+    /// text of a `Cancelled` has it where a scope has no name of its own.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// let late = taskscope::timeout(std::time::Duration::ZERO, std::future::pending::<()>()).await;
+    /// assert_eq!(late.unwrap_err().location().file(), file!());
+    /// # }
+    /// ```
+    pub fn location(&self) -> &'static Location<'static> {
+        self.origin.location
+    }
+
     /// The name of the task whose failure cancelled its group, for
     /// [`Reason::SiblingFailed`]; `body` for the group's own body.
     ///
@@ -281,7 +308,7 @@ impl Cancelled {
     /// # }
     /// ```
     pub fn culprit(&self) -> Option<&str> {
-        let culprit = self.origin.culprit.as_ref();
+        let culprit = self.origin.culprit();
         culprit.map(|culprit| culprit.task.as_str())
     }
 
@@ -335,10 +362,17 @@ struct Why<'a>(&'a Origin);
 
 impl fmt::Display for Why<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.0.culprit, self.0.limit) {
-            (Some(Culprit { task, how }), _) => write!(f, "sibling `{task}` {how}"),
-            (None, Some(limit)) => write!(f, "deadline of {limit:?} passed"),
-            (None, None) => self.0.reason.fmt(f),
+        match &self.0.detail {
+            Some(Detail::Culprit(Culprit { task, how })) => write!(f, "sibling `{task}` {how}"),
+            Some(Detail::Timeout(limit)) => write!(f, "deadline of {limit:?} passed"),
+            Some(Detail::Drain(drain)) => {
+                let reason = &self.0.reason;
+                write!(
+                    f,
+                    "{reason}: had not ended {drain:?} after it was asked to stop"
+                )
+            }
+            None => self.0.reason.fmt(f),
         }
     }
 }
@@ -356,7 +390,12 @@ impl fmt::Debug for Cancelled {
 
 impl fmt::Display for Cancelled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` was cancelled: {}", self.scope(), self.why())?;
+        write!(f, "`{}`", self.scope())?;
+        if is_default(self.scope()) {
+            let at = self.location();
+            write!(f, " ({}:{})", at.file(), at.line())?;
+        }
+        write!(f, " was cancelled: {}", self.why())?;
         for line in self.attached() {
             write!(f, "; {line}")?;
         }

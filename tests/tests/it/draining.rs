@@ -105,7 +105,11 @@ fn a_scope_is_cancelled_when_its_drain_is_over() {
             pending::<()>().await;
         });
         let cancelled = run.await.unwrap_err();
-        assert_eq!(cancelled.to_string(), "`part` was cancelled: requested");
+        assert_eq!(
+            cancelled.to_string(),
+            "`part` was cancelled: requested: had not ended 5s after it was asked to stop"
+        );
+        assert!(cancelled.is_requested());
         assert_eq!(began.elapsed(), 7 * SECOND);
     });
 }

@@ -741,10 +741,13 @@ fn a_deadline_names_its_limit() {
     paused(|| async {
         let limit = Duration::from_millis(1500);
         let late = timeout(limit, pending::<()>()).await.unwrap_err();
+        let at = format!("{}:{}", file!(), line!() - 1);
         assert_eq!(
             late.to_string(),
-            "`timeout` was cancelled: deadline of 1.5s passed"
+            format!("`timeout` ({at}) was cancelled: deadline of 1.5s passed")
         );
+        let location = late.location();
+        assert_eq!(format!("{}:{}", location.file(), location.line()), at);
         assert!(late.is_deadline() && late.reason().is_deadline() && !late.is_shutdown());
 
         // What runs below, and a group, say the same.

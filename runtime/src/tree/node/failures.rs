@@ -29,7 +29,7 @@ impl Node {
         // What was dropped before its end is cancelled, and still has tasks.
         let has_ended = self.flags_acquire() & flag::CLOSED != 0 && !self.lock().orphaned;
         if has_ended {
-            let ended = Origin::new(Reason::Ended, self.name());
+            let ended = self.origin_for(Reason::Ended);
             return Cancelled::new(Arc::new(ended), Vec::new());
         }
         self.cancelled()
@@ -40,7 +40,12 @@ impl Node {
     }
 
     pub(super) fn request(&self) -> Arc<Origin> {
-        Arc::new(Origin::new(Reason::Requested, self.name()))
+        Arc::new(self.origin_for(Reason::Requested))
+    }
+
+    /// The origin of a cancellation that begins here.
+    pub(super) fn origin_for(&self, reason: Reason) -> Origin {
+        Origin::new(reason, self.name(), self.location())
     }
 
     pub(crate) fn origin(&self) -> Option<Arc<Origin>> {

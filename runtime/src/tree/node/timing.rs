@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{Node, flag};
-use crate::tree::reason::{Origin, Reason};
+use crate::tree::reason::{Detail, Reason};
 
 /// The timeout that a deadline was made from. Every task's node has room for it, where
 /// its other fields leave some: in milliseconds or, with the highest bit, microseconds.
@@ -121,7 +121,8 @@ impl Node {
             at = node.unshielded_parent();
         }
         let limit = due.lock().limit.get();
-        due.cancel_as(Origin::deadline(limit, due.name()));
+        let origin = due.origin_for(Reason::Deadline);
+        due.cancel_as(origin.with(limit.map(Detail::Timeout)));
     }
 
     /// How long the node may go on from now, if it was asked to stop and may not go on for
@@ -135,10 +136,12 @@ impl Node {
 
     /// Cancels because the time to drain is over.
     pub(crate) fn end_drain(self: &Arc<Self>) {
-        self.cancel(match self.flags_acquire() & flag::SHUTDOWN {
+        let drain = self.time_to_drain().map(Detail::Drain);
+        let origin = self.origin_for(match self.flags_acquire() & flag::SHUTDOWN {
             0 => Reason::Requested,
             _ => Reason::Shutdown,
         });
+        self.cancel_as(origin.with(drain));
     }
 
     pub(crate) fn set_deadline(&self, deadline: Option<Instant>) {

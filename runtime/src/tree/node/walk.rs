@@ -8,7 +8,7 @@ use crate::base::caught::{Panic, wake_each};
 use crate::base::clock::Moment;
 use crate::notes::events;
 use crate::tree::mailbox::post_cancelled;
-use crate::tree::reason::{Culprit, Origin, Reason};
+use crate::tree::reason::{Culprit, Detail, Origin, Reason};
 
 /// How many children are looked at before those who wait in them are woken: what was
 /// touched is still in the processor's cache then.
@@ -67,12 +67,13 @@ impl Node {
 
     /// Cancels this node and all below it; false if it was cancelled before.
     pub(crate) fn cancel(self: &Arc<Self>, reason: Reason) -> bool {
-        self.cancel_as(Origin::new(reason, self.name()))
+        self.cancel_as(self.origin_for(reason))
     }
 
     /// Cancels this node, a group's, and all below it, since one of its tasks failed.
     pub(crate) fn cancel_for(self: &Arc<Self>, culprit: Culprit) -> bool {
-        self.cancel_as(Origin::failure(culprit, self.name()))
+        let origin = self.origin_for(Reason::SiblingFailed);
+        self.cancel_as(origin.with(Some(Detail::Culprit(culprit))))
     }
 
     pub(super) fn cancel_as(self: &Arc<Self>, origin: Origin) -> bool {
@@ -86,8 +87,12 @@ impl Node {
     /// The same without an event, which runs code of the user's. Returns the origin if the
     /// node was not cancelled before.
     #[cfg(feature = "shutdown")]
-    pub(crate) fn cancel_untold(self: &Arc<Self>, reason: Reason) -> Option<Arc<Origin>> {
-        self.cancel_silently(Origin::new(reason, self.name()))
+    pub(crate) fn cancel_untold(
+        self: &Arc<Self>,
+        reason: Reason,
+        detail: Option<Detail>,
+    ) -> Option<Arc<Origin>> {
+        self.cancel_silently(self.origin_for(reason).with(detail))
     }
 
     fn cancel_silently(self: &Arc<Self>, origin: Origin) -> Option<Arc<Origin>> {
