@@ -747,6 +747,10 @@ impl<'env, E: Send + 'static> Group<'env, E> {
     /// are gone, whichever way they went, so that their cleanup may still use
     /// it. It does not count under the limit.
     ///
+    /// A service is cancelled, not drained: it is not asked to stop first, and what is left in
+    /// its queue is lost unless a `defer!` empties it. See
+    /// [A queue that must be emptied](crate::guide::groups#a-queue-that-must-be-emptied).
+    ///
     /// A service must not hold what a task of the group waits to be dropped, such as the
     /// sender of the channel that the task reads from: the task would wait for the service, and
     /// the service for the task. Give it a weak sender, see

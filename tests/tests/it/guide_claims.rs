@@ -416,3 +416,55 @@ fn a_losing_branch_takes_nothing_unless_it_has_to_unwind() {
         assert!(jobs.try_recv().is_err(), "lost");
     });
 }
+
+#[derive(Clone, Copy, Debug)]
+enum Reader {
+    Spawn,
+    Shielded,
+    Service,
+}
+
+#[cancellable]
+async fn reads(mut queue: tokio::sync::mpsc::Receiver<u32>, read: Log) {
+    while let Some(entry) = queue.recv().await {
+        tokio::task::yield_now().await;
+        read.add(entry.to_string());
+    }
+}
+
+/// `groups`: which task empties its queue, by the way in which the group ends.
+#[test]
+fn a_queue_is_emptied_by_a_task_or_a_shielded_one_but_not_by_a_service() {
+    both(|| async {
+        for (reader, cancelled, all) in [
+            (Reader::Spawn, false, true),
+            (Reader::Spawn, true, false),
+            (Reader::Shielded, false, true),
+            (Reader::Shielded, true, true),
+            (Reader::Service, false, false),
+            (Reader::Service, true, false),
+        ] {
+            let log = Log::new();
+            let read = log.clone();
+            let group = TaskGroup::<BoxError>::new().run(async |g| {
+                let (to, queue) = channel(64);
+                let reading = reads(queue, read.clone());
+                match reader {
+                    Reader::Spawn => g.spawn(reading),
+                    Reader::Shielded => g.spawn_shielded(reading),
+                    Reader::Service => g.service(reading),
+                };
+                for entry in 0..64 {
+                    to.try_send(entry).unwrap();
+                }
+                if cancelled {
+                    g.cancel();
+                }
+                Ok(())
+            });
+            group.await.ok();
+            let is_all = log.entries().len() == 64;
+            assert_eq!(is_all, all, "{reader:?}, cancelled: {cancelled}");
+        }
+    });
+}
