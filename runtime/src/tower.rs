@@ -18,11 +18,11 @@
 //! scope; so is the callback of a websocket's upgrade. Their work belongs in a task of the
 //! group: [`guide::servers`](crate::guide::servers) shows how, and how a server ends.
 //!
-//! What a layer outside of [`ScopeLayer`] sets for the duration of the future, such as a
-//! task-local, is not seen inside: the handler runs in another task. So this layer goes
-//! outermost, which in axum is the last call of `Router::layer`. Only the
-//! current span of tracing is carried along, by feature `tracing`: see the guide's page
-//! [`observability`](crate::guide::observability).
+//! The handler runs in another task than the layers outside of [`ScopeLayer`]. A layer that makes
+//! a span, logs or counts responses goes outside: the request's task is below that span (feature
+//! `tracing`), and the answer to a cancelled request is seen. A layer that sets a
+//! task-local for the handler goes inside. See
+//! [the order of the layers](crate::guide::servers#the-order-of-the-layers).
 
 use std::borrow::Cow;
 use std::fmt;
