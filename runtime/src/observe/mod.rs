@@ -28,6 +28,11 @@ pub use watchdog::Watchdog;
 ///         in the cleanup of `defer!` at src/db.rs:28, then 1 more
 /// ```
 ///
+/// Siblings fold into one line when all that is printed of them is equal, but for their ages and
+/// the numbers in their names. Where the names differ, each number is printed as `#`: the tasks
+/// `http://10.0.0.1` and `http://10.0.0.2` are `http://#.#.#.# × 2`.
+/// [`Entry::name`] has the name as it is.
+///
 /// The name is followed by the state and a time: how long ago it was cancelled or asked to
 /// stop, otherwise its age; then where it was made, and the last checkpoint it passed. A
 /// service of a group is marked, `service, running 3.0 s`, and so is a shielded task,
