@@ -16,6 +16,13 @@ async fn gives_away(connection: Connection) {
     drop(connection);
 }
 
+// Dropped early, it cannot be used by the cleanup.
+#[cancellable]
+async fn drops(mut connection: Connection) {
+    defer! { println!("{}", connection.ask().await); }
+    drop(connection);
+}
+
 // What is declared behind the cleanup is gone before it.
 #[cancellable]
 async fn too_early(mut connection: Connection) -> u32 {

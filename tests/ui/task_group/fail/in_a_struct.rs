@@ -1,0 +1,8 @@
+use taskscope::Group;
+
+// A struct that tasks own keeps a clone, `Group<'static, E>`.
+struct Client {
+    g: Group,
+}
+
+fn main() {}
