@@ -207,8 +207,9 @@ impl<F, R> Blocking<F, R> {
         let State::Running { node, .. } = &self.state else {
             return;
         };
-        let (scope, last) = (node.scope(), node.last_location());
-        let what = format!("blocking work (last checkpoint at {last})");
+        let (scope, last) = (node.scope(), node.last_checkpoint());
+        let last = last.map(|last| format!(" (last checkpoint at {last})"));
+        let what = format!("blocking work{}", last.unwrap_or_default());
         scope.overran_and(&what, "was abandoned, still running,", self.location);
         // The walk that ends the grace period may not have come to it yet, and does not find it
         // once it is detached.
@@ -259,12 +260,11 @@ impl<F, R> Drop for Blocking<F, R> {
         if withdraw(slot) || ended || self.abandon || !has_begun(node) {
             return;
         }
-        let message = format!(
-            "blocking work still runs, though the future that waited for it was dropped (last \
-             checkpoint at {})",
-            node.last_location()
-        );
-        report::report(ReportKind::Abandoned, &scope, message, self.location);
+        let message =
+            "blocking work still runs, though the future that waited for it was dropped".to_owned();
+        let last = node.last_checkpoint();
+        let last = last.map(|last| format!("its last checkpoint was at {last}"));
+        report::report_and(ReportKind::Abandoned, &scope, message, last, self.location);
     }
 }
 

@@ -89,8 +89,9 @@ mod on {
     /// only count them, and a filter may look at the fields. A subscriber that writes the
     /// text has to format it, here and now: an event only borrows what it tells.
     pub(crate) fn reported(report: &Report) -> bool {
+        let text = report.text();
         let message = Message {
-            text: report.message(),
+            text: &text,
             is_taken: Cell::new(false),
         };
         // A report is often made inside a `Drop` during unwinding, where a second panic

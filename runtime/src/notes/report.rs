@@ -78,6 +78,8 @@ pub struct Report {
     kind: ReportKind,
     scope: String,
     message: String,
+    /// What is known beside, such as which code has dropped a cleanup.
+    detail: Option<String>,
     location: &'static Location<'static>,
     help: Option<&'static str>,
 }
@@ -98,8 +100,11 @@ impl Report {
 
     /// The text without the place and the scope.
     #[cfg(feature = "tracing")]
-    pub(crate) fn message(&self) -> &str {
-        &self.message
+    pub(crate) fn text(&self) -> std::borrow::Cow<'_, str> {
+        match &self.detail {
+            Some(detail) => format!("{}; {detail}", self.message).into(),
+            None => self.message.as_str().into(),
+        }
     }
 
     /// The source line of the `defer!`, the shield or the task.
@@ -132,6 +137,9 @@ impl fmt::Display for Report {
         match without_line(&self.scope, self.location) {
             "" => {}
             scope => write!(f, " in `{scope}`")?,
+        }
+        if let Some(detail) = &self.detail {
+            write!(f, "; {detail}")?;
         }
         match self.help {
             Some(help) => write!(f, "; {help}"),
@@ -178,6 +186,7 @@ pub(crate) fn line(scope: &str, message: String, location: &'static Location<'st
         kind: ReportKind::Unreported,
         scope: scope.to_owned(),
         message,
+        detail: None,
         location,
         help: None,
     };
@@ -191,6 +200,18 @@ pub(crate) fn report(
     message: String,
     location: &'static Location<'static>,
 ) -> String {
+    report_and(kind, scope, message, None, location)
+}
+
+/// The same with something that is known beside. It stands after the location, which would
+/// otherwise be taken for a part of it.
+pub(crate) fn report_and(
+    kind: ReportKind,
+    scope: &str,
+    message: String,
+    detail: Option<String>,
+    location: &'static Location<'static>,
+) -> String {
     match kind {
         ReportKind::LostCleanup => drop(count(Count::LostCleanup)),
         ReportKind::Overrun => drop(count(Count::Overrun)),
@@ -200,6 +221,7 @@ pub(crate) fn report(
         kind,
         scope: scope.to_owned(),
         message,
+        detail,
         location,
         help: first_help(kind),
     };

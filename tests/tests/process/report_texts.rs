@@ -44,10 +44,11 @@ fn check(report: &Report, scope: &str, line: u32, what: &str) {
         "" => format!(" ({at})"),
         scope => format!(" ({at}) in `{scope}`"),
     };
-    let (told, help) = text.split_once(&place).unwrap_or_else(|| panic!("{text}"));
+    let (told, rest) = text.split_once(&place).unwrap_or_else(|| panic!("{text}"));
     assert!(told.starts_with(what), "{text}\n{what}");
     assert!(!told.contains('\n'), "{text}");
-    assert_eq!(help.is_empty(), report.help().is_none(), "{text}");
+    assert!(rest.is_empty() || rest.starts_with("; "), "{text}");
+    assert!(rest.ends_with(report.help().unwrap_or_default()), "{text}");
     for word in AVOIDED {
         assert!(!text.contains(word), "{word}: {text}");
     }
@@ -106,20 +107,41 @@ fn lost_cleanup() {
         });
         scope.await.unwrap();
         let last = GUARD + 1;
-        let by = format!(
-            ", by code in `loses` (last checkpoint at {}:{last}:",
-            file!()
-        );
-        check_one(
-            ReportKind::LostCleanup,
-            "loses",
-            GUARD,
-            &format!("lost cleanup: `defer!` was dropped before it had run to its end{by}"),
-        );
+        let text = "lost cleanup: `defer!` was dropped before it had run to its end";
+        check_one(ReportKind::LostCleanup, "loses", GUARD, text);
+        let [report] = &seen(ReportKind::LostCleanup, "loses")[..] else {
+            unreachable!();
+        };
+        let text = report.to_string();
+        let by = ") in `loses`; dropped by its own code after the checkpoint at ";
+        let by = format!("{by}{}:{last}:", file!());
+        assert!(text.contains(&by), "{text}");
     });
+    dropped_by_another_task();
     watched(|| Driven::new(armed()).pending());
     let text = "lost cleanup: `defer!` was dropped before it had run to its end";
     check_one(ReportKind::LostCleanup, "", GUARD, text);
+}
+
+/// Both lines say what they are.
+fn dropped_by_another_task() {
+    paused_once(|| async {
+        let scope = Scope::new().name("drops-it").run(async {
+            let lost = Scope::new().name("is-dropped").run(armed());
+            let mut lost = Driven::new(lost);
+            assert!(lost.poll().is_pending());
+            drop(lost);
+        });
+        scope.await.unwrap();
+        let text = "lost cleanup: `defer!` was dropped before it had run to its end";
+        check_one(ReportKind::LostCleanup, "is-dropped", GUARD, text);
+        let [report] = &seen(ReportKind::LostCleanup, "is-dropped")[..] else {
+            unreachable!();
+        };
+        let text = report.to_string();
+        let by = ") in `is-dropped`; dropped by code in `drops-it`";
+        assert!(text.contains(by), "{text}");
+    });
 }
 
 fn overrun() {
@@ -172,8 +194,7 @@ fn abandoned() {
             }
         });
         scope.await.unwrap();
-        let text = "blocking work still runs, though the future that waited for it was dropped \
-                    (last checkpoint at ";
+        let text = "blocking work still runs, though the future that waited for it was dropped";
         check_one(ReportKind::Abandoned, "abandons", line, text);
         SEEN.lock().unwrap().clear_of(ReportKind::Abandoned);
         end.send(()).ok();
