@@ -16,6 +16,7 @@ use crate::notes::stats::{self, Count};
 use crate::task::error::{Cause, Failure, TaskError};
 use crate::task::handle::{Core, TaskHandle};
 use crate::task::output::{TaskOutput, TaskResult};
+use crate::task::summary::Part;
 use crate::tree::node::{Node, flag};
 use crate::unwind::boundary::{Boundary, HasNode, Owner};
 use crate::unwind::exit::Exit;
@@ -142,6 +143,7 @@ impl<T, E: Send + 'static> Ending<T, E> {
             name: node.name().into_owned(),
             id: self.core.id(),
             location: node.location(),
+            part: Part::Task,
             cause,
         }
     }

@@ -25,6 +25,7 @@ use crate::task::describe::{Describe, Echo, Passes};
 use crate::task::error::{Cause, Contents, Failure, GroupError};
 use crate::task::handle::{Core, Kept, TaskHandle, TaskId, note_told_elsewhere};
 use crate::task::output::{TaskResult, ValueOf};
+use crate::task::summary::Part;
 use crate::tree::node::{Duties, Node, flag};
 use crate::tree::reason::{Cancelled, Culprit, Reason};
 use crate::unwind::exit::PanicSite;
@@ -214,6 +215,7 @@ impl<E: Send + 'static> Shared<E> {
             name: "body".to_owned(),
             id: TaskId::next(),
             location: self.node.location(),
+            part: Part::Body,
             cause,
         }
     }
@@ -383,6 +385,7 @@ impl<E: Send + 'static> Shared<E> {
         };
         let failure = Failure {
             name: "deferred".to_owned(),
+            part: Part::Deferred,
             ..self.body_failure(cause)
         };
         match echo {
@@ -477,11 +480,12 @@ impl<E: Send + 'static> Shared<E> {
     /// happened.
     fn told(&self, failure: &Failure<E>) -> (String, String) {
         let path = format!("{} > {}", self.node.path(), failure.name);
-        let message = format!(
-            "task `{}` {}",
-            failure.short_name(),
-            self.how(&failure.cause)
-        );
+        let what = match failure.part {
+            Part::Task => format!("task `{}`", failure.short_name()),
+            Part::Body => "the body".to_owned(),
+            Part::Deferred => "a deferred cleanup".to_owned(),
+        };
+        let message = format!("{what} {}", self.how(&failure.cause));
         (path, message)
     }
 

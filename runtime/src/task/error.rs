@@ -10,6 +10,7 @@ use std::sync::Arc;
 use crate::notes::names::without_line;
 use crate::task::describe::Describe;
 use crate::task::handle::{TaskId, note_told_elsewhere};
+use crate::task::summary::{Part, on_one_line, what_failed};
 use crate::tree::reason::Cancelled;
 
 /// The error type of a group that names none: any error.
@@ -64,11 +65,27 @@ impl TaskError {
     }
 }
 
+impl TaskError {
+    /// The same, told by the handle of the task with this name.
+    pub(crate) fn of_task<N: AsRef<str>>(self, name: impl FnOnce() -> N) -> TaskError {
+        match self {
+            TaskError::Cancelled(cancelled) => {
+                TaskError::Cancelled(cancelled.of_task(name().as_ref()))
+            }
+            other => other,
+        }
+    }
+}
+
 impl fmt::Display for TaskError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             TaskError::Cancelled(cancelled) => {
-                write!(f, "the task was cancelled: {}", cancelled.why())
+                match cancelled.task() {
+                    Some(task) => write!(f, "task `{task}`")?,
+                    None => f.write_str("the task")?,
+                }
+                write!(f, " was cancelled: {}", cancelled.why())
             }
             TaskError::Failed => f.write_str(FAILED),
             TaskError::Panicked(message) => write!(f, "{PANICKED}{message}"),
@@ -158,6 +175,7 @@ pub struct Failure<E> {
     pub(crate) name: String,
     pub(crate) id: TaskId,
     pub(crate) location: &'static Location<'static>,
+    pub(crate) part: Part,
     pub(crate) cause: Cause<E>,
 }
 
@@ -281,6 +299,9 @@ impl<E> Failure<E> {
 
 impl<E: fmt::Display> fmt::Display for Failure<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if f.alternate() {
+            return f.write_str(&on_one_line(&self.line(format!("{:#}", self.cause))));
+        }
         f.write_str(&self.line(&self.cause))
     }
 }
@@ -291,6 +312,12 @@ impl<E: fmt::Display> fmt::Display for Failure<E> {
 /// `Display` is a short tree of names and causes, and so is `Debug`, which a `main` that
 /// fails prints; `{:#?}` shows the fields. `source()` is `None`, since the causes stand
 /// there.
+///
+/// `{:#}` writes the same on one line, for logs:
+///
+/// ```text
+/// group `connection`: 1 task failed: `reader` (src/chat.rs:20:15): silent for 4s
+/// ```
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -566,12 +593,8 @@ impl<E> GroupError<E> {
 }
 
 impl<E> GroupError<E> {
-    /// The tree of names and causes; `line` writes that of a failure.
-    fn write_tree(
-        &self,
-        f: &mut fmt::Formatter<'_>,
-        line: impl Fn(&Failure<E>) -> String,
-    ) -> fmt::Result {
+    /// What failed, and why the group was cancelled.
+    fn headline(&self) -> String {
         let Contents {
             group,
             failures,
@@ -579,23 +602,33 @@ impl<E> GroupError<E> {
             cancelled,
             ..
         } = &*self.0;
-        match (failures.len() + omitted, cancelled) {
-            (0, Some(cancelled)) => {
-                write!(f, "group `{group}` was cancelled: {}", cancelled.why())?;
-            }
-            (1, _) => write!(f, "group `{group}`: 1 task failed")?,
-            (count, _) => write!(f, "group `{group}`: {count} tasks failed")?,
+        let why = cancelled.as_ref().map(Cancelled::why);
+        if let (0, Some(why)) = (failures.len() + omitted, &why) {
+            return format!("group `{group}` was cancelled: {why}");
         }
-        if let (1.., Some(cancelled)) = (failures.len(), cancelled) {
-            write!(f, ", and it was cancelled: {}", cancelled.why())?;
+        let failed = what_failed(failures.iter().map(|failure| failure.part), *omitted);
+        match why {
+            Some(why) => format!("group `{group}`: {failed}, and it was cancelled: {why}"),
+            None => format!("group `{group}`: {failed}"),
         }
-        let omitted = (*omitted > 0).then(|| format!("and {omitted} more, reported earlier"));
-        let mut lines = failures
-            .iter()
-            .map(line)
-            .chain(omitted)
-            .chain(self.attached().iter().cloned())
-            .peekable();
+    }
+
+    /// One line for each failure, made by `line`, and for what is attached.
+    fn lines(&self, line: impl Fn(&Failure<E>) -> String) -> impl Iterator<Item = String> {
+        let omitted = self.0.omitted;
+        let omitted = (omitted > 0).then(|| format!("and {omitted} more, reported earlier"));
+        let failures = self.0.failures.iter().map(line).chain(omitted);
+        failures.chain(self.attached().iter().cloned())
+    }
+
+    /// The tree of names and causes; `line` writes that of a failure.
+    fn write_tree(
+        &self,
+        f: &mut fmt::Formatter<'_>,
+        line: impl Fn(&Failure<E>) -> String,
+    ) -> fmt::Result {
+        f.write_str(&self.headline())?;
+        let mut lines = self.lines(line).peekable();
         while let Some(line) = lines.next() {
             let last = lines.peek().is_none();
             let (branch, trunk) = if last {
@@ -611,14 +644,27 @@ impl<E> GroupError<E> {
     }
 }
 
+impl<E: fmt::Display> GroupError<E> {
+    fn write_line(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&on_one_line(&self.headline()))?;
+        let lines = self.lines(|failure| format!("{failure:#}"));
+        for (number, line) in lines.enumerate() {
+            let between = if number == 0 { ": " } else { "; " };
+            write!(f, "{between}{}", on_one_line(&line))?;
+        }
+        Ok(())
+    }
+}
+
 impl<E: fmt::Display> fmt::Display for GroupError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if f.alternate() {
+            return self.write_line(f);
+        }
         self.write_tree(f, ToString::to_string)
     }
 }
 
-/// What `Display` prints, since that is what a `main` that fails shows; with `{:#?}` the
-/// fields. An error whose `Display` is not known to the group is printed by its `Debug`.
 impl<E: fmt::Debug + 'static> fmt::Debug for GroupError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !f.alternate() {

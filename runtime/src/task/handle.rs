@@ -651,7 +651,7 @@ impl<T> TaskHandle<T> {
         if let Some(group) = group {
             note_told(&group);
         }
-        Poll::Ready(result)
+        Poll::Ready(result.map_err(|error| error.of_task(|| self.name())))
     }
 }
 

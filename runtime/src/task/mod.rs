@@ -5,3 +5,4 @@ pub(crate) mod error;
 pub(crate) mod handle;
 pub(crate) mod output;
 pub(crate) mod set;
+pub(crate) mod summary;

@@ -201,15 +201,43 @@ impl Origin {
 pub struct Cancelled {
     origin: Arc<Origin>,
     /// Most have none, and then need no memory for it.
+    extra: Option<Arc<Extra>>,
+}
+
+/// What few cancellations have to tell.
+#[derive(Debug, Default)]
+struct Extra {
+    /// The task whose handle tells of it.
+    task: Option<Box<str>>,
     attached: Option<Arc<[String]>>,
 }
 
 impl Cancelled {
     pub(crate) fn new(origin: Arc<Origin>, attached: Vec<String>) -> Self {
+        let extra = (!attached.is_empty()).then(|| {
+            Arc::new(Extra {
+                task: None,
+                attached: Some(attached.into()),
+            })
+        });
+        Cancelled { origin, extra }
+    }
+
+    /// The same, told by the handle of the task with this name.
+    pub(crate) fn of_task(self, name: &str) -> Cancelled {
+        let extra = Extra {
+            task: Some(name.into()),
+            attached: self.share_attached(),
+        };
         Cancelled {
-            origin,
-            attached: (!attached.is_empty()).then(|| attached.into()),
+            extra: Some(Arc::new(extra)),
+            ..self
         }
+    }
+
+    /// The task whose handle tells of it.
+    pub(crate) fn task(&self) -> Option<&str> {
+        self.extra.as_ref()?.task.as_deref()
     }
 
     /// Why the scope was cancelled.
@@ -324,7 +352,9 @@ impl Cancelled {
     /// # }
     /// ```
     pub fn attached(&self) -> &[String] {
-        self.attached.as_deref().unwrap_or_default()
+        let extra = self.extra.as_ref();
+        let attached = extra.and_then(|extra| extra.attached.as_deref());
+        attached.unwrap_or_default()
     }
 
     /// The former name of [`attached`](Self::attached).
@@ -353,7 +383,7 @@ impl Cancelled {
     }
 
     pub(crate) fn share_attached(&self) -> Option<Arc<[String]>> {
-        self.attached.clone()
+        self.extra.as_ref()?.attached.clone()
     }
 }
 

@@ -141,7 +141,7 @@ fn an_error_after_a_handled_failure_is_kept_whatever_its_type() {
         let [attached] = failed.attached() else {
             panic!("{:?}", failed.attached());
         };
-        assert!(attached.contains("`body` failed"), "{attached}");
+        assert!(attached.contains("the body failed"), "{attached}");
         assert!(attached.ends_with("in `group > body`"), "{attached}");
 
         // Its text shows that it is not.
@@ -508,7 +508,7 @@ fn siblings_are_told_which_task_failed() {
         let mut sibling = None;
         let group = group.name("told").run(async |g| {
             let (here, reached) = oneshot::channel();
-            sibling = Some(g.spawn(async move {
+            sibling = Some(g.spawn_named("sibling", async move {
                 here.send(()).ok();
                 pending::<()>().await;
             }));
@@ -537,7 +537,7 @@ fn siblings_are_told_which_task_failed() {
         );
         assert_eq!(
             TaskError::Cancelled(cancelled).to_string(),
-            "the task was cancelled: sibling `culprit` failed: no such table"
+            "task `sibling` was cancelled: sibling `culprit` failed: no such table"
         );
 
         let body = told(TaskGroup::<BoxError>::new(), |_| Err("own".into())).await;
@@ -754,7 +754,7 @@ fn a_deadline_names_its_limit() {
         let mut task = None;
         let group = TaskGroup::<BoxError>::new().name("import").timeout(limit);
         let group = group.run(async |g| {
-            task = Some(g.spawn(pending::<()>()));
+            task = Some(g.spawn_named("reader", pending::<()>()));
             Ok(())
         });
         let error = group.await.unwrap_err();
@@ -765,7 +765,7 @@ fn a_deadline_names_its_limit() {
         let told = task.unwrap().await.unwrap_err();
         assert_eq!(
             told.to_string(),
-            "the task was cancelled: deadline of 1.5s passed"
+            "task `reader` was cancelled: deadline of 1.5s passed"
         );
 
         // The earlier one counts, and one that was made from no timeout has no limit.

@@ -11,6 +11,7 @@ mod ended_groups;
 mod entering;
 mod entry_attributes;
 mod entry_test;
+mod error_texts;
 mod failures;
 mod foreign;
 mod foreign_text;

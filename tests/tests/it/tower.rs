@@ -122,7 +122,7 @@ fn a_request_out_of_time_is_answered_and_the_next_one_has_its_own() {
                     tokio::time::sleep(Duration::from_secs(5)).await;
                     Ok("in time")
                 }));
-            let late = "the task was cancelled: deadline passed";
+            let late = "task `request` was cancelled: deadline passed";
             assert_eq!(service.call(1).await?, Err(late.to_owned()));
             assert_eq!(service.call(9).await?, Ok("in time"));
             Ok(())
@@ -167,7 +167,7 @@ fn a_cancelled_group_answers_with_its_reason_also_what_comes_later() {
         })
         .await
         .unwrap();
-        let cancelled = Ok(Err("the task was cancelled: shutdown".to_owned()));
+        let cancelled = Ok(Err("task `request` was cancelled: shutdown".to_owned()));
         assert_eq!(told.await.unwrap(), (cancelled.clone(), cancelled));
     });
 }
@@ -255,7 +255,7 @@ fn a_request_that_panics_while_it_is_dropped_ends_alone() {
             let late = service.call("late").await?;
             assert_eq!(
                 late,
-                Err("the task was cancelled: deadline passed".to_owned())
+                Err("task `request` was cancelled: deadline passed".to_owned())
             );
             Ok(service.call("good").await?)
         });
