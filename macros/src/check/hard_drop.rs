@@ -1,6 +1,7 @@
 //! [`hard_drop`]: futures that are dropped in the middle, without their cleanup.
 
 use super::{Call, Check, Finding};
+use crate::syntax::race;
 use crate::syntax::text::{short, text};
 use proc_macro2::{Spacing, TokenStream, TokenTree};
 use syn::{Expr, ExprMethodCall, Macro};
@@ -100,7 +101,8 @@ pub(super) fn check_method(call: &ExprMethodCall, krate: &str) -> Option<Finding
         what: format!("`{name}` drops its future in the middle"),
         why: WHY,
         help: format!(
-            "write `{krate}::Scope::new().cancel_when({}.cancelled()).run({}).await`",
+            "write `{krate}::Scope::new().cancel_when({}.cancelled()).run({}).await`, which returns \
+             a `Result<_, Cancelled>` in place of an `Option`",
             short(&call.receiver),
             short(future)
         ),
@@ -115,7 +117,11 @@ pub(super) fn check_macro(path: &[&str], mac: &Macro, krate: &str) -> Option<Fin
             check: Check::HardDrop,
             what: format!("`{name}!` drops the branches that lose in the middle"),
             why: WHY,
-            help: format!("write `{krate}::race! {{ … }}`: {}", same_branches(&name)),
+            help: format!(
+                "write `{krate}::race! {{ … }}`: {}{}",
+                same_branches(&name),
+                token_help(mac, krate)
+            ),
         });
     }
     matches!(path, ["tokio" | "futures" | "futures_util", "try_join"]).then(|| Finding {
@@ -135,6 +141,28 @@ fn same_branches(select: &str) -> &'static str {
     } else {
         "it takes the same branches"
     }
+}
+
+/// What becomes of a branch that waits for a token, if there is one.
+fn token_help(mac: &Macro, krate: &str) -> String {
+    let futures = race::futures(mac);
+    let Some(token) = futures.iter().find(|future| waits_for_token(future)) else {
+        return String::new();
+    };
+    format!(
+        "\n  = help: where the token cancels the scope (`Scope::cancel_when`), delete the branch of `{}`: the \
+         cancellation reaches every await; a branch that finishes in order waits for `{krate}::stopping()`",
+        short(token)
+    )
+}
+
+/// `token.cancelled()`, also with more methods after it.
+fn waits_for_token(future: &Expr) -> bool {
+    let Expr::MethodCall(call) = future else {
+        return false;
+    };
+    let is_cancelled = call.method == "cancelled" || call.method == "cancelled_owned";
+    is_cancelled && call.args.is_empty() || waits_for_token(&call.receiver)
 }
 
 /// Whether this is the `select!` of tokio or of futures. A bare one may be anybody's:

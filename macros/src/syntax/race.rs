@@ -24,6 +24,13 @@ pub(crate) fn expressions(mac: &Macro) -> Option<Vec<Expr>> {
     Some(exprs)
 }
 
+/// The futures of the branches in a `select!` that reads like a `race!`.
+pub(crate) fn futures(mac: &Macro) -> Vec<Expr> {
+    let race = mac.parse_body::<Race>();
+    let branches = race.map(|race| race.branches).unwrap_or_default();
+    branches.into_iter().map(|branch| branch.future).collect()
+}
+
 pub(crate) struct Race {
     pub(crate) witnessed: Witnessed,
     pub(crate) krate: Option<Path>,

@@ -168,6 +168,14 @@ fn hard_drop() {
             "race!",
         ),
         (
+            "select! { () = self.token.cancelled() => return, x = f() => {} }",
+            "delete the branch of `self.token.cancelled()`",
+        ),
+        (
+            "futures::select! { x = f() => {}, () = token.cancelled_owned().fuse() => {} }",
+            "waits for `taskscope::stopping()`",
+        ),
+        (
             "tokio::try_join!(a, b());",
             "`taskscope::try_join!(a, b())`",
         ),
@@ -177,6 +185,7 @@ fn hard_drop() {
             "token.run_until_cancelled(f());",
             "`taskscope::Scope::new().cancel_when(token.cancelled()).run(f()).await`",
         ),
+        ("token.run_until_cancelled(f());", "`Result<_, Cancelled>`"),
         (
             "tokio::time::timeout(d, f());",
             "`taskscope::timeout(d, f())`",

@@ -1,6 +1,7 @@
 use taskscope::cancellable;
 use tokio::sync::mpsc;
 use tokio::time::{Duration, sleep};
+use tokio_util::sync::CancellationToken;
 
 async fn save(_: u32) {}
 
@@ -25,6 +26,15 @@ async fn imported(limit: Duration) -> u32 {
             () = save(1) => break 1,
             () = sleep(limit), if !limit.is_zero() => break 2,
         }
+    }
+}
+
+// The cancellation of the scope needs no branch.
+#[cancellable]
+async fn on_a_token(token: CancellationToken, mut numbers: mpsc::Receiver<u32>) {
+    tokio::select! {
+        () = token.cancelled() => {}
+        _ = numbers.recv() => {}
     }
 }
 
