@@ -61,6 +61,10 @@ type Answer<Resp> = dyn Fn(TaskError) -> Resp + Send + Sync;
 /// a request whose cleanup exceeded the grace period does not end the others.
 /// The group's `limit` bounds how many requests run; the others wait.
 ///
+/// Layers that make a span or look at responses go outside of it, layers that set a task-local
+/// for the handler go inside: see
+/// [the order of the layers](crate::guide::servers#the-order-of-the-layers).
+///
 /// With axum:
 ///
 /// ```
