@@ -8,7 +8,7 @@ use std::sync::{Arc, RwLock};
 #[cfg(feature = "shutdown")]
 use std::time::{Duration, Instant};
 
-use crate::base::caught::contain;
+use crate::base::caught::{Panic, catch, contain};
 use crate::base::sync::Mutex;
 use crate::notes::events;
 use crate::notes::names::without_line;
@@ -131,21 +131,50 @@ fn first_help(kind: ReportKind) -> Option<&'static str> {
     )
 }
 
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({})", self.message, self.location)?;
+impl Report {
+    /// The text without the help.
+    fn told(&self) -> String {
+        let mut text = format!("{} ({})", self.message, self.location);
         match without_line(&self.scope, self.location) {
             "" => {}
-            scope => write!(f, " in `{scope}`")?,
+            scope => text.push_str(&format!(" in `{scope}`")),
         }
         if let Some(detail) = &self.detail {
-            write!(f, "; {detail}")?;
+            text.push_str(&format!("; {detail}"));
         }
+        text
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.told())?;
         match self.help {
             Some(help) => write!(f, "; {help}"),
             None => Ok(()),
         }
     }
+}
+
+/// The texts of reports, of equal ones the first with their number, and the help of all at
+/// the end.
+pub(crate) fn folded(reports: &[Report]) -> Vec<String> {
+    let mut counted: Vec<(String, usize)> = Vec::new();
+    for report in reports {
+        let text = report.told();
+        match counted.iter_mut().find(|(seen, _)| *seen == text) {
+            Some((_, count)) => *count += 1,
+            None => counted.push((text, 1)),
+        }
+    }
+    let lines = counted.into_iter().map(|(text, count)| match count {
+        1 => text,
+        _ => format!("{text} × {count}"),
+    });
+    let help = reports.iter().filter_map(|report| report.help);
+    lines
+        .chain(help.map(|help| format!("help: {help}")))
+        .collect()
 }
 
 type Hook = Arc<dyn Fn(&Report) + Send + Sync>;
@@ -217,14 +246,18 @@ pub(crate) fn report_and(
         ReportKind::Overrun => drop(count(Count::Overrun)),
         _ => {}
     }
+    let muted = kind == ReportKind::LostCleanup && is_muted();
     let report = Report {
         kind,
         scope: scope.to_owned(),
         message,
         detail,
         location,
-        help: first_help(kind),
+        help: if muted { None } else { first_help(kind) },
     };
+    if muted {
+        return report.to_string();
+    }
     let telling = Telling::begin();
     let is_logged = events::reported(&report);
     publish(&report, &telling, is_logged);
@@ -256,6 +289,25 @@ impl Sink {
     pub(crate) fn take(&self) -> Vec<Report> {
         std::mem::take(&mut *self.0.lock())
     }
+}
+
+thread_local! {
+    /// Lost cleanups are not told of.
+    static MUTED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `f`, which drops a test that hangs: the test fails with the tree of what runs, and
+/// the cleanups that are lost for that reason would only hide it. A panic is caught.
+pub(crate) fn mute_losses<R>(f: impl FnOnce() -> R) -> Result<R, Panic> {
+    let former = MUTED.replace(true);
+    let result = catch(f);
+    MUTED.set(former);
+    result
+}
+
+fn is_muted() -> bool {
+    // A thread that ends has no storage any more.
+    MUTED.try_with(Cell::get).unwrap_or(false)
 }
 
 /// How deep a hook may be nested in itself before its reports bypass it.

@@ -12,7 +12,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::base::alarm::{self, Alarm};
 use crate::base::caught::catch;
-use crate::notes::report::{ReportKind, Sink, print};
+use crate::notes::report::{self, ReportKind, Sink, print};
 use crate::observe::Tree;
 #[cfg(feature = "shutdown")]
 use crate::process::shutdown::Shutdown;
@@ -196,14 +196,17 @@ impl Test {
         let sink = Sink::default();
         let caught = sink.collect(|| catch(|| self.run_watched(test, &sink)));
         let (output, mut left) = match caught {
-            Ok(ended) => ended,
+            Ok(Ok(ended)) => ended,
+            // Here, where the panic is located in the test.
+            Ok(Err(why)) => panic!("{why}"),
             Err(panic) => panic.resume(),
         };
-        left.extend(sink.take().into_iter().filter_map(|report| {
+        let mut reports = sink.take();
+        reports.retain(|report| {
             use ReportKind::{Abandoned, LostCleanup, Overrun};
-            let bad = matches!(report.kind(), LostCleanup | Overrun | Abandoned);
-            bad.then(|| report.to_string())
-        }));
+            matches!(report.kind(), LostCleanup | Overrun | Abandoned)
+        });
+        left.extend(report::folded(&reports));
         assert!(
             left.is_empty(),
             "test `{}` left something behind:\n  {}",
@@ -213,7 +216,11 @@ impl Test {
         output
     }
 
-    fn run_watched<F: Future>(&self, test: F, sink: &Sink) -> (F::Output, Vec<String>) {
+    fn run_watched<F: Future>(
+        &self,
+        test: F,
+        sink: &Sink,
+    ) -> Result<(F::Output, Vec<String>), String> {
         let runtime = built(self.builder(sink).build());
         let scope = Scope::at(self.name, self.location);
         let root = scope.node().clone();
@@ -229,18 +236,21 @@ impl Test {
             match alarm.run(run.as_mut()).await {
                 Some(outcome) => Ok(outcome),
                 // Told before the future is dropped, and whatever panics in it then.
-                None => Err((Tree::of(vec![root.clone()]), catch(|| drop(run)))),
+                None => {
+                    let tree = Tree::of(vec![root.clone()]);
+                    Err((tree, report::mute_losses(|| drop(run))))
+                }
             }
         });
         let outcome = match ended {
             Ok(outcome) => outcome,
             Err((tree, _)) => {
-                runtime.shutdown_background();
+                report::mute_losses(|| runtime.shutdown_background()).ok();
                 let limit = limit.unwrap_or_default();
-                panic!(
+                return Err(format!(
                     "test `{}` has not ended after {limit:?}; this is what runs:\n{tree}",
                     self.name
-                )
+                ));
             }
         };
         let alive = runtime.block_on(alive_beyond(0, PATIENCE));
@@ -252,8 +262,12 @@ impl Test {
         // What is dropped with it may have cleanups to lose.
         runtime.shutdown_timeout(PATIENCE);
         match outcome {
-            Ok(output) => (output, left),
-            Err(cancelled) => panic!("test `{}` ended early: {}", self.name, cancelled.text()),
+            Ok(output) => Ok((output, left)),
+            Err(cancelled) => Err(format!(
+                "test `{}` ended early: {}",
+                self.name,
+                cancelled.text()
+            )),
         }
     }
 

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::future::Future;
 use std::panic::Location;
-use std::pin::pin;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
@@ -13,7 +12,7 @@ use super::invariant::{Invariant, ask};
 use super::leaks::{PATIENCE, is_bad, spawned};
 use crate::base::alarm::abort;
 use crate::base::caught::catch;
-use crate::notes::report::{Report, Sink};
+use crate::notes::report::{Sink, folded, mute_losses};
 use crate::observe::Tree;
 use crate::poll::context;
 use crate::poll::probe::{self, Act, Probe, Reached, Stood};
@@ -539,6 +538,24 @@ impl<F> Everywhere<F> {
         })
     }
 
+    fn hung(&self, patience: Duration, root: Arc<Node>) -> String {
+        let mut text = format!("it hangs, and has not ended after {patience:.1?}");
+        if self.start_paused {
+            // The tree below counts real time.
+            text.push_str(" of the paused clock");
+        }
+        for leaf in root.leaves(MOST_NAMED) {
+            let (last, path) = (leaf.last, leaf.path);
+            text.push_str(&format!("\n    last checkpoint at {last}, in `{path}`"));
+        }
+        text.push_str("\n    this is what runs:");
+        for line in Tree::of(vec![root]).to_string().lines() {
+            text.push_str("\n    ");
+            text.push_str(line);
+        }
+        text
+    }
+
     fn patience_now(&self) -> Duration {
         let default = if self.start_paused { 3600 } else { 10 };
         self.patience.unwrap_or(Duration::from_secs(default))
@@ -634,13 +651,9 @@ where
         let ran = sink.collect(|| catch(|| self.run_once(scope, &sink, &probe)));
         let mut wrong =
             ran.unwrap_or_else(|panic| vec![format!("it panicked: {}", panic.message())]);
-        let reports = sink.take();
-        wrong.extend(
-            reports
-                .iter()
-                .filter(|report| is_bad(report))
-                .map(Report::to_string),
-        );
+        let mut reports = sink.take();
+        reports.retain(is_bad);
+        wrong.extend(folded(&reports));
         wrong.extend(ask(invariant));
         Ran {
             points: probe.points() as usize,
@@ -674,15 +687,19 @@ where
         let patience = self.patience_now();
         let left = runtime.block_on(async {
             let _installed = (probe.install(), context::probed());
-            let mut run = pin!(scope.run(future));
+            let mut run = Box::pin(scope.run(future));
             match tokio::time::timeout(patience, run.as_mut()).await {
                 Ok(_) => Vec::new(),
-                Err(_) => vec![hung(patience, root)],
+                Err(_) => {
+                    let text = self.hung(patience, root);
+                    mute_losses(|| drop(run)).ok();
+                    vec![text]
+                }
             }
         });
         if !left.is_empty() {
             // What hangs may hang for ever.
-            runtime.shutdown_background();
+            mute_losses(|| runtime.shutdown_background()).ok();
             return left;
         }
         let alive = runtime.block_on(alive_beyond(0, PATIENCE));
@@ -691,33 +708,17 @@ where
     }
 }
 
-fn hung(patience: Duration, root: Arc<Node>) -> String {
-    let mut text = format!("it hangs, and has not ended after {patience:.1?}");
-    for leaf in root.leaves(MOST_NAMED) {
-        let (last, path) = (leaf.last, leaf.path);
-        text.push_str(&format!("\n    last checkpoint at {last}, in `{path}`"));
-    }
-    text.push_str("\n    this is what runs:");
-    for line in Tree::of(vec![root]).to_string().lines() {
-        text.push_str("\n    ");
-        text.push_str(line);
-    }
-    text
-}
-
 fn describe(how: How, number: usize, points: usize, ran: &Ran) -> String {
     let mut text = format!("cancel_everywhere: wrong at point {number} of {points}\n");
     if let Some((reached, left)) = &ran.reached {
-        let place = match reached.kind {
-            probe::Kind::Checkpoint => "at the checkpoint",
-            probe::Kind::Suspension => "while it waited after the checkpoint",
+        let (done, at, path) = (how.done(), reached.location, &reached.path);
+        text += &match reached.kind {
+            probe::Kind::Checkpoint => format!("  {done} at the checkpoint at {at}, in `{path}`\n"),
+            // One task of several, so that its line may be none of the code in question.
+            probe::Kind::Suspension => {
+                format!("  {done} while `{path}` waited after the checkpoint at {at}\n")
+            }
         };
-        text += &format!(
-            "  {} {place} at {}, in `{}`\n",
-            how.done(),
-            reached.location,
-            reached.path
-        );
         let others = reached.others.iter().filter(|_| how == How::Cancel);
         for Stood { location, path } in others.take(MOST_NAMED) {
             text += &format!("  also unwound at {location}, in `{path}`\n");

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 
-use crate::notes::report::{Report, ReportKind, Sink};
+use crate::notes::report::{Report, ReportKind, Sink, folded};
 use crate::process::entry::{alive_beyond, still_running};
 use crate::scope::scope::Scope;
 
@@ -51,12 +51,9 @@ pub fn assert_no_leaks<F: IntoFuture>(future: F) -> impl Future<Output = F::Outp
         if more > 0 {
             left.push(spawned(more));
         }
-        left.extend(
-            sink.take()
-                .iter()
-                .filter(|report| is_bad(report))
-                .map(Report::to_string),
-        );
+        let mut reports = sink.take();
+        reports.retain(is_bad);
+        left.extend(folded(&reports));
         assert!(
             left.is_empty(),
             "the future at {location} left something behind:\n  {}",

@@ -180,7 +180,10 @@ fn bug_05_a_request_to_stop_is_not_heeded() {
     names(&text, "// asked to stop");
     hangs_at(&text, "// bug 5");
     assert!(text.contains("asked to stop at the checkpoint"), "{text}");
-    assert!(text.contains("has not ended after 3600.0s\n"), "{text}");
+    assert!(
+        text.contains("has not ended after 3600.0s of the paused clock\n"),
+        "{text}"
+    );
     assert!(
         text.contains(
             "TASKSCOPE_POINT=stop:1 cargo test cancel_everywhere::bug_05_a_request_to_stop"
@@ -271,6 +274,7 @@ fn bug_08_a_cleanup_waits_for_what_never_comes() {
     let text = found(|| cancel_everywhere(server).start_paused(true).check(|| ()));
     names(&text, "// cancelled");
     hangs_at(&text, "// bug 8");
+    assert!(!text.contains("lost cleanup"), "the hang is told:\n{text}");
     assert!(
         text.contains("in the cleanup of `defer!` at tests/tests/it/cancel_everywhere.rs:"),
         "{text}"
@@ -472,7 +476,7 @@ fn bug_16_blocking_work_returns_in_the_middle() {
     let whole = || state.0.load(Ordering::SeqCst) + state.1.load(Ordering::SeqCst) == 3;
     let text = found(|| cancel_everywhere(run).also_blocking().check(whole));
     // It may be in the middle already when who waits for it is cancelled.
-    if !text.contains("while it waited") {
+    if !text.contains(" waited after the checkpoint") {
         names(&text, "// bug 16");
     }
 }
@@ -785,4 +789,27 @@ fn all_places_that_were_left_are_named() {
     ] {
         assert!(text.contains(&place(comment)), "{comment}: {text}");
     }
+}
+
+/// What waits may be another task than the one in question.
+#[test]
+fn what_waited_is_named() {
+    #[cancellable]
+    async fn waits(done: &Cell<bool>) {
+        done.set(false);
+        sleep(Duration::from_secs(1)).await; // waits
+        done.set(true);
+    }
+
+    let done = Cell::new(false);
+    let text = found(|| {
+        let run = || waits(&done);
+        cancel_everywhere(run)
+            .start_paused(true)
+            .suspensions_only()
+            .check(|| done.get())
+    });
+    let told = "  cancelled while `cancel_everywhere` waited after the checkpoint at ";
+    assert!(text.contains(told), "{text}");
+    names(&text, "// waits");
 }

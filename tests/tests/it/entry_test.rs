@@ -1,16 +1,17 @@
 //! `#[taskscope::test]`: what it passes, and what it fails for.
 #![allow(unnameable_test_items, reason = "tests that fail are called by others")]
 
+use std::cell::Cell;
 use std::future::pending;
 use std::panic::{Location, catch_unwind};
 use std::process::{Command, ExitStatus};
-use std::sync::{Barrier, mpsc};
+use std::sync::{Barrier, Once, mpsc};
 use std::time::Duration;
 
 use taskscope::{
     Ambient, BoxError, TaskGroup, Value, blocking, cancellable, defer, task_group, timeout,
 };
-use taskscope_tests::{Driven, text_of, watched};
+use taskscope_tests::{Driven, lost_cleanups, text_of, watch_reports, watched};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, yield_now};
@@ -529,4 +530,93 @@ fn the_environment_overrides_the_limit() {
         assert!(!status.success());
         contains(&text, &["TASKSCOPE_TEST_TIMEOUT=`soon` is not a time"]);
     });
+}
+
+/// It is lost because the test that hangs is dropped, which is told already.
+#[test]
+fn a_test_that_hangs_reports_no_cleanup_that_is_lost_with_it() {
+    #[taskscope::test(timeout = Duration::from_millis(50))]
+    async fn hangs_with_a_cleanup() {
+        detached(async { armed().await });
+        armed().await;
+    }
+
+    watch_reports();
+    let text = failure(hangs_with_a_cleanup);
+    contains(&text, &["has not ended after 50ms"]);
+    assert!(!text.contains("lost cleanup"), "{text}");
+    let lost = lost_cleanups("hangs_with_a_cleanup");
+    assert!(lost.is_empty(), "{lost:?}");
+}
+
+#[test]
+fn equal_lost_cleanups_are_counted() {
+    #[taskscope::test]
+    async fn loses_ten() {
+        for _ in 0..10 {
+            Driven::new(armed()).pending();
+        }
+    }
+
+    let text = failure(loses_ten);
+    let lost: Vec<_> = text
+        .lines()
+        .filter(|line| line.contains("lost cleanup"))
+        .collect();
+    let [line] = lost[..] else { panic!("{text}") };
+    assert!(line.ends_with(" × 10"), "{text}");
+}
+
+thread_local! {
+    /// Where this thread has panicked last.
+    static PANICKED_AT: Cell<Option<(&'static str, u32)>> = const { Cell::new(None) };
+}
+
+/// The file and line of the panic of a test that must fail.
+fn place_of_failure(test: fn()) -> (&'static str, u32) {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let former = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            let at = info.location();
+            let at = at.map(|at| (&*String::leak(at.file().to_owned()), at.line()));
+            PANICKED_AT.set(at);
+            former(info);
+        }));
+    });
+    let mut place = None;
+    watched(|| {
+        catch_unwind(test).unwrap_err();
+        place = PANICKED_AT.take();
+    });
+    place.unwrap()
+}
+
+/// An editor goes there.
+#[test]
+fn a_test_that_fails_by_itself_is_located_in_its_own_file() {
+    const FROM: u32 = line!();
+
+    #[taskscope::test(timeout = Duration::from_millis(50))]
+    async fn hangs() {
+        pending::<()>().await;
+    }
+
+    #[taskscope::test]
+    async fn ends_early() {
+        Ambient::current().handle().unwrap().cancel();
+        pending::<()>().await;
+    }
+
+    #[taskscope::test]
+    async fn loses() {
+        Driven::new(armed()).pending();
+    }
+
+    let lines = FROM..line!();
+    for test in [hangs as fn(), ends_early, loses] {
+        let (file, line) = place_of_failure(test);
+        assert_eq!(file, file!());
+        assert!(lines.contains(&line), "{line} is not in {lines:?}");
+    }
 }
