@@ -1,15 +1,15 @@
 //! `#[cancellable]`: parse, check, rewrite, emit.
 
 use crate::check::{
-    Checker, Place, Site, check_blocking, check_body, check_function, check_other, check_send,
-    expanded_at, is_expanded, refuse_boxed, returns_result,
+    Checker, FunctionPlace, Site, check_blocking, check_body, check_function, check_other,
+    check_send, expanded_at, is_expanded, refuse_boxed, returns_result,
 };
 use crate::diag::Diag;
 use crate::rewrite::hint::Hints;
 use crate::rewrite::refusal::Refusal;
 use crate::rewrite::send::send;
-use crate::rewrite::{Kind, Rewriter, Scope, output};
-use crate::syntax::item::{Function, Target, has_marker};
+use crate::rewrite::{CodeKind, CodeScope, Rewriter, output};
+use crate::syntax::item::{Function, ItemTarget, has_marker};
 use crate::syntax::options::Options;
 use crate::syntax::own::Own;
 use crate::syntax::path::Crate;
@@ -33,7 +33,7 @@ pub(crate) fn cancellable(args: TokenStream, item: TokenStream) -> TokenStream {
         handed_on: options.handed_on(),
         options,
         own: Own::default(),
-        place: Place::default(),
+        place: FunctionPlace::default(),
         diag,
     };
     let mut tokens = cancellable.target(item);
@@ -49,7 +49,7 @@ struct Cancellable {
     /// What the module at hand declares.
     own: Own,
     /// What the functions of the item at hand are to their code.
-    place: Place,
+    place: FunctionPlace,
     diag: Diag,
 }
 
@@ -65,17 +65,17 @@ struct Checked {
 
 impl Cancellable {
     fn target(&mut self, tokens: TokenStream) -> TokenStream {
-        match Target::parse(tokens.clone()) {
-            Target::Function(function) => self.function(*function),
-            Target::Container(mut item) => {
+        match ItemTarget::parse(tokens.clone()) {
+            ItemTarget::Function(function) => self.function(*function),
+            ItemTarget::Container(mut item) => {
                 self.item(&mut item);
                 item.into_token_stream()
             }
-            Target::Other(keyword) => {
+            ItemTarget::Other(keyword) => {
                 check_other(&keyword, &mut self.diag);
                 tokens
             }
-            Target::Broken => unread(tokens),
+            ItemTarget::Broken => unread(tokens),
         }
     }
 
@@ -106,7 +106,11 @@ impl Cancellable {
     fn item(&mut self, item: &mut Item) {
         match item {
             Item::Fn(f) if self.is_ours(&f.attrs, &f.sig, &f.block.stmts) => {
-                self.body(Place::Free.with(&f.attrs), &mut f.sig, Some(&mut f.block));
+                self.body(
+                    FunctionPlace::Free.with(&f.attrs),
+                    &mut f.sig,
+                    Some(&mut f.block),
+                );
             }
             Item::Impl(ItemImpl { attrs, .. }) | Item::Trait(ItemTrait { attrs, .. })
                 if self.options.send && has_marker(attrs, "async_trait") =>
@@ -116,13 +120,13 @@ impl Cancellable {
             Item::Impl(item) => {
                 // A trait's method comes after the type's own of that name.
                 self.place = match item.trait_ {
-                    Some(_) => Place::Other,
-                    None => Place::Method.with(&item.attrs),
+                    Some(_) => FunctionPlace::Other,
+                    None => FunctionPlace::Method.with(&item.attrs),
                 };
                 item.items.iter_mut().for_each(|item| self.impl_item(item));
             }
             Item::Trait(item) => {
-                self.place = Place::Method.with(&item.attrs);
+                self.place = FunctionPlace::Method.with(&item.attrs);
                 item.items.iter_mut().for_each(|item| self.trait_item(item));
             }
             Item::Mod(item) => {
@@ -162,7 +166,12 @@ impl Cancellable {
     }
 
     // Whether that changes the signature.
-    fn body(&mut self, place: Place, sig: &mut Signature, mut block: Option<&mut Block>) -> bool {
+    fn body(
+        &mut self,
+        place: FunctionPlace,
+        sig: &mut Signature,
+        mut block: Option<&mut Block>,
+    ) -> bool {
         let mut sends = self.options.send;
         if let Some(block) = &mut block {
             let checked = self.check(place, sig, block);
@@ -182,10 +191,10 @@ impl Cancellable {
 
     fn rewrite(&mut self, sig: &Signature, block: &mut Block, own: Own) {
         if sig.asyncness.is_some() {
-            let scope = Scope::new(Kind::Async, output(&sig.output));
+            let scope = CodeScope::new(CodeKind::Async, output(&sig.output));
             self.rewriter(scope, own).visit_top_block(block);
         } else if self.options.blocking {
-            let mut rewriter = self.rewriter(Scope::new(Kind::Blocking, None), own);
+            let mut rewriter = self.rewriter(CodeScope::new(CodeKind::Blocking, None), own);
             rewriter.refusal = Some(Refusal::new(&sig.output));
             rewriter.visit_top_block(block);
         } else {
@@ -196,12 +205,12 @@ impl Cancellable {
     // A function that another macro has made plain: one expression in it is async.
     fn expanded_body(&mut self, sig: &Signature, stmts: &mut [Stmt], own: Own) {
         let at = expanded_at(stmts);
-        let mut rewriter = self.rewriter(Scope::new(Kind::Plain, None), own);
+        let mut rewriter = self.rewriter(CodeScope::new(CodeKind::Plain, None), own);
         for (index, stmt) in stmts.iter_mut().enumerate() {
             let future = Some(index) == at;
             match future.then(|| future_in(stmt, sig)).flatten() {
                 Some((future, output)) => {
-                    let scope = Scope::new(Kind::Async, output);
+                    let scope = CodeScope::new(CodeKind::Async, output);
                     rewriter.within(scope, |this| this.visit_top_block(&mut future.block));
                 }
                 None => rewriter.visit_stmt_mut(stmt),
@@ -209,7 +218,7 @@ impl Cancellable {
         }
     }
 
-    fn check(&mut self, place: Place, sig: &Signature, block: &Block) -> Checked {
+    fn check(&mut self, place: FunctionPlace, sig: &Signature, block: &Block) -> Checked {
         let site = Site::Attribute;
         let mut checker = Checker::new(&self.krate, &mut self.diag, &self.options, site);
         checker.function(sig, block, &self.own);
@@ -221,7 +230,7 @@ impl Cancellable {
         }
     }
 
-    fn rewriter(&mut self, scope: Scope, own: Own) -> Rewriter<'_> {
+    fn rewriter(&mut self, scope: CodeScope, own: Own) -> Rewriter<'_> {
         let (loops, handed_on) = (self.options.loops, self.handed_on.clone());
         Rewriter::new(&self.krate, &mut self.diag, loops, scope).handing_on(handed_on, own)
     }

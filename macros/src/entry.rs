@@ -3,8 +3,8 @@
 
 use crate::check::{Checker, Site};
 use crate::diag::{Diag, Mistake};
-use crate::rewrite::{self, Rewriter, Scope, output};
-use crate::syntax::item::{Body, Head, Target, is_marker};
+use crate::rewrite::{self, CodeScope, Rewriter, output};
+use crate::syntax::item::{ItemBody, ItemHead, ItemTarget, is_marker};
 use crate::syntax::options::{
     MAIN_CHECKS, Options, list, nearest, parse_checks, parse_crate, parse_value,
 };
@@ -16,11 +16,11 @@ use syn::parse::{ParseStream, Parser};
 use syn::{Attribute, Block, Expr, ExprLit, Lit, Path, Signature, Token};
 
 /// The function as rustc and the test harness want it, beside the errors found in it.
-pub(crate) fn entry(kind: Kind, args: TokenStream, item: TokenStream) -> TokenStream {
+pub(crate) fn entry(kind: EntryKind, args: TokenStream, item: TokenStream) -> TokenStream {
     let mut diag = Diag::default();
     let mut options = EntryOptions::parse(kind, args, &mut diag);
     let krate = Crate::new(options.krate.take());
-    let mut entry = Entry { kind, krate, diag };
+    let mut entry = EntryFn { kind, krate, diag };
     let mut tokens = entry.item(options, item);
     tokens.extend(entry.diag.into_tokens());
     tokens
@@ -28,25 +28,25 @@ pub(crate) fn entry(kind: Kind, args: TokenStream, item: TokenStream) -> TokenSt
 
 /// Which of the two attributes.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum EntryKind {
     Main,
     Test,
 }
 
 /// The kinds of tokio's runtime.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Flavor {
+enum RuntimeFlavor {
     CurrentThread,
     MultiThread,
 }
 
-struct Entry {
-    kind: Kind,
+struct EntryFn {
+    kind: EntryKind,
     krate: Crate,
     diag: Diag,
 }
 
-impl Kind {
+impl EntryKind {
     fn name(self) -> &'static str {
         match self {
             Self::Main => "main",
@@ -76,15 +76,15 @@ impl Kind {
     }
 
     // The one that the runtime builds without being told.
-    fn default_flavor(self) -> Flavor {
+    fn default_flavor(self) -> RuntimeFlavor {
         match self {
-            Self::Main => Flavor::MultiThread,
-            Self::Test => Flavor::CurrentThread,
+            Self::Main => RuntimeFlavor::MultiThread,
+            Self::Test => RuntimeFlavor::CurrentThread,
         }
     }
 }
 
-impl Flavor {
+impl RuntimeFlavor {
     const ALL: [Self; 2] = [Self::CurrentThread, Self::MultiThread];
 
     fn name(self) -> &'static str {
@@ -97,9 +97,9 @@ impl Flavor {
 
 /// What stands in the brackets.
 struct EntryOptions {
-    kind: Kind,
+    kind: EntryKind,
     krate: Option<Path>,
-    flavor: Option<(Ident, Flavor)>,
+    flavor: Option<(Ident, RuntimeFlavor)>,
     /// Whether the body may wait for signals itself.
     allows_signals: bool,
     /// What the methods of these names are called with.
@@ -107,7 +107,7 @@ struct EntryOptions {
 }
 
 impl EntryOptions {
-    fn parse(kind: Kind, args: TokenStream, diag: &mut Diag) -> Self {
+    fn parse(kind: EntryKind, args: TokenStream, diag: &mut Diag) -> Self {
         let mut options = Self {
             kind,
             krate: None,
@@ -146,7 +146,10 @@ impl EntryOptions {
     }
 
     fn set_flavor(&mut self, name: &Ident, text: &str, value: &Expr, diag: &mut Diag) {
-        match Flavor::ALL.into_iter().find(|flavor| flavor.name() == text) {
+        match RuntimeFlavor::ALL
+            .into_iter()
+            .find(|flavor| flavor.name() == text)
+        {
             Some(flavor) => self.flavor = Some((name.clone(), flavor)),
             None => diag.push(no_flavor(value, Some(text))),
         }
@@ -158,8 +161,8 @@ impl EntryOptions {
         let flavor = flavor.unwrap_or_else(|| self.kind.default_flavor());
         self.settings.retain(|(name, _)| {
             let mistake = match flavor {
-                Flavor::CurrentThread if name == "worker_threads" => &ONE_THREAD,
-                Flavor::MultiThread if name == "start_paused" => &NOT_PAUSED,
+                RuntimeFlavor::CurrentThread if name == "worker_threads" => &ONE_THREAD,
+                RuntimeFlavor::MultiThread if name == "start_paused" => &NOT_PAUSED,
                 _ => return true,
             };
             diag.mistake(name.span(), mistake);
@@ -207,7 +210,7 @@ fn text(value: &Expr) -> Option<String> {
 }
 
 fn no_flavor(value: &Expr, text: Option<&str>) -> syn::Error {
-    let names = Flavor::ALL.map(Flavor::name);
+    let names = RuntimeFlavor::ALL.map(RuntimeFlavor::name);
     let near = text.and_then(|text| nearest(text, &names));
     let help = near.map_or_else(
         || "write one of the two".to_owned(),
@@ -222,9 +225,9 @@ fn no_flavor(value: &Expr, text: Option<&str>) -> syn::Error {
     syn::Error::new_spanned(value, text)
 }
 
-impl Entry {
+impl EntryFn {
     fn item(&mut self, options: EntryOptions, tokens: TokenStream) -> TokenStream {
-        match Head::split(tokens.clone()) {
+        match ItemHead::split(tokens.clone()) {
             Some((head, body)) if is_braces(&body) => self.function(options, head, body),
             _ => {
                 self.check_other(tokens.clone());
@@ -236,8 +239,8 @@ impl Entry {
     // From `async fn f() -> T { … }` into
     // `fn f() -> T { async fn body() -> T { … } Main::new().run(body()) }`: the async
     // function is the user's, so that rustc checks it against its type as it always does.
-    fn function(&mut self, options: EntryOptions, head: Head, body: TokenTree) -> TokenStream {
-        let Head {
+    fn function(&mut self, options: EntryOptions, head: ItemHead, body: TokenTree) -> TokenStream {
+        let ItemHead {
             attrs,
             vis,
             mut sig,
@@ -251,7 +254,7 @@ impl Entry {
             .into_iter()
             .partition(|attr| is_marker(attr, "cancellable"));
         let attrs = self.check_attributes(attrs);
-        let checks_signals = self.kind == Kind::Main && !options.allows_signals;
+        let checks_signals = self.kind == EntryKind::Main && !options.allows_signals;
         let body = self.body(&sig, body, !ours.is_empty(), checks_signals);
         let span = mixed(sig.ident.span());
         let mut inner = sig.clone();
@@ -288,7 +291,7 @@ impl Entry {
         let TokenTree::Group(braces) = &body else {
             return body.into_token_stream();
         };
-        let read = Body::parse(braces);
+        let read = ItemBody::parse(braces);
         if let Some(read) = read.as_ref().filter(|_| checks_signals) {
             self.check_signals(&read.block);
         }
@@ -302,7 +305,7 @@ impl Entry {
         let mut checker = Checker::new(&self.krate, &mut self.diag, &options, Site::Attribute);
         checker.body(&read.block);
         let (own, warnings) = (checker.own, checker.warnings);
-        let scope = Scope::new(rewrite::Kind::Async, output(&sig.output));
+        let scope = CodeScope::new(rewrite::CodeKind::Async, output(&sig.output));
         Rewriter::new(&self.krate, &mut self.diag, false, scope)
             .handing_on(TokenStream::new(), own)
             .visit_top_block(&mut read.block);
@@ -316,7 +319,7 @@ impl Entry {
     }
 
     fn harness(&self, span: Span) -> Option<TokenStream> {
-        (self.kind == Kind::Test).then(|| quote_spanned!(span=> #[::core::prelude::v1::test]))
+        (self.kind == EntryKind::Test).then(|| quote_spanned!(span=> #[::core::prelude::v1::test]))
     }
 
     // `Main::new()` or `Test::new("name")`, with what the options say.
@@ -325,8 +328,8 @@ impl Entry {
         let private = self.krate.private(span);
         let calls = options.into_calls();
         match self.kind {
-            Kind::Main => quote_spanned!(span=> #private::Main::new() #calls),
-            Kind::Test => {
+            EntryKind::Main => quote_spanned!(span=> #private::Main::new() #calls),
+            EntryKind::Test => {
                 let name = name.to_string();
                 let name = name.trim_start_matches("r#");
                 quote_spanned!(span=> #private::Test::new(#name) #calls)
@@ -353,8 +356,8 @@ impl Entry {
                 what: &format!("`#[taskscope::{attribute}]` on a function with arguments"),
                 why: "nobody calls it who could give them",
                 help: match self.kind {
-                    Kind::Main => "remove them; the command line is in `std::env::args()`",
-                    Kind::Test => "remove them, and make the values in the body",
+                    EntryKind::Main => "remove them; the command line is in `std::env::args()`",
+                    EntryKind::Test => "remove them, and make the values in the body",
                 },
             };
             self.diag.mistake_over(&sig.inputs, &mistake);
@@ -390,11 +393,11 @@ impl Entry {
     }
 
     fn check_other(&mut self, tokens: TokenStream) {
-        let (span, what) = match Target::parse(tokens) {
-            Target::Other(keyword) => (keyword.span(), format!("`{keyword}`")),
-            Target::Container(_) => (Span::call_site(), "a block of items".to_owned()),
-            Target::Function(f) => (f.sig.ident.span(), "a function without a body".to_owned()),
-            Target::Broken => return,
+        let (span, what) = match ItemTarget::parse(tokens) {
+            ItemTarget::Other(keyword) => (keyword.span(), format!("`{keyword}`")),
+            ItemTarget::Container(_) => (Span::call_site(), "a block of items".to_owned()),
+            ItemTarget::Function(f) => (f.sig.ident.span(), "a function without a body".to_owned()),
+            ItemTarget::Broken => return,
         };
         let attribute = self.kind.name();
         let mistake = Mistake {

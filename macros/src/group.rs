@@ -4,9 +4,9 @@ use crate::check::ending::without_value;
 use crate::check::{Checker, Site};
 use crate::diag::{Diag, Mistake};
 use crate::rewrite::hint::Hints;
-use crate::rewrite::{Kind, Rewriter, Scope, output, output_hint};
-use crate::syntax::group::{Body, Group};
-use crate::syntax::groups::Outer;
+use crate::rewrite::{CodeKind, CodeScope, Rewriter, output, output_hint};
+use crate::syntax::group::{TaskGroupBody, TaskGroupInput};
+use crate::syntax::groups::OuterGroups;
 use crate::syntax::known::mentions;
 use crate::syntax::options::Options;
 use crate::syntax::own::Own;
@@ -27,7 +27,7 @@ pub(crate) fn task_group(tokens: TokenStream) -> TokenStream {
         return rest;
     }
     let mut diag = Diag::default();
-    let mut group = Group::default();
+    let mut group = TaskGroupInput::default();
     if let Err(error) = (|input: ParseStream| group.parse(input, &mut diag)).parse2(tokens) {
         diag.push(error);
     }
@@ -40,7 +40,7 @@ pub(crate) fn task_group(tokens: TokenStream) -> TokenStream {
     }
 }
 
-impl Group {
+impl TaskGroupInput {
     fn expand(mut self, diag: &mut Diag) -> TokenStream {
         let krate = Crate::new(self.options.krate.clone());
         self.check(&krate, diag);
@@ -53,7 +53,7 @@ impl Group {
         let settings = self.settings(&krate, diag);
         let run = Ident::new(if self.local { "run_local" } else { "run" }, span);
         let body = match self.body {
-            Some(Body::Closure(body)) => {
+            Some(TaskGroupBody::Closure(body)) => {
                 let mut closure = Closure {
                     first: self
                         .witnessed
@@ -70,7 +70,7 @@ impl Group {
                 };
                 closure.make_async(*body)
             }
-            Some(Body::Raw(tokens)) => quote_spanned!(span=> async #tokens),
+            Some(TaskGroupBody::Raw(tokens)) => quote_spanned!(span=> async #tokens),
             None => missing_body(&error),
         };
         let describe = self
@@ -86,7 +86,7 @@ impl Group {
         for (_, value) in &self.settings {
             checker.expr(value, None);
         }
-        if let Some(Body::Closure(body)) = &self.body {
+        if let Some(TaskGroupBody::Closure(body)) = &self.body {
             checker.expr(&body.body, body.inputs.first());
         }
         self.own = checker.own;
@@ -94,7 +94,7 @@ impl Group {
     }
 
     fn settings(&mut self, krate: &Crate, diag: &mut Diag) -> TokenStream {
-        let scope = Scope::new(Kind::Async, None);
+        let scope = CodeScope::new(CodeKind::Async, None);
         let mut rewriter = Rewriter::new(krate, diag, self.options.loops, scope)
             .handing_on(self.options.handed_on(), self.own.clone());
         let mut tokens = TokenStream::new();
@@ -121,7 +121,7 @@ struct Closure<'a> {
     first: Vec<Stmt>,
     options: &'a Options,
     own: Own,
-    outer: Outer,
+    outer: OuterGroups,
     krate: &'a Crate,
     error: &'a TokenStream,
     diag: &'a mut Diag,
@@ -142,7 +142,7 @@ impl Closure<'_> {
         }
         let output = self.output(&closure.output);
         let hint = output.as_ref().map(|output| output_hint(output, span));
-        let scope = Scope::new(Kind::Group, output);
+        let scope = CodeScope::new(CodeKind::Group, output);
         let mut block = into_block(mem::replace(&mut *closure.body, Expr::PLACEHOLDER));
         if matches!(closure.output, ReturnType::Default) {
             self.end_with_value(&mut block, closure.inputs.first());

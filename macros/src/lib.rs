@@ -570,7 +570,7 @@ pub fn race(input: TokenStream) -> TokenStream {
 /// ```
 #[proc_macro_attribute]
 pub fn main(args: TokenStream, item: TokenStream) -> TokenStream {
-    entry::entry(entry::Kind::Main, args.into(), item.into()).into()
+    entry::entry(entry::EntryKind::Main, args.into(), item.into()).into()
 }
 
 /// A test of async code, which fails if a task or a cleanup is left behind.
@@ -612,5 +612,5 @@ pub fn main(args: TokenStream, item: TokenStream) -> TokenStream {
 /// ```
 #[proc_macro_attribute]
 pub fn test(args: TokenStream, item: TokenStream) -> TokenStream {
-    entry::entry(entry::Kind::Test, args.into(), item.into()).into()
+    entry::entry(entry::EntryKind::Test, args.into(), item.into()).into()
 }

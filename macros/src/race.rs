@@ -1,6 +1,6 @@
 //! `race!`.
 
-use crate::syntax::race::Race;
+use crate::syntax::race::RaceInput;
 use crate::syntax::witness;
 use proc_macro2::TokenStream;
 
@@ -9,7 +9,7 @@ pub(crate) fn race(tokens: TokenStream) -> TokenStream {
     if let Some(rest) = witness::accept("race", &tokens) {
         return rest;
     }
-    match syn::parse2::<Race>(tokens) {
+    match syn::parse2::<RaceInput>(tokens) {
         Ok(race) => race.expand(),
         Err(error) => error.into_compile_error(),
     }

@@ -11,7 +11,7 @@ pub use crate::process::entry::Main;
 pub use crate::process::entry::{PausedClock, Test};
 pub use crate::task::describe::Described;
 pub use crate::task::output::Never;
-pub use crate::unwind::cleanup::{BorrowsLocals, Cleanup, Frame, Leave, LeaveBlock};
+pub use crate::unwind::cleanup::{BorrowsLocals, Cleanup, Guard, Leave, LeaveBlock};
 pub use crate::unwind::exit::Exit;
 
 use crate::tree::reason::{Cancelled, FromCancelled};

@@ -12,13 +12,13 @@ use loom::thread;
 
 use crate::base::sync::Mutex;
 use crate::base::wakeset::WakeSet;
-use crate::blocking::blocking::{self, Slot, Taken};
+use crate::blocking::blocking::{self, Taken, WorkSlot};
 use crate::notes::names::Name;
 use crate::poll::beat::{List, Poller, Visible};
 use crate::tree::node::{Duties, Node, flag};
 use crate::tree::reason::Reason;
 use crate::tree::roots;
-use crate::tree::table::{Kind, RegionId};
+use crate::tree::table::{RegionId, RegionKind};
 
 #[derive(Default)]
 struct Wakes(AtomicUsize);
@@ -143,7 +143,7 @@ fn a_region_that_notes_its_waker_sees_the_cancel_or_is_woken() {
         let id = node
             .lock()
             .regions()
-            .open(RegionId::ROOT, Kind::Defer, None, false);
+            .open(RegionId::ROOT, RegionKind::Defer, None, false);
         node.lock().regions().set_waker(id, &waker);
         let seen = is_cancelled(&node);
         canceller.join().unwrap();
@@ -610,7 +610,7 @@ enum Fate {
 }
 
 /// On the thread: as in `blocking::run`.
-fn take(node: &Node, slot: &Slot<Work>) -> Fate {
+fn take(node: &Node, slot: &WorkSlot<Work>) -> Fate {
     match blocking::take(node, slot) {
         Taken::Run(work) => {
             work.ran.fetch_add(1, Ordering::SeqCst);
@@ -624,7 +624,7 @@ fn take(node: &Node, slot: &Slot<Work>) -> Fate {
 /// Lets a thread take the closure while `meanwhile` happens here; gives what was
 /// made of it, and asserts that it was made of it once.
 fn blocking_work<R: 'static>(
-    meanwhile: impl Fn(&Arc<Node>, &Slot<Work>) -> R + Sync + Send + 'static,
+    meanwhile: impl Fn(&Arc<Node>, &WorkSlot<Work>) -> R + Sync + Send + 'static,
     check: impl Fn(Fate, &Node, R) + Sync + Send + 'static,
 ) {
     loom::model(move || {

@@ -51,7 +51,7 @@ use crate::unwind::boundary::after;
 use crate::unwind::exit::PanicSite;
 
 type Time<Req> = dyn Fn(&Req) -> Option<Duration> + Send + Sync;
-type Name<Req> = dyn Fn(&Req) -> String + Send + Sync;
+type RequestName<Req> = dyn Fn(&Req) -> String + Send + Sync;
 type Answer<Resp> = dyn Fn(TaskError) -> Resp + Send + Sync;
 
 /// Runs each request as a task of a group, in a scope of its own.
@@ -105,7 +105,7 @@ pub struct ScopeLayer<Req, Resp, E = BoxError> {
 
 /// What the requests of one layer have in common.
 struct Plan<Req, Resp> {
-    name: Option<Arc<Name<Req>>>,
+    name: Option<Arc<RequestName<Req>>>,
     timeout: Option<Arc<Time<Req>>>,
     answer: Arc<Answer<Resp>>,
     /// Where the layer was made: the line that a request's task names.

@@ -14,7 +14,7 @@ pub(crate) fn without_value(
     body: &Block,
     group: Option<&Pat>,
 ) -> Option<(Span, &'static Mistake<'static>)> {
-    let group = Group {
+    let group = GroupName {
         name: group.and_then(name_of),
     };
     if body.stmts.iter().any(|stmt| group.is_shadowed(stmt)) {
@@ -43,11 +43,11 @@ const HANDLE: Mistake = Mistake {
     help: "write `;` behind this, and `Ok(())` as the last line",
 };
 
-struct Group<'a> {
+struct GroupName<'a> {
     name: Option<&'a Ident>,
 }
 
-impl Group<'_> {
+impl GroupName<'_> {
     // Whether rustc takes a statement for one that has no value and lets what is behind it
     // run. A call of something unknown may never return.
     fn goes_on(&self, stmt: &Stmt) -> bool {

@@ -22,16 +22,16 @@ pub(crate) use item::{
     check_body, check_function, check_other, expanded_at, is_expanded, stray_guard, stray_marker,
 };
 pub(crate) use plain::{check_blocking, returns_result};
-pub(crate) use recursion::Place;
+pub(crate) use recursion::FunctionPlace;
 pub(crate) use send::{check_send, refuse_boxed};
-use signals::Signals;
+use signals::SignalCheck;
 use streams::Streams;
 
 use crate::diag::{Diag, Mistake};
 use crate::syntax::group;
 use crate::syntax::known::{arguments, is_transparent, names, strs};
 use crate::syntax::lock::{match_takes_lock, matches_on_lock, takes_lock};
-use crate::syntax::options::{Level, Levels, Options};
+use crate::syntax::options::{CheckLevel, Levels, Options};
 use crate::syntax::own::{CRATES, Own};
 use crate::syntax::path::{Crate, mixed};
 use crate::syntax::race;
@@ -146,7 +146,12 @@ impl<'a> Checker<'a> {
     }
 
     /// Reports where an async function, already read, spawns itself.
-    pub(crate) fn recursion(&mut self, sig: &Signature, block: &Block, place: Place) -> bool {
+    pub(crate) fn recursion(
+        &mut self,
+        sig: &Signature,
+        block: &Block,
+        place: FunctionPlace,
+    ) -> bool {
         let calls = {
             let code_in = |mac: &Macro| self.all_code_in(mac);
             recursion::find((sig, &block.stmts), place, self.krate, &self.own, &code_in)
@@ -164,7 +169,7 @@ impl<'a> Checker<'a> {
         self.own.visit_block(block);
         let findings = {
             let code_in = |mac: &Macro| self.all_code_in(mac);
-            let mut signals = Signals::new(&self.own, &code_in);
+            let mut signals = SignalCheck::new(&self.own, &code_in);
             signals.visit_block(block);
             signals.findings(&self.crate_name())
         };
@@ -174,7 +179,7 @@ impl<'a> Checker<'a> {
     }
 
     fn check_streams(&mut self, visit: impl FnOnce(&mut Streams)) {
-        if self.levels.hard_drop == Level::Allow {
+        if self.levels.hard_drop == CheckLevel::Allow {
             return;
         }
         let findings = {
@@ -184,7 +189,7 @@ impl<'a> Checker<'a> {
             streams.findings(&self.crate_name())
         };
         for (at, finding) in findings {
-            if self.levels.hard_drop == Level::Deny {
+            if self.levels.hard_drop == CheckLevel::Deny {
                 let switch = self.switch(Check::HardDrop);
                 let remedy = format!(
                     "if what it holds has no cleanup, remove `deny(hard_drop)`: then this is a \
@@ -244,9 +249,9 @@ impl<'a> Checker<'a> {
 
     fn is_off(&self, check: Check) -> bool {
         match check {
-            Check::Detached => self.levels.detached == Level::Allow,
-            Check::Blocking => self.levels.blocking == Level::Allow || self.plain,
-            Check::HardDrop => self.levels.hard_drop == Level::Allow,
+            Check::Detached => self.levels.detached == CheckLevel::Allow,
+            Check::Blocking => self.levels.blocking == CheckLevel::Allow || self.plain,
+            Check::HardDrop => self.levels.hard_drop == CheckLevel::Allow,
             Check::Signals => false,
         }
     }

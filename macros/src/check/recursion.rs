@@ -27,7 +27,7 @@ use syn::{
 
 /// What a function is to the code in it.
 #[derive(Clone, Copy, Default)]
-pub(crate) enum Place {
+pub(crate) enum FunctionPlace {
     /// It has the attribute itself: free, or a method.
     #[default]
     Unknown,
@@ -39,7 +39,7 @@ pub(crate) enum Place {
     Other,
 }
 
-impl Place {
+impl FunctionPlace {
     /// The place of a function with these attributes, or around the functions of an item with them.
     pub(crate) fn with(self, attrs: &[Attribute]) -> Self {
         if attrs.iter().all(is_harmless) {
@@ -100,7 +100,7 @@ struct Spawn {
 /// The calls by which a function spawns itself.
 pub(super) fn find(
     (sig, stmts): (&Signature, &[Stmt]),
-    place: Place,
+    place: FunctionPlace,
     krate: &Crate,
     own: &Own,
     code_in: &dyn Fn(&Macro) -> Vec<Stmt>,
@@ -114,7 +114,7 @@ pub(super) fn find(
     if spawns.found.is_empty() {
         return Vec::new();
     }
-    let mut known = Known {
+    let mut known = KnownName {
         bindings: HashMap::new(),
         krate,
         own,
@@ -130,17 +130,17 @@ pub(super) fn find(
 }
 
 impl<'a> Names<'a> {
-    fn of(sig: &'a Signature, stmts: &[Stmt], place: Place) -> Self {
+    fn of(sig: &'a Signature, stmts: &[Stmt], place: FunctionPlace) -> Self {
         let of_self = Ident::new("Self", Span::call_site());
         let is_method = sig.receiver().is_some() || mentions(&sig.to_token_stream(), &of_self);
         let mut inside = Own::default();
         inside.visit_signature(sig);
         stmts.iter().for_each(|stmt| inside.visit_stmt(stmt));
         let (bare, method) = match place {
-            Place::Unknown => (!is_method, true),
-            Place::Free => (true, false),
-            Place::Method => (false, true),
-            Place::Other => (false, false),
+            FunctionPlace::Unknown => (!is_method, true),
+            FunctionPlace::Free => (true, false),
+            FunctionPlace::Method => (false, true),
+            FunctionPlace::Other => (false, false),
         };
         Self {
             name: &sig.ident,
@@ -247,14 +247,14 @@ struct Bindings {
 }
 
 /// What the locals of a function are. One that is a group here and something else there is neither.
-struct Known<'a> {
+struct KnownName<'a> {
     bindings: HashMap<String, Bindings>,
     krate: &'a Crate,
     own: &'a Own,
     code_in: &'a dyn Fn(&Macro) -> Vec<Stmt>,
 }
 
-impl Known<'_> {
+impl KnownName<'_> {
     fn of(&mut self, name: &Ident) -> &mut Bindings {
         self.bindings.entry(name.to_string()).or_default()
     }
@@ -305,7 +305,7 @@ impl Known<'_> {
     }
 }
 
-impl<'ast> Visit<'ast> for Known<'_> {
+impl<'ast> Visit<'ast> for KnownName<'_> {
     fn visit_pat_ident(&mut self, pat: &'ast PatIdent) {
         self.of(&pat.ident).all += 1;
         visit::visit_pat_ident(self, pat);

@@ -22,7 +22,7 @@ use syn::visit::{self, Visit};
 use syn::{Expr, ExprCall, ExprPath, Macro, Stmt};
 
 /// Reads a body for waits for signals.
-pub(super) struct Signals<'a> {
+pub(super) struct SignalCheck<'a> {
     own: Own,
     /// The code in a macro.
     code_in: &'a dyn Fn(&Macro) -> Vec<Stmt>,
@@ -30,7 +30,7 @@ pub(super) struct Signals<'a> {
     found: Vec<(TokenStream, &'static str)>,
 }
 
-impl<'a> Signals<'a> {
+impl<'a> SignalCheck<'a> {
     pub(super) fn new(own: &Own, code_in: &'a dyn Fn(&Macro) -> Vec<Stmt>) -> Self {
         Self {
             own: own.clone(),
@@ -106,7 +106,7 @@ fn finding(name: &str, signal: &str, krate: &str) -> Finding {
     }
 }
 
-impl<'ast> Visit<'ast> for Signals<'_> {
+impl<'ast> Visit<'ast> for SignalCheck<'_> {
     fn visit_expr_path(&mut self, path: &'ast ExprPath) {
         if self.is_ctrl_c(path) {
             self.found.push((path.to_token_stream(), "SIGINT"));

@@ -3,7 +3,7 @@
 
 use crate::diag::Mistake;
 use crate::rewrite::bound::Bound;
-use crate::rewrite::{Kind, Level, Rewriter, Scope, Slot, output_hint};
+use crate::rewrite::{CodeKind, CodeScope, JumpSlot, Nesting, Rewriter, output_hint};
 use crate::syntax::known::{is_transparent, names};
 use crate::syntax::path::mixed;
 use crate::syntax::witness;
@@ -21,13 +21,13 @@ enum When {
 
 /// Whether a block is what `return` leaves, or stands inside of that.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum GuardPlace {
     Top,
     Nested,
 }
 
 /// One `defer! { … }` or `on_cancel! { … }`.
-struct Guard {
+struct GuardStmt {
     when: When,
     /// The macro's own name in the source.
     span: Span,
@@ -87,17 +87,17 @@ fn is_block_like(expr: &Expr) -> bool {
 impl Rewriter<'_> {
     /// The block of a function, of an async block or of an async closure.
     pub(crate) fn visit_top_block(&mut self, block: &mut Block) {
-        self.visit_frames(block, Place::Top);
+        self.visit_frames(block, GuardPlace::Top);
     }
 
     /// Any block inside of one.
     pub(crate) fn visit_nested_block(&mut self, block: &mut Block) {
-        self.visit_frames(block, Place::Nested);
+        self.visit_frames(block, GuardPlace::Nested);
     }
 
     // A block that ends in a frame is no longer as the user wrote it, so lints about
     // its form do not apply.
-    fn visit_frames(&mut self, block: &mut Block, place: Place) {
+    fn visit_frames(&mut self, block: &mut Block, place: GuardPlace) {
         let guarded = block.stmts.iter().any(|stmt| self.guard_of(stmt).is_some());
         if guarded {
             block.brace_token = Brace(mixed(block.brace_token.span.join()));
@@ -126,7 +126,7 @@ impl Rewriter<'_> {
         true
     }
 
-    fn visit_stmts(&mut self, stmts: &mut Vec<Stmt>, place: Place) {
+    fn visit_stmts(&mut self, stmts: &mut Vec<Stmt>, place: GuardPlace) {
         let guard = stmts.iter().position(|stmt| self.guard_of(stmt).is_some());
         let mut rest = guard.map_or_else(Vec::new, |guard| stmts.split_off(guard));
         for stmt in &mut *stmts {
@@ -151,7 +151,7 @@ impl Rewriter<'_> {
     }
 
     // After a guard that was refused, the block goes on as if without it.
-    fn visit_unguarded(&mut self, stmts: &mut Vec<Stmt>, mut rest: Vec<Stmt>, place: Place) {
+    fn visit_unguarded(&mut self, stmts: &mut Vec<Stmt>, mut rest: Vec<Stmt>, place: GuardPlace) {
         self.visit_stmts(&mut rest, place);
         stmts.append(&mut rest);
     }
@@ -194,7 +194,7 @@ impl Rewriter<'_> {
 
     // The guard of a statement, its cleanup rewritten; nothing once it is reported. `end` is the
     // place of its block where nothing follows it.
-    fn guard(&mut self, stmt: &Stmt, end: Option<Place>) -> Option<Guard> {
+    fn guard(&mut self, stmt: &Stmt, end: Option<GuardPlace>) -> Option<GuardStmt> {
         let (when, mac, attrs) = self.guard_of(stmt)?;
         let name = when.name();
         if let Some(mistake) = self.check_place(name, end) {
@@ -212,14 +212,14 @@ impl Rewriter<'_> {
             );
         }
         let span = mac.path.segments.last()?.ident.span();
-        Some(Guard {
+        Some(GuardStmt {
             when,
             span,
             cleanup: self.cleanup(when, mac),
         })
     }
 
-    fn check_place(&self, name: &'static str, end: Option<Place>) -> Option<Misplaced> {
+    fn check_place(&self, name: &'static str, end: Option<GuardPlace>) -> Option<Misplaced> {
         let end = end.filter(|_| !self.scope.is_plain());
         (self.scope.is_plain() || end.is_some()).then_some(Misplaced { name, end })
     }
@@ -229,8 +229,8 @@ impl Rewriter<'_> {
         match mac.parse_body_with(Block::parse_within) {
             Ok(mut stmts) => {
                 end_with_a_statement(&mut stmts);
-                let scope = Scope::new(Kind::Cleanup(when.name()), None);
-                self.within(scope, |this| this.visit_stmts(&mut stmts, Place::Top));
+                let scope = CodeScope::new(CodeKind::Cleanup(when.name()), None);
+                self.within(scope, |this| this.visit_stmts(&mut stmts, GuardPlace::Top));
                 stmts
             }
             Err(error) => {
@@ -240,18 +240,18 @@ impl Rewriter<'_> {
         }
     }
 
-    fn frame(&mut self, guard: &Guard, rest: Vec<Stmt>, place: Place) -> TokenStream {
+    fn frame(&mut self, guard: &GuardStmt, rest: Vec<Stmt>, place: GuardPlace) -> TokenStream {
         match place {
-            Place::Top => self.top_frame(guard, rest),
-            Place::Nested => self.nested_frame(guard, rest),
+            GuardPlace::Top => self.top_frame(guard, rest),
+            GuardPlace::Nested => self.nested_frame(guard, rest),
         }
     }
 
     // From the rest of a top block into a frame whose body is that rest: `return`
     // and `?` in it end the body with the function's own value.
-    fn top_frame(&mut self, guard: &Guard, mut rest: Vec<Stmt>) -> TokenStream {
-        self.visit_stmts(&mut rest, Place::Top);
-        let Locals { frame, exit, .. } = &guard.locals();
+    fn top_frame(&mut self, guard: &GuardStmt, mut rest: Vec<Stmt>) -> TokenStream {
+        self.visit_stmts(&mut rest, GuardPlace::Top);
+        let GuardLocals { frame, exit, .. } = &guard.locals();
         let output = self.output_hint(guard.mixed());
         let run = self.run(guard, &quote!(#output #(#rest)*));
         quote_spanned!(guard.mixed()=> { #run #frame.leave(#exit).await })
@@ -260,17 +260,17 @@ impl Rewriter<'_> {
     // From the rest of a nested block into a frame: `return` and `?` end the body
     // with the function's value, everything else is noted in a local and the body
     // ends with `done()`.
-    fn nested_frame(&mut self, guard: &Guard, mut rest: Vec<Stmt>) -> TokenStream {
-        let level = self.below(Level::Frame(Vec::new()), |this| {
-            this.visit_stmts(&mut rest, Place::Nested);
+    fn nested_frame(&mut self, guard: &GuardStmt, mut rest: Vec<Stmt>) -> TokenStream {
+        let level = self.below(Nesting::Frame(Vec::new()), |this| {
+            this.visit_stmts(&mut rest, GuardPlace::Nested);
         });
-        let slots = if let Some(Level::Frame(slots)) = level {
+        let slots = if let Some(Nesting::Frame(slots)) = level {
             slots
         } else {
             Vec::new()
         };
         let span = guard.mixed();
-        let Locals {
+        let GuardLocals {
             frame, exit, value, ..
         } = &guard.locals();
         let (output, done) = (self.output_hint(span), self.done(guard.span));
@@ -300,13 +300,13 @@ impl Rewriter<'_> {
 
     // Body and cleanup of a frame, one after the other. Called by their paths: a method
     // that borrows comes after those of the user's traits that take any type by value.
-    fn run(&self, guard: &Guard, body: &TokenStream) -> TokenStream {
+    fn run(&self, guard: &GuardStmt, body: &TokenStream) -> TokenStream {
         let span = guard.mixed();
         let private = self.krate.private(span);
-        let Locals { frame, exit, .. } = &guard.locals();
+        let GuardLocals { frame, exit, .. } = &guard.locals();
         let (arm, cleanup) = (self.arm(guard), &guard.cleanup);
         let cleanup = quote_spanned! {span=>
-            #private::Frame::cleanup(&mut #frame, async { #(#cleanup)* }).await;
+            #private::Guard::cleanup(&mut #frame, async { #(#cleanup)* }).await;
         };
         let cleanup = match guard.when {
             When::Always => cleanup,
@@ -314,20 +314,20 @@ impl Rewriter<'_> {
         };
         quote_spanned! {span=>
             let mut #frame = #arm;
-            let #exit = #private::Frame::body(&mut #frame, async { #body }).await;
+            let #exit = #private::Guard::body(&mut #frame, async { #body }).await;
             #cleanup
         }
     }
 
     // Located in the user's code, which is where `Location::caller()` looks.
-    fn arm(&self, guard: &Guard) -> TokenStream {
+    fn arm(&self, guard: &GuardStmt) -> TokenStream {
         let private = self.krate.private(guard.span);
         let arm = match guard.when {
             When::Always => "arm",
             When::Cancelled => "arm_on_cancel",
         };
         let arm = Ident::new(arm, guard.span);
-        quote_spanned!(guard.span=> #private::Frame::#arm())
+        quote_spanned!(guard.span=> #private::Guard::#arm())
     }
 
     fn output_hint(&self, span: Span) -> Option<TokenStream> {
@@ -336,12 +336,12 @@ impl Rewriter<'_> {
     }
 
     // The block's value, or the jump that was noted.
-    fn go_on(&mut self, value: &Ident, slots: &[Slot], span: Span) -> TokenStream {
+    fn go_on(&mut self, value: &Ident, slots: &[JumpSlot], span: Span) -> TokenStream {
         let some = quote_spanned!(span=> ::core::option::Option::Some);
         let mut tokens = quote_spanned! {span=>
             if let #some(__taskscope_value) = #value { __taskscope_value } else
         };
-        for Slot { name, jump, valued } in slots {
+        for JumpSlot { name, jump, valued } in slots {
             let target = valued.then(|| quote_spanned!(span=> __taskscope_target));
             let binding = target.clone().unwrap_or_else(|| quote_spanned!(span=> ()));
             let jump = self.jump(jump, target);
@@ -353,20 +353,20 @@ impl Rewriter<'_> {
 }
 
 /// The expansion's own variables; the user's code cannot see them.
-struct Locals {
+struct GuardLocals {
     frame: Ident,
     exit: Ident,
     value: Ident,
 }
 
-impl Guard {
+impl GuardStmt {
     fn mixed(&self) -> Span {
         mixed(self.span)
     }
 
-    fn locals(&self) -> Locals {
+    fn locals(&self) -> GuardLocals {
         let local = |name| Ident::new(name, self.mixed());
-        Locals {
+        GuardLocals {
             frame: local("__taskscope_frame"),
             exit: local("__taskscope_exit"),
             value: local("__taskscope_value"),
@@ -378,7 +378,7 @@ impl Guard {
 struct Misplaced {
     name: &'static str,
     /// The block of which it is the last thing; without one, it is in code that is not async.
-    end: Option<Place>,
+    end: Option<GuardPlace>,
 }
 
 impl Misplaced {
@@ -386,12 +386,12 @@ impl Misplaced {
         let name = self.name;
         let last = format!("`{name}!` is the last thing in its block");
         let (what, why, help) = match self.end {
-            Some(Place::Top) => (
+            Some(GuardPlace::Top) => (
                 last,
                 "it guards what follows it in the block, and nothing does",
                 "move it up, after the line that acquires what it cleans up".to_owned(),
             ),
-            Some(Place::Nested) => (
+            Some(GuardPlace::Nested) => (
                 last,
                 "it guards what follows it in this block alone, and nothing does",
                 format!(

@@ -17,7 +17,7 @@ mod open;
 
 use self::open::{is_open, is_open_work};
 use crate::syntax::group;
-use crate::syntax::groups::{Known, Outer, group_argument, name_of, spawns, tail};
+use crate::syntax::groups::{KnownGroup, OuterGroups, group_argument, name_of, spawns, tail};
 use crate::syntax::known::mentions;
 use crate::syntax::own::Own;
 use crate::syntax::path::{Crate, mixed};
@@ -26,7 +26,7 @@ use crate::syntax::path::{Crate, mixed};
 pub(crate) struct Hints<'a> {
     /// Groups, their clones and permits, the latest last; with nothing, a name that
     /// means something else by now.
-    names: Vec<(Ident, Option<Known>)>,
+    names: Vec<(Ident, Option<KnownGroup>)>,
     krate: &'a Crate,
     own: &'a Own,
 }
@@ -40,7 +40,7 @@ impl<'a> Hints<'a> {
 
     /// The hints for a group's body, in which the groups around it are known, too.
     pub(crate) fn in_group(
-        outer: Outer,
+        outer: OuterGroups,
         group: Option<&Pat>,
         krate: &'a Crate,
         own: &'a Own,
@@ -54,19 +54,21 @@ impl<'a> Hints<'a> {
         if let Some(name) = group.and_then(name_of) {
             let error = syn::parse2(error.clone()).ok();
             let known = error.filter(|error| !matches!(error, Type::Infer(_)));
-            hints.names.push((name.clone(), known.map(Known::Error)));
+            hints
+                .names
+                .push((name.clone(), known.map(KnownGroup::Error)));
         }
         hints
     }
 
-    fn known(&self, name: &Ident) -> Option<&Known> {
+    fn known(&self, name: &Ident) -> Option<&KnownGroup> {
         let latest = self.names.iter().rev().find(|(known, _)| known == name);
         latest.and_then(|(_, known)| known.as_ref())
     }
 
     // `g`, what was made of it under another name, or that itself: `g.clone()`, and
     // `g.reserve().await`.
-    fn group(&self, expr: &Expr) -> Option<&Known> {
+    fn group(&self, expr: &Expr) -> Option<&KnownGroup> {
         match expr {
             Expr::Path(path) => self.known(path.path.get_ident()?),
             Expr::MethodCall(call) if call.method == "clone" || call.method == "reserve" => {
@@ -80,7 +82,7 @@ impl<'a> Hints<'a> {
     }
 
     // What is bound by `let name = group`, or by tuples of such.
-    fn bound(&self, pat: &Pat, value: &Expr, bound: &mut Vec<(Ident, Option<Known>)>) {
+    fn bound(&self, pat: &Pat, value: &Expr, bound: &mut Vec<(Ident, Option<KnownGroup>)>) {
         match (pat, value) {
             (Pat::Tuple(pats), Expr::Tuple(values)) if pats.elems.len() == values.elems.len() => {
                 let pairs = pats.elems.iter().zip(&values.elems);
@@ -119,10 +121,10 @@ impl<'a> Hints<'a> {
         let private = self.krate.private(span);
         let (free, method) = (Ident::new(free, span), Ident::new(method, span));
         let hinted = match known {
-            Known::Error(error) => {
+            KnownGroup::Error(error) => {
                 quote_spanned!(span=> #private::#free::<#error, _, _>(#argument))
             }
-            Known::Group(group) => {
+            KnownGroup::Group(group) => {
                 quote_spanned!(span=> #private::HintOf::<#group>::here().#method(#argument))
             }
         };

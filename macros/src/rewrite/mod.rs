@@ -1,6 +1,6 @@
 //! Awaits and loops become checkpoints.
 //!
-//! One pass, outside in. What a piece of code belongs to is its [`Scope`]: saved,
+//! One pass, outside in. What a piece of code belongs to is its [`CodeScope`]: saved,
 //! replaced and restored around closures, async blocks and cleanups. Blocks with a
 //! `defer!` in them are the matter of `cleanup`.
 
@@ -36,7 +36,7 @@ use syn::{Attribute, Block, Expr, Lifetime, Macro, Path, ReturnType, Stmt, Token
 pub(crate) struct Rewriter<'a> {
     pub(crate) krate: &'a Crate,
     pub(crate) diag: &'a mut Diag,
-    pub(crate) scope: Scope,
+    pub(crate) scope: CodeScope,
     /// Every loop gets a checkpoint, not only the marked ones.
     loops: bool,
     /// What a `task_group!` in the code is to begin with: options of the function,
@@ -49,19 +49,19 @@ pub(crate) struct Rewriter<'a> {
 }
 
 /// What the code at hand belongs to: the nearest function, closure, async block or cleanup.
-pub(crate) struct Scope {
-    pub(crate) kind: Kind,
+pub(crate) struct CodeScope {
+    pub(crate) kind: CodeKind,
     /// The type that `return` takes, where it is written down.
     pub(crate) output: Option<Type>,
     /// What a `break` or `continue` may aim at or has to pass, outermost first.
-    pub(crate) levels: Vec<Level>,
+    pub(crate) levels: Vec<Nesting>,
     /// Whether a lock is held that the head of a loop, a `match` or an `if let` around the code
     /// takes. Awaiting there would make the future not `Send`.
     locked: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum CodeKind {
     Async,
     /// A plain function or closure: no await, so no checkpoint.
     Plain,
@@ -73,16 +73,16 @@ pub(crate) enum Kind {
     Cleanup(&'static str),
 }
 
-pub(crate) enum Level {
+pub(crate) enum Nesting {
     Loop(Option<Lifetime>),
     Block(Lifetime),
     /// The rest of a block behind a `defer!`: an async block of its own, so jumps
     /// out of it are noted in slots and made behind it.
-    Frame(Vec<Slot>),
+    Frame(Vec<JumpSlot>),
 }
 
 /// Where a jump out of a frame is noted.
-pub(crate) struct Slot {
+pub(crate) struct JumpSlot {
     pub(crate) name: Ident,
     pub(crate) jump: Jump,
     /// Whether the jump is a `break` with a value.
@@ -126,8 +126,8 @@ const TELLING: &[&str] = &[
     "task_group",
 ];
 
-impl Scope {
-    pub(crate) fn new(kind: Kind, output: Option<Type>) -> Self {
+impl CodeScope {
+    pub(crate) fn new(kind: CodeKind, output: Option<Type>) -> Self {
         Self {
             kind,
             output,
@@ -137,7 +137,7 @@ impl Scope {
     }
 
     pub(crate) fn is_plain(&self) -> bool {
-        matches!(self.kind, Kind::Plain | Kind::Blocking)
+        matches!(self.kind, CodeKind::Plain | CodeKind::Blocking)
     }
 
     fn route(&mut self, jump: &Jump, valued: bool, slots: &mut usize) -> Route {
@@ -147,14 +147,14 @@ impl Scope {
         let frame = self.levels[target..]
             .iter_mut()
             .rev()
-            .find_map(Level::as_frame);
+            .find_map(Nesting::as_frame);
         frame.map_or(Route::Native, |frame| {
             Route::Slot(slot(frame, jump, valued, slots))
         })
     }
 }
 
-impl Level {
+impl Nesting {
     fn is_target(&self, jump: &Jump) -> bool {
         match (self, &jump.label) {
             (Self::Loop(_), None) => true,
@@ -164,7 +164,7 @@ impl Level {
         }
     }
 
-    fn as_frame(&mut self) -> Option<&mut Vec<Slot>> {
+    fn as_frame(&mut self) -> Option<&mut Vec<JumpSlot>> {
         match self {
             Self::Frame(slots) => Some(slots),
             _ => None,
@@ -173,14 +173,14 @@ impl Level {
 }
 
 // The slot of a frame for one target, new if need be.
-fn slot(frame: &mut Vec<Slot>, jump: &Jump, valued: bool, slots: &mut usize) -> Ident {
+fn slot(frame: &mut Vec<JumpSlot>, jump: &Jump, valued: bool, slots: &mut usize) -> Ident {
     if let Some(slot) = frame.iter_mut().find(|slot| slot.jump.same_target(jump)) {
         slot.valued |= valued;
         return slot.name.clone();
     }
     let name = Ident::new(&format!("__taskscope_jump_{slots}"), mixed(jump.span));
     *slots += 1;
-    frame.push(Slot {
+    frame.push(JumpSlot {
         name: name.clone(),
         jump: jump.clone(),
         valued,
@@ -211,7 +211,7 @@ impl Jump {
 }
 
 impl<'a> Rewriter<'a> {
-    pub(crate) fn new(krate: &'a Crate, diag: &'a mut Diag, loops: bool, scope: Scope) -> Self {
+    pub(crate) fn new(krate: &'a Crate, diag: &'a mut Diag, loops: bool, scope: CodeScope) -> Self {
         Self {
             krate,
             diag,
@@ -254,14 +254,18 @@ impl<'a> Rewriter<'a> {
     }
 
     /// Runs `visit` with another scope.
-    pub(crate) fn within(&mut self, scope: Scope, visit: impl FnOnce(&mut Self)) {
+    pub(crate) fn within(&mut self, scope: CodeScope, visit: impl FnOnce(&mut Self)) {
         let outer = mem::replace(&mut self.scope, scope);
         visit(self);
         self.scope = outer;
     }
 
     /// Runs `visit` one level further in, and gives the level back.
-    pub(crate) fn below(&mut self, level: Level, visit: impl FnOnce(&mut Self)) -> Option<Level> {
+    pub(crate) fn below(
+        &mut self,
+        level: Nesting,
+        visit: impl FnOnce(&mut Self),
+    ) -> Option<Nesting> {
         self.scope.levels.push(level);
         visit(self);
         self.scope.levels.pop()
@@ -389,8 +393,8 @@ impl<'a> Rewriter<'a> {
     // elsewhere, where rustc has the say.
     fn refuse_exit(&mut self, word: &str, span: Span) -> Option<TokenStream> {
         match self.scope.kind {
-            Kind::Cleanup(name) => self.refuse_in_cleanup(name, word, span),
-            Kind::Group if ["break", "continue"].contains(&word) => {
+            CodeKind::Cleanup(name) => self.refuse_in_cleanup(name, word, span),
+            CodeKind::Group if ["break", "continue"].contains(&word) => {
                 self.refuse_in_group(word, span)
             }
             _ => return None,
@@ -446,15 +450,17 @@ impl<'a> Rewriter<'a> {
             return;
         };
         let locks = parts.header.as_ref().is_some_and(|head| match head {
-            Head::Iterator(iterator) => takes_lock(iterator),
-            Head::Condition(condition) => matches_on_lock(condition),
+            LoopHead::Iterator(iterator) => takes_lock(iterator),
+            LoopHead::Condition(condition) => matches_on_lock(condition),
         });
-        if let Some(Head::Iterator(head) | Head::Condition(head)) = parts.header {
+        if let Some(LoopHead::Iterator(head) | LoopHead::Condition(head)) = parts.header {
             self.visit_expr_mut(head);
         }
         let label = parts.label.map(|label| label.name.clone());
         self.locked(locks, |this| {
-            this.below(Level::Loop(label), |this| this.visit_block_mut(parts.body));
+            this.below(Nesting::Loop(label), |this| {
+                this.visit_block_mut(parts.body)
+            });
             if this.wants_checkpoint(parts.attrs) {
                 let checkpoint = this.loop_checkpoint(parts.keyword);
                 parts.body.stmts.insert(0, checkpoint);
@@ -494,7 +500,7 @@ impl<'a> Rewriter<'a> {
 
     fn loop_checkpoint(&self, keyword: Span) -> Stmt {
         match &self.refusal {
-            Some(refusal) if self.scope.kind == Kind::Blocking => {
+            Some(refusal) if self.scope.kind == CodeKind::Blocking => {
                 let leave = refusal.unless_refused(self.krate, keyword);
                 Stmt::Expr(Expr::Verbatim(leave), None)
             }
@@ -516,15 +522,17 @@ impl<'a> Rewriter<'a> {
             .extract_if(.., |attr| is_marker(attr, "no_checkpoint"))
             .last();
         let all = match self.scope.kind {
-            Kind::Blocking => true,
-            Kind::Plain => {
+            CodeKind::Blocking => true,
+            CodeKind::Plain => {
                 if let Some(marker) = &marked {
                     let mistake = self.refusal.as_ref().map_or(&IN_PLAIN, |_| &IN_CLOSURE);
                     self.diag.mistake_over(marker, mistake);
                 }
                 return false;
             }
-            Kind::Async | Kind::Group | Kind::Cleanup(_) => self.loops && !self.scope.locked,
+            CodeKind::Async | CodeKind::Group | CodeKind::Cleanup(_) => {
+                self.loops && !self.scope.locked
+            }
         };
         (marked.is_some() || all) && unmarked.is_none()
     }
@@ -540,7 +548,7 @@ impl<'a> Rewriter<'a> {
     }
 
     fn visit_labelled(&mut self, label: Lifetime, block: &mut Block) {
-        self.below(Level::Block(label), |this| this.visit_block_mut(block));
+        self.below(Nesting::Block(label), |this| this.visit_block_mut(block));
     }
 
     // From the tokens of a macro into the same tokens with their awaits gated, where
@@ -616,22 +624,22 @@ impl VisitMut for Rewriter<'_> {
     }
 
     fn visit_expr_async_mut(&mut self, expr: &mut syn::ExprAsync) {
-        let scope = Scope::new(Kind::Async, None);
+        let scope = CodeScope::new(CodeKind::Async, None);
         self.within(scope, |this| this.visit_top_block(&mut expr.block));
     }
 
     fn visit_expr_closure_mut(&mut self, expr: &mut syn::ExprClosure) {
         let kind = if expr.asyncness.is_some() {
-            Kind::Async
+            CodeKind::Async
         } else {
-            Kind::Plain
+            CodeKind::Plain
         };
         // Without a `->`, what a closure returns is inferred.
         let ty = match &expr.output {
             ReturnType::Default => None,
             written => output(written),
         };
-        self.within(Scope::new(kind, ty), |this| match &mut *expr.body {
+        self.within(CodeScope::new(kind, ty), |this| match &mut *expr.body {
             Expr::Block(body) if body.label.is_none() => {
                 this.visit_top_block(&mut body.block);
             }
@@ -685,12 +693,12 @@ struct LoopParts<'e> {
     attrs: &'e mut Vec<Attribute>,
     label: Option<&'e syn::Label>,
     keyword: Span,
-    header: Option<Head<'e>>,
+    header: Option<LoopHead<'e>>,
     body: &'e mut Block,
 }
 
 /// What a loop begins each iteration with.
-enum Head<'e> {
+enum LoopHead<'e> {
     Iterator(&'e mut Expr),
     Condition(&'e mut Expr),
 }
@@ -709,7 +717,7 @@ impl<'e> LoopParts<'e> {
                 attrs,
                 label,
                 for_token.span,
-                Some(Head::Iterator(expr)),
+                Some(LoopHead::Iterator(expr)),
                 body,
             ),
             Expr::While(syn::ExprWhile {
@@ -722,7 +730,7 @@ impl<'e> LoopParts<'e> {
                 attrs,
                 label,
                 while_token.span,
-                Some(Head::Condition(cond)),
+                Some(LoopHead::Condition(cond)),
                 body,
             ),
             Expr::Loop(syn::ExprLoop {

@@ -3,7 +3,7 @@
 
 use crate::rewrite::{Rewriter, unwrap_operand};
 use crate::syntax::path::{Crate, mixed};
-use crate::syntax::race::{Branch, Race};
+use crate::syntax::race::{RaceBranch, RaceInput};
 use crate::syntax::span::ends;
 use crate::syntax::witness::Witnessed;
 use proc_macro2::{Ident, Span, TokenStream};
@@ -15,7 +15,7 @@ impl Rewriter<'_> {
     // From `race! { … }` into `::taskscope::race! { @use(race) … }` with its expressions visited
     // as what they are, the function's own. What is no race yet is left as it is.
     pub(crate) fn visit_race(&mut self, mac: &mut Macro) {
-        let Ok(mut race) = mac.parse_body::<Race>() else {
+        let Ok(mut race) = mac.parse_body::<RaceInput>() else {
             return;
         };
         for branch in &mut race.branches {
@@ -37,7 +37,7 @@ impl Rewriter<'_> {
     }
 }
 
-impl Race {
+impl RaceInput {
     // From the branches into a list of them, run in a block of its own, so that all
     // futures are gone when the handlers begin.
     pub(crate) fn expand(mut self) -> TokenStream {
@@ -45,8 +45,8 @@ impl Race {
         let krate = Crate::new(self.krate.take());
         let private = &krate.private(span);
         let branches = &mut self.branches;
-        let guards: Vec<_> = (0..).zip(&mut *branches).map(Branch::guard).collect();
-        let futures: Vec<_> = (0..).zip(&mut *branches).map(Branch::future).collect();
+        let guards: Vec<_> = (0..).zip(&mut *branches).map(RaceBranch::guard).collect();
+        let futures: Vec<_> = (0..).zip(&mut *branches).map(RaceBranch::future).collect();
         let racers = (0..).zip(&*branches).map(|branch| racer(branch, private));
         let racers: TokenStream = racers.collect();
         let list = (0..branches.len()).rev().fold(quote!(()), |rest, index| {
@@ -99,7 +99,7 @@ impl Race {
     }
 }
 
-impl Branch {
+impl RaceBranch {
     // Evaluated once, before any future is made.
     fn guard((index, branch): (usize, &mut Self)) -> TokenStream {
         let Some((keyword, guard)) = &mut branch.guard else {
@@ -139,7 +139,7 @@ fn guard_span(guard: &Expr, keyword: Span) -> Span {
 
 // From a pattern into a test that moves nothing: the guard ends the function before
 // anything would be bound.
-fn racer((index, branch): (usize, &Branch), private: &TokenStream) -> TokenStream {
+fn racer((index, branch): (usize, &RaceBranch), private: &TokenStream) -> TokenStream {
     let span = Span::mixed_site();
     let racer = local("racer", index, span);
     let future = local("future", index, ends(&branch.future.to_token_stream()).0);

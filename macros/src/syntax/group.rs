@@ -1,10 +1,10 @@
 //! What is written in a `task_group!`: options, and the body.
 
 use crate::diag::{Diag, Mistake};
-use crate::syntax::groups::Outer;
+use crate::syntax::groups::OuterGroups;
 use crate::syntax::options::{
-    Options, Seen, check_flag, parse_comma, parse_crate, parse_equals, parse_name, parse_value,
-    skip_value,
+    Options, SeenOptions, check_flag, parse_comma, parse_crate, parse_equals, parse_name,
+    parse_value, skip_value,
 };
 use crate::syntax::own::Own;
 use crate::syntax::unread::unread_body;
@@ -25,7 +25,7 @@ pub(crate) fn has_argument(mac: &Macro) -> bool {
 
 /// The expressions in a `task_group!`: the values of its options, and its body.
 pub(crate) fn expressions(mac: &Macro) -> Option<Vec<Expr>> {
-    let group = Group::read(mac)?;
+    let group = TaskGroupInput::read(mac)?;
     let body = group.closure().map(|body| Expr::clone(&body.body));
     let settings = group.settings.into_iter().map(|(_, value)| value);
     Some(settings.chain(body).collect())
@@ -33,7 +33,7 @@ pub(crate) fn expressions(mac: &Macro) -> Option<Vec<Expr>> {
 
 /// What the body of a `task_group!` calls the group, unless that is `local`.
 pub(crate) fn sending_argument(mac: &Macro) -> Option<Pat> {
-    let group = Group::read(mac).filter(|group| !group.local)?;
+    let group = TaskGroupInput::read(mac).filter(|group| !group.local)?;
     group.closure()?.inputs.first().cloned()
 }
 
@@ -53,7 +53,7 @@ const OPTIONS: &[&str] = &[
 ];
 
 #[derive(Default)]
-pub(crate) struct Group {
+pub(crate) struct TaskGroupInput {
     /// Statements in its body of which rustc warns.
     pub(crate) warnings: Vec<Stmt>,
     pub(crate) witnessed: Witnessed,
@@ -62,22 +62,22 @@ pub(crate) struct Group {
     /// What is declared around it.
     pub(crate) own: Own,
     /// The groups around it.
-    pub(crate) outer: Outer,
+    pub(crate) outer: OuterGroups,
     pub(crate) error: Option<Type>,
     pub(crate) local: bool,
     /// What the builder's methods of these names are called with.
     pub(crate) settings: Vec<(Ident, Expr)>,
-    pub(crate) body: Option<Body>,
+    pub(crate) body: Option<TaskGroupBody>,
 }
 
 /// `|g| { … }`
-pub(crate) enum Body {
+pub(crate) enum TaskGroupBody {
     Closure(Box<ExprClosure>),
     /// Still being typed: rustc and editors see it as it is.
     Raw(TokenStream),
 }
 
-impl Group {
+impl TaskGroupInput {
     // Without reports: its own macro makes them.
     fn read(mac: &Macro) -> Option<Self> {
         let (mut group, mut diag) = (Self::default(), Diag::default());
@@ -88,7 +88,7 @@ impl Group {
 
     fn closure(&self) -> Option<&ExprClosure> {
         match &self.body {
-            Some(Body::Closure(body)) => Some(body),
+            Some(TaskGroupBody::Closure(body)) => Some(body),
             _ => None,
         }
     }
@@ -97,8 +97,8 @@ impl Group {
         self.witnessed = Witnessed::parse(input)?;
         self.options = Options::parse_handed_on(input, diag)?;
         self.own = Own::parse_handed_on(input)?;
-        self.outer = Outer::parse_handed_on(input)?;
-        let mut seen = Seen::default();
+        self.outer = OuterGroups::parse_handed_on(input)?;
+        let mut seen = SeenOptions::default();
         while !is_closure(input) {
             if input.is_empty() {
                 return Err(self.missing(input.span()));
@@ -114,7 +114,7 @@ impl Group {
             }
             parse_comma(input)?;
         }
-        self.body = Some(Body::parse(input)?);
+        self.body = Some(TaskGroupBody::parse(input)?);
         Ok(())
     }
 
@@ -154,7 +154,7 @@ impl Group {
     }
 }
 
-impl Body {
+impl TaskGroupBody {
     fn parse(input: ParseStream) -> syn::Result<Self> {
         let fork = input.fork();
         match complete_closure(&fork) {

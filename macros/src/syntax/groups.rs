@@ -28,7 +28,7 @@ const GROUPS: &[&str] = &["Group", "LocalGroup", "Permit"];
 
 /// What is known of a group.
 #[derive(Clone)]
-pub(crate) enum Known {
+pub(crate) enum KnownGroup {
     Error(Type),
     /// Its own type, as a signature has it: only rustc knows whether that is ours.
     Group(Type),
@@ -47,9 +47,9 @@ pub(crate) fn tail(argument: &Expr) -> &Expr {
 
 /// The groups around another one's body, as `hand_on` has written them.
 #[derive(Default)]
-pub(crate) struct Outer(pub(crate) Vec<(Ident, Option<Known>)>);
+pub(crate) struct OuterGroups(pub(crate) Vec<(Ident, Option<KnownGroup>)>);
 
-impl Outer {
+impl OuterGroups {
     pub(crate) fn parse_handed_on(input: ParseStream) -> syn::Result<Self> {
         if !(input.peek(Token![@]) && input.peek2(Brace)) {
             return Ok(Self::default());
@@ -61,14 +61,14 @@ impl Outer {
         while !known.is_empty() {
             let name = known.parse()?;
             known.parse::<Token![:]>()?;
-            names.push((name, Some(Known::parse(&known)?)));
+            names.push((name, Some(KnownGroup::parse(&known)?)));
             known.parse::<Option<Token![,]>>()?;
         }
         Ok(Self(names))
     }
 }
 
-impl Known {
+impl KnownGroup {
     fn parse(input: ParseStream) -> syn::Result<Self> {
         let kind: Ident = input.parse()?;
         let ty;
@@ -82,7 +82,7 @@ impl Known {
     }
 }
 
-impl ToTokens for Known {
+impl ToTokens for KnownGroup {
     fn to_tokens(&self, tokens: &mut TokenStream) {
         tokens.extend(match self {
             Self::Error(ty) => quote!(Error(#ty)),
@@ -99,14 +99,14 @@ pub(crate) fn sending_group(input: &FnArg) -> Option<Ident> {
 }
 
 // `g: &Group<'_, E>`
-pub(crate) fn group_argument(input: &FnArg) -> Option<(Ident, Option<Known>)> {
+pub(crate) fn group_argument(input: &FnArg) -> Option<(Ident, Option<KnownGroup>)> {
     let FnArg::Typed(input) = input else {
         return None;
     };
     let group = group_type(&input.ty)?;
     Some((
         name_of(&input.pat)?.clone(),
-        Some(Known::Group(group.clone())),
+        Some(KnownGroup::Group(group.clone())),
     ))
 }
 

@@ -9,7 +9,7 @@ use syn::token::Brace;
 use syn::{Attribute, Block, Ident, Item, Signature, Visibility};
 
 /// The item below the attribute.
-pub(crate) enum Target {
+pub(crate) enum ItemTarget {
     Function(Box<Function>),
     /// An `impl`, a `trait` or an inline `mod`.
     Container(Box<Item>),
@@ -28,11 +28,11 @@ pub(crate) struct Function {
     /// `default`, which only nightly has.
     defaultness: Option<Ident>,
     /// Nothing for a method that ends in `;`.
-    pub(crate) body: Option<Body>,
+    pub(crate) body: Option<ItemBody>,
 }
 
 /// What stands before a function's body.
-pub(crate) struct Head {
+pub(crate) struct ItemHead {
     pub(crate) attrs: Vec<Attribute>,
     pub(crate) vis: Visibility,
     pub(crate) sig: Signature,
@@ -43,7 +43,7 @@ pub(crate) struct Head {
 }
 
 /// A function's body.
-pub(crate) struct Body {
+pub(crate) struct ItemBody {
     pub(crate) inner: Vec<Attribute>,
     pub(crate) block: Block,
 }
@@ -66,7 +66,7 @@ const KEYWORDS: &[&str] = &[
 ];
 const BEFORE_FN: &[&str] = &["fn", "async", "unsafe", "extern"];
 
-impl Target {
+impl ItemTarget {
     pub(crate) fn parse(tokens: TokenStream) -> Self {
         if let Some(item) = sole(&tokens, Delimiter::None) {
             return Self::parse(item.stream());
@@ -125,7 +125,7 @@ fn keyword(tokens: &TokenStream) -> Option<Ident> {
     None
 }
 
-impl Head {
+impl ItemHead {
     /// The head and what follows it, braces or a semicolon; nothing if the user is
     /// still typing the head.
     pub(crate) fn split(tokens: TokenStream) -> Option<(Self, TokenTree)> {
@@ -144,15 +144,15 @@ impl Head {
 impl Function {
     /// Nothing if the user is still typing.
     fn parse(tokens: TokenStream) -> Option<Self> {
-        let (head, body) = Head::split(tokens)?;
+        let (head, body) = ItemHead::split(tokens)?;
         let body = match body {
             TokenTree::Group(braces) if braces.delimiter() == Delimiter::Brace => {
-                Some(Body::parse(&braces)?)
+                Some(ItemBody::parse(&braces)?)
             }
             TokenTree::Punct(semi) if semi.as_char() == ';' => None,
             _ => return None,
         };
-        let Head {
+        let ItemHead {
             attrs,
             vis,
             sig,
@@ -192,12 +192,12 @@ impl Function {
     }
 }
 
-fn function_head(input: ParseStream) -> syn::Result<Head> {
+fn function_head(input: ParseStream) -> syn::Result<ItemHead> {
     let attrs = input.call(Attribute::parse_outer)?;
     let vis = input.parse()?;
     let default = input.peek(Ident::peek_any) && input.fork().call(Ident::parse_any)? == "default";
     let defaultness = default.then(|| input.call(Ident::parse_any)).transpose()?;
-    Ok(Head {
+    Ok(ItemHead {
         attrs,
         vis,
         sig: input.parse()?,
@@ -206,7 +206,7 @@ fn function_head(input: ParseStream) -> syn::Result<Head> {
     })
 }
 
-impl Body {
+impl ItemBody {
     /// Nothing if the user is still typing.
     pub(crate) fn parse(braces: &Group) -> Option<Self> {
         let parser = |input: ParseStream| {
@@ -226,7 +226,7 @@ impl Body {
     }
 }
 
-impl ToTokens for Body {
+impl ToTokens for ItemBody {
     fn to_tokens(&self, tokens: &mut TokenStream) {
         self.block.brace_token.surround(tokens, |tokens| {
             tokens.append_all(&self.inner);

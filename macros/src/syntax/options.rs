@@ -24,13 +24,13 @@ pub(crate) struct Options {
 /// What becomes of the findings of each check.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Levels {
-    pub(crate) detached: Level,
-    pub(crate) blocking: Level,
-    pub(crate) hard_drop: Level,
+    pub(crate) detached: CheckLevel,
+    pub(crate) blocking: CheckLevel,
+    pub(crate) hard_drop: CheckLevel,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum Level {
+pub(crate) enum CheckLevel {
     /// They are errors, and a few of them warnings.
     #[default]
     Default,
@@ -47,9 +47,9 @@ pub(crate) const MAIN_CHECKS: &[&str] = &["signals"];
 
 /// Names seen so far, to find the one given twice.
 #[derive(Default)]
-pub(crate) struct Seen(Vec<Ident>);
+pub(crate) struct SeenOptions(Vec<Ident>);
 
-impl Seen {
+impl SeenOptions {
     /// Whether `name` is one of `known` and new; reports it if not.
     pub(crate) fn admit(&mut self, name: &Ident, known: &[&str], diag: &mut Diag) -> bool {
         if !known.iter().any(|known| name == known) {
@@ -200,7 +200,7 @@ impl Options {
         if self.loops {
             options.push(quote!(loops));
         }
-        for (option, level) in [("allow", Level::Allow), ("deny", Level::Deny)] {
+        for (option, level) in [("allow", CheckLevel::Allow), ("deny", CheckLevel::Deny)] {
             let option = Ident::new(option, Span::call_site());
             let checks = self.levels.checks(level);
             if !checks.is_empty() {
@@ -272,15 +272,15 @@ impl Levels {
         diag: &mut Diag,
     ) -> syn::Result<()> {
         let level = if name == "deny" {
-            Level::Deny
+            CheckLevel::Deny
         } else {
-            Level::Allow
+            CheckLevel::Allow
         };
         parse_checks(name, input, diag, CHECKS, |check| *self.of(check) = level)
     }
 
     // The checks of a level.
-    fn checks(self, level: Level) -> Vec<Ident> {
+    fn checks(self, level: CheckLevel) -> Vec<Ident> {
         let levels = [self.detached, self.blocking, self.hard_drop];
         let checks = CHECKS.iter().zip(levels).filter(|(_, of)| *of == level);
         checks
@@ -288,7 +288,7 @@ impl Levels {
             .collect()
     }
 
-    fn of(&mut self, check: &Ident) -> &mut Level {
+    fn of(&mut self, check: &Ident) -> &mut CheckLevel {
         match check {
             _ if check == "detached" => &mut self.detached,
             _ if check == "blocking" => &mut self.blocking,
@@ -375,7 +375,7 @@ pub(crate) fn list(
     known: &[&str],
     mut option: impl FnMut(&Ident, ParseStream, &mut Diag) -> syn::Result<()>,
 ) -> syn::Result<()> {
-    let mut seen = Seen::default();
+    let mut seen = SeenOptions::default();
     while !input.is_empty() {
         let name = parse_name(input, known)?;
         if seen.admit(&name, known, diag) {

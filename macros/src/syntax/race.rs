@@ -13,7 +13,7 @@ use syn::{Block, Expr, ExprBlock, Macro, Pat, Path, Token};
 
 /// The expressions in a `race!`, or in a `select!` that reads like one.
 pub(crate) fn expressions(mac: &Macro) -> Option<Vec<Expr>> {
-    let race: Race = mac.parse_body().ok()?;
+    let race: RaceInput = mac.parse_body().ok()?;
     let mut exprs = Vec::new();
     for branch in race.branches {
         exprs.push(branch.future);
@@ -26,21 +26,21 @@ pub(crate) fn expressions(mac: &Macro) -> Option<Vec<Expr>> {
 
 /// The futures of the branches in a `select!` that reads like a `race!`.
 pub(crate) fn futures(mac: &Macro) -> Vec<Expr> {
-    let race = mac.parse_body::<Race>();
+    let race = mac.parse_body::<RaceInput>();
     let branches = race.map(|race| race.branches).unwrap_or_default();
     branches.into_iter().map(|branch| branch.future).collect()
 }
 
-pub(crate) struct Race {
+pub(crate) struct RaceInput {
     pub(crate) witnessed: Witnessed,
     pub(crate) krate: Option<Path>,
     pub(crate) biased: Option<Ident>,
-    pub(crate) branches: Vec<Branch>,
+    pub(crate) branches: Vec<RaceBranch>,
     pub(crate) fallback: Option<Fallback>,
 }
 
 /// `pattern = future, if guard => handler`
-pub(crate) struct Branch {
+pub(crate) struct RaceBranch {
     pub(crate) pattern: Pat,
     pub(crate) eq: Token![=],
     pub(crate) future: Expr,
@@ -56,7 +56,7 @@ pub(crate) struct Fallback {
     pub(crate) handler: Expr,
 }
 
-impl Parse for Race {
+impl Parse for RaceInput {
     fn parse(input: ParseStream) -> syn::Result<Self> {
         let mut race = Self {
             witnessed: Witnessed::parse(input)?,
@@ -72,9 +72,9 @@ impl Parse for Race {
             let closed = if input.peek(Token![else]) {
                 race.fallback.insert(input.parse()?).is_closed()
             } else {
-                let branch: Branch = input.parse()?;
+                let branch: RaceBranch = input.parse()?;
                 race.branches.push(branch);
-                race.branches.last().is_some_and(Branch::is_closed)
+                race.branches.last().is_some_and(RaceBranch::is_closed)
             };
             parse_separator(input, closed)?;
         }
@@ -85,7 +85,7 @@ impl Parse for Race {
     }
 }
 
-impl Parse for Branch {
+impl Parse for RaceBranch {
     fn parse(input: ParseStream) -> syn::Result<Self> {
         let (start, fork) = (input.span(), input.fork());
         let pattern = fork.call(Pat::parse_multi_with_leading_vert);
@@ -205,7 +205,7 @@ fn is_block(handler: &Expr) -> bool {
     matches!(handler, Expr::Block(_) | Expr::Verbatim(_))
 }
 
-impl Branch {
+impl RaceBranch {
     fn is_closed(&self) -> bool {
         is_block(&self.handler)
     }
@@ -217,7 +217,7 @@ impl Fallback {
     }
 }
 
-impl ToTokens for Race {
+impl ToTokens for RaceInput {
     fn to_tokens(&self, tokens: &mut TokenStream) {
         let (krate, biased) = (self.krate.iter(), self.biased.iter());
         let (branches, fallback) = (&self.branches, &self.fallback);
@@ -226,7 +226,7 @@ impl ToTokens for Race {
     }
 }
 
-impl ToTokens for Branch {
+impl ToTokens for RaceBranch {
     fn to_tokens(&self, tokens: &mut TokenStream) {
         let Self {
             pattern,

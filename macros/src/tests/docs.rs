@@ -1,7 +1,7 @@
 //! The options in the documentation of a macro are those that it takes.
 
 use super::{attribute, group, tokens};
-use crate::entry::{self, Kind};
+use crate::entry::{self, EntryKind};
 use std::collections::BTreeSet;
 
 /// The options that an error about an unknown one lists.
@@ -56,7 +56,7 @@ fn of_cancellable() {
 
 #[test]
 fn of_main_and_test() {
-    for (kind, name) in [(Kind::Main, "main"), (Kind::Test, "test")] {
+    for (kind, name) in [(EntryKind::Main, "main"), (EntryKind::Test, "test")] {
         let item = format!("async fn {name}() {{}}");
         let expansion = entry::entry(kind, tokens("nonsense = 1"), tokens(&item)).to_string();
         assert_eq!(listed(name), taken(&expansion), "{name}");

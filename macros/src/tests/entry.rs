@@ -1,18 +1,18 @@
 //! `main` and `test`: what they become, and what they refuse.
 
 use super::{assert_same, printed, tokens, without_refusal};
-use crate::entry::{self, Kind};
+use crate::entry::{self, EntryKind};
 
-fn entry(kind: Kind, args: &str, item: &str) -> String {
+fn entry(kind: EntryKind, args: &str, item: &str) -> String {
     entry::entry(kind, tokens(args), tokens(item)).to_string()
 }
 
 fn main(args: &str, item: &str) -> String {
-    entry(Kind::Main, args, item)
+    entry(EntryKind::Main, args, item)
 }
 
 fn test(args: &str, item: &str) -> String {
-    entry(Kind::Test, args, item)
+    entry(EntryKind::Test, args, item)
 }
 
 #[test]

@@ -214,11 +214,11 @@ fn defer_in_the_top_block() {
         &format!(
             "let c = open(); defer! {{ W }} fn item() {{}}
             {{
-                let mut __frame = P::Frame::arm();
-                let __exit = P::Frame::body(&mut __frame, async {{
+                let mut __frame = P::Guard::arm();
+                let __exit = P::Guard::body(&mut __frame, async {{
                     {HINT} P::after(P::gate().await, c.work()).await;
                 }}).await;
-                P::Frame::cleanup(&mut __frame, async {{ P::after(P::gate().await, c.close()).await; }}).await;
+                P::Guard::cleanup(&mut __frame, async {{ P::after(P::gate().await, c.close()).await; }}).await;
                 __frame.leave(__exit).await
             }}"
         ),
@@ -232,9 +232,9 @@ fn on_cancel_cleans_up_only_then() {
         "taskscope::on_cancel! { undo(); } work();",
         &format!(
             "taskscope::on_cancel! {{ W }} {{
-                let mut __frame = P::Frame::arm_on_cancel();
-                let __exit = P::Frame::body(&mut __frame, async {{ {HINT} work(); }}).await;
-                if __exit.is_cancelled() {{ P::Frame::cleanup(&mut __frame, async {{ undo(); }}).await; }}
+                let mut __frame = P::Guard::arm_on_cancel();
+                let __exit = P::Guard::body(&mut __frame, async {{ {HINT} work(); }}).await;
+                if __exit.is_cancelled() {{ P::Guard::cleanup(&mut __frame, async {{ undo(); }}).await; }}
                 __frame.leave(__exit).await
             }}"
         ),
@@ -251,8 +251,8 @@ fn defer_in_a_loop() {
                 let mut __value = None;
                 let mut __jump_0 = None;
                 let mut __jump_1 = None;
-                let mut __frame = P::Frame::arm();
-                let __exit = P::Frame::body(&mut __frame, async {{
+                let mut __frame = P::Guard::arm();
+                let __exit = P::Guard::body(&mut __frame, async {{
                     {HINT}
                     #[allow(clippy::diverging_sub_expression)]
                     let __rest = {{
@@ -265,7 +265,7 @@ fn defer_in_a_loop() {
                         match P::done::<Infallible>().await {{}}
                     }}
                 }}).await;
-                P::Frame::cleanup(&mut __frame, async {{ c(); }}).await;
+                P::Guard::cleanup(&mut __frame, async {{ c(); }}).await;
                 match __frame.leave_block(__exit).await {{
                     Some(__output) => return __output,
                     None => {{
@@ -333,12 +333,12 @@ fn below_the_entry_points_of_tokio() {
             "P::after(P::gate().await, f()).await;
             defer! { W }
             {
-                let mut __frame = P::Frame::arm();
-                let __exit = P::Frame::body(&mut __frame, async {
+                let mut __frame = P::Guard::arm();
+                let __exit = P::Guard::body(&mut __frame, async {
                     if let Some(__output) = None::<R> { return __output; }
                     P::after(P::gate().await, g()).await
                 }).await;
-                P::Frame::cleanup(&mut __frame, async { c(); }).await;
+                P::Guard::cleanup(&mut __frame, async { c(); }).await;
                 __frame.leave(__exit).await
             }",
         ),

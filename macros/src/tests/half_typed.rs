@@ -83,7 +83,7 @@ fn a_guard_that_is_not_read_is_not_looked_for() {
     assert!(expansion.contains("macro_rules ! defer"), "{expansion}");
     assert!(!expansion.contains("on_cancel"), "{expansion}");
     let entry = crate::entry::entry(
-        crate::entry::Kind::Main,
+        crate::entry::EntryKind::Main,
         printed("").parse().unwrap(),
         printed("async fn main() { on_cancel! { a } x. }")
             .parse()

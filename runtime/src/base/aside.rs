@@ -30,23 +30,23 @@ const MOST_WAITING: usize = 4;
 #[derive(Debug)]
 pub(crate) struct Aside {
     name: &'static str,
-    started: Option<Started>,
+    started: Option<AsideThread>,
 }
 
 #[derive(Debug)]
-struct Started {
+struct AsideThread {
     jobs: SyncSender<Job>,
-    done: Done,
+    done: ThreadEnd,
 }
 
 /// Signals the end of a helper thread, which drops the sender. The mutex makes it `Sync`.
 #[derive(Debug)]
-pub(crate) struct Done(Mutex<Receiver<Infallible>>);
+pub(crate) struct ThreadEnd(Mutex<Receiver<Infallible>>);
 
-impl Done {
+impl ThreadEnd {
     /// A signal that has already been given.
-    pub(crate) fn already() -> Done {
-        Done::from(mpsc::channel().1)
+    pub(crate) fn already() -> ThreadEnd {
+        ThreadEnd::from(mpsc::channel().1)
     }
 
     /// Waits for the thread to end, at most until `until`. Returns whether it has ended.
@@ -56,9 +56,9 @@ impl Done {
     }
 }
 
-impl From<Receiver<Infallible>> for Done {
-    fn from(done: Receiver<Infallible>) -> Done {
-        Done(Mutex::new(done))
+impl From<Receiver<Infallible>> for ThreadEnd {
+    fn from(done: Receiver<Infallible>) -> ThreadEnd {
+        ThreadEnd(Mutex::new(done))
     }
 }
 
@@ -83,30 +83,30 @@ impl Aside {
 
     /// Waits for all queued jobs, at most until `until`.
     pub(crate) fn finish(self, until: Instant) {
-        if let Some(Started { jobs, done }) = self.started {
+        if let Some(AsideThread { jobs, done }) = self.started {
             drop(jobs);
             done.wait(until);
         }
     }
 }
 
-fn start(name: &'static str) -> io::Result<Started> {
+fn start(name: &'static str) -> io::Result<AsideThread> {
     let (jobs, waiting) = mpsc::sync_channel::<Job>(MOST_WAITING);
     let done = spawn(name, move || {
         for job in waiting {
             contain(job);
         }
     })?;
-    Ok(Started { jobs, done })
+    Ok(AsideThread { jobs, done })
 }
 
 /// Starts a helper thread, which need not be joined. If the system has no thread for it,
 /// the closure is dropped here.
-pub(crate) fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<Done> {
+pub(crate) fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<ThreadEnd> {
     let (running, done) = mpsc::channel();
     Builder::new().name(name.to_owned()).spawn(move || {
         let _running: Sender<Infallible> = running;
         work();
     })?;
-    Ok(Done::from(done))
+    Ok(ThreadEnd::from(done))
 }

@@ -8,11 +8,11 @@ use crate::base::sync::{AtomicBool, Mutex, Ordering};
 /// The futures that were woken since they were polled last, by index.
 #[derive(Debug, Default)]
 pub(crate) struct WakeSet {
-    shared: Arc<Shared>,
+    shared: Arc<WakeSetShared>,
 }
 
 #[derive(Debug, Default)]
-struct Shared(Mutex<Woken>);
+struct WakeSetShared(Mutex<Woken>);
 
 #[derive(Debug, Default)]
 struct Woken {
@@ -32,7 +32,7 @@ pub(crate) struct Member {
 struct Flag {
     index: usize,
     queued: AtomicBool,
-    shared: Arc<Shared>,
+    shared: Arc<WakeSetShared>,
 }
 
 impl Wake for Flag {

@@ -21,7 +21,7 @@ use crate::blocking::thread;
 use crate::notes::report::{self, ReportKind};
 use crate::notes::span::WorkSpan;
 use crate::poll::context::{self, Frame};
-use crate::scope::scope::Place;
+use crate::scope::scope::Nested;
 use crate::task::output::TaskOutput;
 use crate::tree::node::{Node, flag};
 use crate::tree::reason::Reason;
@@ -68,14 +68,14 @@ where
     R: TaskOutput + Send + 'static,
 {
     Blocking {
-        state: State::New(f),
+        state: BlockingState::New(f),
         spawn: |node, slot| {
             let span = WorkSpan::current();
             tokio::task::spawn_blocking(move || run(&node, &slot, span))
         },
         is_failure: R::is_failure,
         abandon: false,
-        place: Place::nowhere(),
+        place: Nested::nowhere(),
         location: Location::caller(),
     }
 }
@@ -92,21 +92,21 @@ where
 /// ```
 #[must_use = "futures do nothing unless awaited"]
 pub struct Blocking<F, R> {
-    state: State<F, R>,
+    state: BlockingState<F, R>,
     // What needs bounds is called through these, so that the future needs none: with
     // `R: 'static` on it rustc does not see that a scope around it is `Send`.
-    spawn: fn(Arc<Node>, Arc<Slot<F>>) -> Thread<R>,
+    spawn: fn(Arc<Node>, Arc<WorkSlot<F>>) -> Thread<R>,
     is_failure: fn(&R) -> bool,
     abandon: bool,
-    place: Place,
+    place: Nested,
     location: &'static Location<'static>,
 }
 
-enum State<F, R> {
+enum BlockingState<F, R> {
     New(F),
     Running {
         node: Arc<Node>,
-        slot: Arc<Slot<F>>,
+        slot: Arc<WorkSlot<F>>,
         thread: Thread<R>,
     },
     /// Cancelled: there will be no output.
@@ -115,7 +115,7 @@ enum State<F, R> {
 }
 
 type Thread<R> = JoinHandle<Option<Result<R, Panic>>>;
-pub(crate) type Slot<F> = Mutex<Option<F>>;
+pub(crate) type WorkSlot<F> = Mutex<Option<F>>;
 
 impl<F, R> Unpin for Blocking<F, R> {}
 
@@ -143,7 +143,7 @@ impl<F, R> Blocking<F, R> {
     /// ```
     pub fn abandon(mut self) -> Self {
         self.abandon = true;
-        self.place = Place::branch();
+        self.place = Nested::branch();
         self
     }
 }
@@ -151,7 +151,7 @@ impl<F, R> Blocking<F, R> {
 impl<F, R> Blocking<F, R> {
     /// Hands the closure to the pool, unless the scope is cancelled already.
     fn start(&mut self, cx: &mut Context<'_>) {
-        let State::New(f) = std::mem::replace(&mut self.state, State::Left) else {
+        let BlockingState::New(f) = std::mem::replace(&mut self.state, BlockingState::Left) else {
             return;
         };
         if is_leaving() {
@@ -163,12 +163,12 @@ impl<F, R> Blocking<F, R> {
         self.place.hold(&node, cx);
         let slot = Arc::new(Mutex::new(Some(f)));
         let thread = (self.spawn)(node.clone(), slot.clone());
-        self.state = State::Running { node, slot, thread };
+        self.state = BlockingState::Running { node, slot, thread };
     }
 
     /// Polls the thread; `None` when there will be no output.
     fn poll_thread(&mut self, cx: &mut Context<'_>) -> Poll<Option<R>> {
-        let State::Running { node, slot, thread } = &mut self.state else {
+        let BlockingState::Running { node, slot, thread } = &mut self.state else {
             return Poll::Ready(None);
         };
         if is_leaving() && withdraw(slot) {
@@ -182,20 +182,20 @@ impl<F, R> Blocking<F, R> {
                 !(refused && (self.is_failure)(output) && is_leaving())
             }),
             Ok(Some(Err(panic))) => {
-                self.end(State::Done);
+                self.end(BlockingState::Done);
                 panic.resume()
             }
             Ok(None) => None,
             Err(_) => {
                 let location = self.location;
-                self.end(State::Done);
+                self.end(BlockingState::Done);
                 panic!("the blocking work at {location} was not run: the runtime is shut down")
             }
         })
     }
 
-    fn end(&mut self, state: State<F, R>) {
-        if let State::Running { node, .. } = &self.state {
+    fn end(&mut self, state: BlockingState<F, R>) {
+        if let BlockingState::Running { node, .. } = &self.state {
             node.detach();
         }
         self.place.close();
@@ -204,7 +204,7 @@ impl<F, R> Blocking<F, R> {
 
     /// The grace period is over.
     fn overrun(&mut self) {
-        let State::Running { node, .. } = &self.state else {
+        let BlockingState::Running { node, .. } = &self.state else {
             return;
         };
         let (scope, last) = (node.scope(), node.last_checkpoint());
@@ -214,7 +214,7 @@ impl<F, R> Blocking<F, R> {
         // The walk that ends the grace period may not have come to it yet, and does not find it
         // once it is detached.
         node.abort();
-        self.end(State::Left);
+        self.end(BlockingState::Left);
     }
 }
 
@@ -223,20 +223,20 @@ impl<F, R> Future for Blocking<F, R> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<R> {
         let this = &mut *self;
-        if let State::New(_) = this.state {
+        if let BlockingState::New(_) = this.state {
             this.start(cx);
         }
-        if let State::Done = this.state {
+        if let BlockingState::Done = this.state {
             polled_after_completion("blocking", this.location);
         }
-        let left = matches!(this.state, State::Left);
+        let left = matches!(this.state, BlockingState::Left);
         if !left {
             if let Poll::Ready(output) = this.poll_thread(cx) {
                 if let Some(output) = output {
-                    this.end(State::Done);
+                    this.end(BlockingState::Done);
                     return Poll::Ready(output);
                 }
-                this.end(State::Left);
+                this.end(BlockingState::Left);
             } else if !this.abandon && this.place.may_drop(true) {
                 this.overrun();
             } else {
@@ -249,7 +249,7 @@ impl<F, R> Future for Blocking<F, R> {
 
 impl<F, R> Drop for Blocking<F, R> {
     fn drop(&mut self) {
-        let State::Running { node, slot, .. } = &self.state else {
+        let BlockingState::Running { node, slot, .. } = &self.state else {
             return;
         };
         let scope = node.scope().name();
@@ -282,7 +282,7 @@ fn was_refused(node: &Node) -> bool {
 }
 
 /// Drops the closure, if it has not begun.
-pub(crate) fn withdraw<F>(slot: &Slot<F>) -> bool {
+pub(crate) fn withdraw<F>(slot: &WorkSlot<F>) -> bool {
     let closure = slot.lock().take();
     let withdrawn = closure.is_some();
     context::outside(|| drop(closure));
@@ -298,7 +298,7 @@ pub(crate) enum Taken<F> {
 }
 
 /// On the thread: takes the closure, if it is still there.
-pub(crate) fn take<F>(node: &Node, slot: &Slot<F>) -> Taken<F> {
+pub(crate) fn take<F>(node: &Node, slot: &WorkSlot<F>) -> Taken<F> {
     let mut slot = slot.lock();
     let Some(closure) = slot.take() else {
         return Taken::Withdrawn;
@@ -320,7 +320,7 @@ pub(crate) fn has_begun(node: &Node) -> bool {
 /// On the thread: what the closure makes, or a panic of it.
 fn run<F: FnOnce() -> R, R>(
     node: &Arc<Node>,
-    slot: &Slot<F>,
+    slot: &WorkSlot<F>,
     mut span: WorkSpan,
 ) -> Option<Result<R, Panic>> {
     let result = span.within(|| run_taken(node, slot));
@@ -330,7 +330,10 @@ fn run<F: FnOnce() -> R, R>(
     result
 }
 
-fn run_taken<F: FnOnce() -> R, R>(node: &Arc<Node>, slot: &Slot<F>) -> Option<Result<R, Panic>> {
+fn run_taken<F: FnOnce() -> R, R>(
+    node: &Arc<Node>,
+    slot: &WorkSlot<F>,
+) -> Option<Result<R, Panic>> {
     match take(node, slot) {
         Taken::Run(closure) => {
             let frame = Frame::blocking(node, false);

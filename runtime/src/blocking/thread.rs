@@ -19,7 +19,7 @@ use crate::notes::span::WorkSpan;
 use crate::poll::context::{self, Frame};
 use crate::poll::probe;
 use crate::scope::scope::CancelHandle;
-use crate::scope::watch::Watch;
+use crate::scope::watch::FlagWatch;
 use crate::tree::node::{Node, flag};
 use crate::tree::reason::Cancelled;
 use crate::unwind::boundary::{Boundary, Owner};
@@ -170,7 +170,7 @@ pub fn sleep_blocking(duration: Duration) -> Result<(), Cancelled> {
         return Ok(());
     };
     let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
-    let mut cancelled = pin!(Watch::new(Some(node.clone()), bits));
+    let mut cancelled = pin!(FlagWatch::new(Some(node.clone()), bits));
     loop {
         context::set_unclocked(0);
         checkpoint_blocking()?;

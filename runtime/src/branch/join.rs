@@ -14,7 +14,7 @@ use pin_project_lite::pin_project;
 
 use crate::base::caught::{Panic, catch};
 use crate::poll::context;
-use crate::scope::scope::Place;
+use crate::scope::scope::Nested;
 use crate::tree::node::Node;
 use crate::tree::reason::Reason;
 use crate::unwind::boundary::{Boundary, Owner};
@@ -420,7 +420,7 @@ pub(crate) fn concurrent<T, B: Future<Output = T>>(
     let body = body(node.clone());
     Concurrent {
         boundary: Boundary::new(Owner::new(node), body),
-        place: Place::nowhere(),
+        place: Nested::nowhere(),
     }
 }
 
@@ -431,7 +431,7 @@ pin_project! {
     pub struct Concurrent<B, T> {
         #[pin]
         boundary: Boundary<B, T>,
-        place: Place,
+        place: Nested,
     }
 }
 

@@ -17,7 +17,7 @@ use pin_project_lite::pin_project;
 
 use crate::base::caught::{Panic, catch};
 use crate::branch::join::{Concurrent, concurrent, poll_branch};
-use crate::poll::context::{self, Outer};
+use crate::poll::context::{self, OuterFrame};
 use crate::tree::node::{Node, flag};
 use crate::tree::reason::Reason;
 use crate::unwind::exit::{Exit, KeptPanic, PanicSite};
@@ -25,7 +25,7 @@ use crate::unwind::region::Region;
 
 /// How far a branch is.
 #[derive(Debug)]
-enum State<T> {
+enum RaceState<T> {
     /// Can still win, or has still to be left.
     Running,
     /// Completed with a value that its pattern matches.
@@ -43,7 +43,7 @@ pin_project! {
     pub struct Racer<F, T> {
         #[pin]
         future: Option<F>,
-        state: State<T>,
+        state: RaceState<T>,
         // A plain function, since a closure's type would go into the type of the
         // race, for nothing.
         matches: fn(&mut T) -> bool,
@@ -61,7 +61,11 @@ pub fn racer<F: IntoFuture>(
 ) -> Racer<F::IntoFuture, F::Output> {
     Racer {
         future: Some(future.into_future()),
-        state: if enabled { State::Running } else { State::Out },
+        state: if enabled {
+            RaceState::Running
+        } else {
+            RaceState::Out
+        },
         matches,
         started: false,
         region: Region::branch(),
@@ -73,7 +77,7 @@ pub fn racer<F: IntoFuture>(
 /// whole branch would cover a future that has references into itself: hence `&mut`.
 trait Runner {
     /// Polls the branch, while nobody has won.
-    fn run(&mut self, outer: &Outer, cx: &mut Context<'_>);
+    fn run(&mut self, outer: &OuterFrame, cx: &mut Context<'_>);
 
     /// Drops the branch where it is, unless something inside it must still be
     /// left in order.
@@ -90,7 +94,7 @@ trait Runner {
 }
 
 impl<T, F: Future<Output = T>> Runner for Pin<&mut Racer<F, T>> {
-    fn run(&mut self, outer: &Outer, cx: &mut Context<'_>) {
+    fn run(&mut self, outer: &OuterFrame, cx: &mut Context<'_>) {
         if !self.is_running() {
             return;
         }
@@ -105,20 +109,20 @@ impl<T, F: Future<Output = T>> Runner for Pin<&mut Racer<F, T>> {
         let Poll::Ready(exit) = polled else { return };
         *this.state = match exit {
             Exit::Value(value) => judge(value, *this.matches),
-            Exit::Panicked(panic) => State::Panicked(panic),
-            Exit::Left | Exit::Ended => State::Left,
+            Exit::Panicked(panic) => RaceState::Panicked(panic),
+            Exit::Left | Exit::Ended => RaceState::Left,
         };
     }
 
     fn give_up(&mut self) {
         let lent = self.is_lent();
         let this = self.as_mut().project();
-        let running = matches!(this.state, State::Running);
+        let running = matches!(this.state, RaceState::Running);
         if !running || (*this.started && !lent && !this.region.is_clear()) {
             return;
         }
-        *this.state =
-            context::drop_outside(this.future).map_or_else(State::Panicked, |()| State::Out);
+        *this.state = context::drop_outside(this.future)
+            .map_or_else(RaceState::Panicked, |()| RaceState::Out);
         this.region.close();
     }
 
@@ -134,13 +138,13 @@ impl<T, F: Future<Output = T>> Runner for Pin<&mut Racer<F, T>> {
         };
         *this.state = match exit {
             Exit::Value(value) => discard(value),
-            Exit::Panicked(panic) => State::Panicked(panic),
-            Exit::Left | Exit::Ended => State::Out,
+            Exit::Panicked(panic) => RaceState::Panicked(panic),
+            Exit::Left | Exit::Ended => RaceState::Out,
         };
     }
 
     fn is_running(&mut self) -> bool {
-        matches!(self.as_mut().project().state, State::Running)
+        matches!(self.as_mut().project().state, RaceState::Running)
     }
 
     /// Without anything to drop, the future owns nothing that could have to be
@@ -152,39 +156,39 @@ impl<T, F: Future<Output = T>> Runner for Pin<&mut Racer<F, T>> {
     }
 
     fn is_left(&mut self) -> bool {
-        matches!(self.as_mut().project().state, State::Left)
+        matches!(self.as_mut().project().state, RaceState::Left)
     }
 
     fn decides(&mut self) -> bool {
         matches!(
             self.as_mut().project().state,
-            State::Won(_) | State::Panicked(_)
+            RaceState::Won(_) | RaceState::Panicked(_)
         )
     }
 
     fn take_panic(&mut self) -> Option<Panic> {
         let state = self.as_mut().project().state;
-        if !matches!(state, State::Panicked(_)) {
+        if !matches!(state, RaceState::Panicked(_)) {
             return None;
         }
-        match std::mem::replace(state, State::Out) {
-            State::Panicked(panic) => Some(panic),
+        match std::mem::replace(state, RaceState::Out) {
+            RaceState::Panicked(panic) => Some(panic),
             _ => None,
         }
     }
 }
 
 /// A value wins if it matches; else its branch is disabled.
-fn judge<T>(mut value: T, matches: fn(&mut T) -> bool) -> State<T> {
+fn judge<T>(mut value: T, matches: fn(&mut T) -> bool) -> RaceState<T> {
     if matches(&mut value) {
-        State::Won(value)
+        RaceState::Won(value)
     } else {
         discard(value)
     }
 }
 
-fn discard<T, U>(value: T) -> State<U> {
-    catch(|| drop(value)).map_or_else(State::Panicked, |()| State::Out)
+fn discard<T, U>(value: T) -> RaceState<U> {
+    catch(|| drop(value)).map_or_else(RaceState::Panicked, |()| RaceState::Out)
 }
 
 /// The value of the branch that has won: this one, or one of those after it.
@@ -247,11 +251,11 @@ impl<T, F: Future<Output = T>, Rest: Racers> Racers for Field<'_, F, T, Rest> {
 
     fn take_won(&mut self) -> Option<Self::Won> {
         let state = self.head.as_mut().project().state;
-        if !matches!(state, State::Won(_)) {
+        if !matches!(state, RaceState::Won(_)) {
             return self.rest.take_won().map(Won::Later);
         }
-        match std::mem::replace(state, State::Out) {
-            State::Won(value) => Some(Won::This(value)),
+        match std::mem::replace(state, RaceState::Out) {
+            RaceState::Won(value) => Some(Won::This(value)),
             _ => None,
         }
     }
@@ -264,7 +268,7 @@ pub(crate) struct RaceBody<L> {
     biased: bool,
     node: Arc<Node>,
     /// The scope around the race, where lent branches are polled.
-    outer: Outer,
+    outer: OuterFrame,
     /// Holds the race's own node while a lent branch, of which the node does not
     /// know, is still running.
     hold: Region,
@@ -414,7 +418,7 @@ pub fn race<L: Racers>(list: L, biased: bool) -> Race<L, L::Won> {
         list,
         biased,
         node,
-        outer: Outer::default(),
+        outer: OuterFrame::default(),
         hold: Region::boundary(),
         decided: false,
         panic: None,

@@ -85,14 +85,14 @@ impl Admission {
 }
 
 /// Tells the group and the handle how the task ended; exactly once.
-struct Ending<T, E: Send + 'static> {
+struct TaskEnding<T, E: Send + 'static> {
     core: Core<T>,
     /// Until they are told.
     group: Option<Arc<Shared<E>>>,
     admission: Admission,
 }
 
-impl<T, E: Send + 'static> HasNode for Ending<T, E> {
+impl<T, E: Send + 'static> HasNode for TaskEnding<T, E> {
     fn node(&self) -> &Arc<Node> {
         &self.core.node
     }
@@ -107,7 +107,7 @@ impl<T, E: Send + 'static> HasNode for Ending<T, E> {
     }
 }
 
-impl<T, E: Send + 'static> Ending<T, E> {
+impl<T, E: Send + 'static> TaskEnding<T, E> {
     fn is_told(&self) -> bool {
         self.group.is_none()
     }
@@ -246,7 +246,7 @@ impl Drop for Leaves<'_> {
     }
 }
 
-impl<T, E: Send + 'static> Drop for Ending<T, E> {
+impl<T, E: Send + 'static> Drop for TaskEnding<T, E> {
     /// The runtime was shut down, or the task never ran.
     fn drop(&mut self) {
         if self.group.is_none() {
@@ -286,7 +286,7 @@ pin_project! {
     {
         // Whoever waits for the outcome finds the body gone: it is dropped first.
         #[pin]
-        boundary: Boundary<Converted<F, E>, Result<T, E>, Ending<T, E>>,
+        boundary: Boundary<Converted<F, E>, Result<T, E>, TaskEnding<T, E>>,
         span: WorkSpan,
     }
 
@@ -325,7 +325,7 @@ where
         let span = start
             .span
             .unwrap_or_else(|| WorkSpan::task(&group.span, || node.name(), node.location()));
-        let ending = Ending {
+        let ending = TaskEnding {
             core: core.clone(),
             group: Some(group.clone()),
             admission,
@@ -339,7 +339,7 @@ where
     }
 }
 
-type TaskBoundary<F, T, E> = Boundary<Converted<F, E>, Result<T, E>, Ending<T, E>>;
+type TaskBoundary<F, T, E> = Boundary<Converted<F, E>, Result<T, E>, TaskEnding<T, E>>;
 
 /// Waits for a place under the group's limit, no longer than until the task's deadline.
 /// False for a task that was cancelled before.
@@ -393,7 +393,7 @@ where
         // Before anyone can learn that the task has ended: no span outlives that of its group.
         this.span.close();
         if let Some(outcome) = outcome {
-            Ending::<T, E>::count(&outcome);
+            TaskEnding::<T, E>::count(&outcome);
             this.boundary.holder().end(outcome);
         }
         Poll::Ready(())

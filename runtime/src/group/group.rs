@@ -19,7 +19,7 @@ use crate::blocking::blocking::blocking;
 use crate::group::child::{Start, Task};
 use crate::group::run::{GroupRun, LocalChildren, report_lost_deferred};
 use crate::group::scoped::{Children, ErasedLocal, Queue, erase, erase_local};
-use crate::group::shared::{Kind, Shared};
+use crate::group::shared::{Shared, TaskKind};
 use crate::notes::names::Name;
 use crate::notes::span::WorkSpan;
 use crate::poll::context;
@@ -568,7 +568,7 @@ impl<'env, E: Send + 'static> Group<'env, E> {
         T: Send,
     {
         self.shared.spawn(
-            Kind::Plain,
+            TaskKind::Plain,
             Name::of_future::<F>(),
             Location::caller(),
             Start::default(),
@@ -597,7 +597,7 @@ impl<'env, E: Send + 'static> Group<'env, E> {
         T: Send,
     {
         self.shared.spawn(
-            Kind::Plain,
+            TaskKind::Plain,
             name.into().into(),
             Location::caller(),
             Start::default(),
@@ -627,7 +627,7 @@ impl<'env, E: Send + 'static> Group<'env, E> {
         T: Send,
     {
         self.shared.spawn(
-            Kind::Plain,
+            TaskKind::Plain,
             name.into(),
             location,
             Start::within(span),
@@ -659,7 +659,7 @@ impl<'env, E: Send + 'static> Group<'env, E> {
         T: Send + 'env,
     {
         let (name, location) = (Name::of_future::<F>(), Location::caller());
-        match self.shared.expect(Kind::Plain, name, location, ()) {
+        match self.shared.expect(TaskKind::Plain, name, location, ()) {
             Err(node) => TaskHandle::refused(Core::beside(node), self.shared.refusal()),
             Ok(node) => {
                 let core = Core::beside(node);
@@ -703,7 +703,7 @@ impl<'env, E: Send + 'static> Group<'env, E> {
         T: Send + 'static,
     {
         self.shared.spawn(
-            Kind::Plain,
+            TaskKind::Plain,
             Name::of_function::<F>(),
             Location::caller(),
             Start::default(),
@@ -735,7 +735,7 @@ impl<'env, E: Send + 'static> Group<'env, E> {
         T: Send,
     {
         self.shared.spawn(
-            Kind::Shielded,
+            TaskKind::Shielded,
             Name::of_future::<F>(),
             Location::caller(),
             Start::default(),
@@ -784,7 +784,7 @@ impl<'env, E: Send + 'static> Group<'env, E> {
         T: Send,
     {
         self.shared.spawn(
-            Kind::Service,
+            TaskKind::Service,
             Name::of_future::<F>(),
             Location::caller(),
             Start::default(),
@@ -871,7 +871,7 @@ impl<'env, E: Send + 'static> Group<'env, E> {
                 };
             };
             let mut acquire = Box::pin(limit.acquire_owned());
-            let mut cancelled = crate::scope::watch::Watch::new(
+            let mut cancelled = crate::scope::watch::FlagWatch::new(
                 Some(shared.node.clone()),
                 flag::CANCELLED | flag::CLOSED,
             );
@@ -1082,7 +1082,7 @@ impl<'env, E: Send + 'static> LocalGroup<'env, E> {
     {
         let shared = &self.group.shared;
         let (name, location) = (Name::of_future::<F>(), Location::caller());
-        match shared.expect(Kind::Plain, name, location, ()) {
+        match shared.expect(TaskKind::Plain, name, location, ()) {
             Err(node) => TaskHandle::refused(Core::beside(node), shared.refusal()),
             Ok(node) => {
                 let core = Core::beside(node);
@@ -1145,7 +1145,7 @@ impl<E: Send + 'static> Permit<E> {
         T: Send,
     {
         self.shared.spawn(
-            Kind::Plain,
+            TaskKind::Plain,
             Name::of_future::<F>(),
             Location::caller(),
             Start::holding(self.place),
@@ -1174,7 +1174,7 @@ impl<E: Send + 'static> Permit<E> {
         T: Send,
     {
         self.shared.spawn(
-            Kind::Plain,
+            TaskKind::Plain,
             name.into().into(),
             Location::caller(),
             Start::holding(self.place),

@@ -13,12 +13,12 @@ use crate::base::caught::{Panic, catch, drop_each};
 use crate::group::scoped::{Children, Erased, ErasedLocal, Queue};
 use crate::group::shared::Shared;
 use crate::poll::context::{self, Frame};
-use crate::scope::scope::Place;
+use crate::scope::scope::Nested;
 use crate::task::error::{Cause, GroupError};
 use crate::tree::node::Node;
 use crate::tree::node::pending::Left;
 use crate::tree::reason::Reason;
-use crate::tree::table::Kind;
+use crate::tree::table::RegionKind;
 use crate::unwind::boundary::{Boundary, Owner};
 use crate::unwind::cleanup::parked;
 use crate::unwind::exit::{Exit, PanicSite, polled_after_completion};
@@ -26,13 +26,13 @@ use crate::unwind::lost::report_lost;
 use crate::unwind::region::Region;
 
 /// Children that are not `Send`, in a group that has them.
-pub(crate) trait Locals {
+pub(crate) trait LocalTasks {
     fn poll(&mut self, cx: &mut Context<'_>);
     fn close(&mut self, panics: &mut Vec<Panic>);
 }
 
 /// A group that may move between threads has none.
-impl Locals for () {
+impl LocalTasks for () {
     fn poll(&mut self, _: &mut Context<'_>) {}
 
     fn close(&mut self, _: &mut Vec<Panic>) {}
@@ -44,7 +44,7 @@ pub(crate) struct LocalChildren {
     pub(crate) children: Children<ErasedLocal>,
 }
 
-impl Locals for LocalChildren {
+impl LocalTasks for LocalChildren {
     fn poll(&mut self, cx: &mut Context<'_>) {
         self.children.poll(&self.queue, cx);
     }
@@ -65,7 +65,7 @@ struct Deferred<E> {
 }
 
 /// What a group's future owns, and has to give back however it ends.
-struct Members<E: Send + 'static, L: Locals> {
+struct Members<E: Send + 'static, L: LocalTasks> {
     shared: Arc<Shared<E>>,
     scoped: Children<Erased>,
     locals: L,
@@ -74,11 +74,11 @@ struct Members<E: Send + 'static, L: Locals> {
     ended: bool,
 }
 
-impl<E: Send + 'static, L: Locals> Members<E, L> {
+impl<E: Send + 'static, L: LocalTasks> Members<E, L> {
     fn new(shared: Arc<Shared<E>>, locals: L) -> Self {
         let deferred = Deferred {
             running: None,
-            region: Region::holding(Kind::Deferred),
+            region: Region::holding(RegionKind::Deferred),
         };
         Members {
             shared,
@@ -90,7 +90,7 @@ impl<E: Send + 'static, L: Locals> Members<E, L> {
     }
 }
 
-impl<E: Send + 'static, L: Locals> Drop for Members<E, L> {
+impl<E: Send + 'static, L: LocalTasks> Drop for Members<E, L> {
     fn drop(&mut self) {
         let Members {
             shared,
@@ -134,7 +134,7 @@ pub(crate) fn report_lost_deferred(group: &Arc<Node>) {
     report_lost("a deferred cleanup", Some(group), group.location());
 }
 
-impl<E: Send + 'static, L: Locals> Members<E, L> {
+impl<E: Send + 'static, L: LocalTasks> Members<E, L> {
     /// Goes on with what is to be done once the body is gone. True when the
     /// group may have come to its end.
     fn advance(&mut self, cx: &mut Context<'_>) -> bool {
@@ -234,25 +234,25 @@ pin_project! {
     where
         E: Send,
         E: 'static,
-        L: Locals,
+        L: LocalTasks,
     {
         // Dropped first: it may borrow what the body borrows, and the body's
         // node adopts what it leaves behind.
         members: Members<E, L>,
         #[pin]
-        boundary: Option<Boundary<Body<Fut, E>, Option<T>>>,
+        boundary: Option<Boundary<GroupBody<Fut, E>, Option<T>>>,
         body: Option<F>,
-        place: Place,
+        place: Nested,
     }
 }
 
-impl<T, E: Send + 'static, F, Fut, L: Locals> GroupRun<T, E, F, Fut, L> {
+impl<T, E: Send + 'static, F, Fut, L: LocalTasks> GroupRun<T, E, F, Fut, L> {
     pub(crate) fn new(shared: Arc<Shared<E>>, locals: L, body: F) -> Self {
         GroupRun {
             members: Members::new(shared, locals),
             boundary: None,
             body: Some(body),
-            place: Place::nowhere(),
+            place: Nested::nowhere(),
         }
     }
 }
@@ -262,7 +262,7 @@ where
     E: Send + 'static,
     F: FnOnce(Arc<Shared<E>>) -> Fut,
     Fut: Future<Output = Result<T, E>>,
-    L: Locals,
+    L: LocalTasks,
 {
     type Output = Result<T, GroupError<E>>;
 
@@ -282,7 +282,7 @@ where
                 shared.runtime.get_or_init(Handle::current);
                 // Made first: if the body panics here, the node leaves the tree.
                 let owner = Owner::new(shared.node.clone());
-                let body = Body {
+                let body = GroupBody {
                     future: body(shared.clone()),
                     shared: shared.clone(),
                 };
@@ -324,14 +324,14 @@ where
 
 pin_project! {
     /// The body: its failure is the group's as soon as it happens.
-    struct Body<Fut, E> {
+    struct GroupBody<Fut, E> {
         #[pin]
         future: Fut,
         shared: Arc<Shared<E>>,
     }
 }
 
-impl<T, E: Send + 'static, Fut: Future<Output = Result<T, E>>> Future for Body<Fut, E> {
+impl<T, E: Send + 'static, Fut: Future<Output = Result<T, E>>> Future for GroupBody<Fut, E> {
     type Output = Option<T>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {

@@ -20,10 +20,10 @@ use crate::group::scoped::{Erased, Queue};
 use crate::notes::names::Name;
 use crate::notes::report::{self, ReportKind};
 use crate::notes::span::GroupSpan;
-use crate::scope::scope::Place;
+use crate::scope::scope::Nested;
 use crate::task::describe::{Describe, Echo, Passes};
 use crate::task::error::{Cause, Contents, Failure, GroupError};
-use crate::task::handle::{Core, Kept, TaskHandle, TaskId, note_told_elsewhere};
+use crate::task::handle::{Core, KeptResult, TaskHandle, TaskId, note_told_elsewhere};
 use crate::task::output::{TaskResult, ValueOf};
 use crate::task::summary::Part;
 use crate::tree::node::{Duties, Node, flag};
@@ -32,7 +32,7 @@ use crate::unwind::exit::PanicSite;
 
 /// How a task stands to its group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum TaskKind {
     /// Cancelled with the group.
     Plain,
     /// Not reached by the group's cancellation: runs to its end.
@@ -297,14 +297,14 @@ impl<E: Send + 'static> Shared<E> {
     /// group takes no more.
     pub(crate) fn expect<P: Any + Send + Sync>(
         &self,
-        kind: Kind,
+        kind: TaskKind,
         name: Name,
         location: &'static Location<'static>,
         payload: P,
     ) -> Result<Arc<Node>, Arc<Node>> {
         let duties = Duties {
-            shielded: kind != Kind::Plain,
-            background: kind == Kind::Service,
+            shielded: kind != TaskKind::Plain,
+            background: kind == TaskKind::Service,
         };
         Node::task(&self.node, duties, name, location, payload)
     }
@@ -340,7 +340,7 @@ impl<E: Send + 'static> Shared<E> {
 
     pub(crate) fn spawn<F>(
         self: &Arc<Self>,
-        kind: Kind,
+        kind: TaskKind,
         name: Name,
         location: &'static Location<'static>,
         start: Start,
@@ -351,7 +351,7 @@ impl<E: Send + 'static> Shared<E> {
         F::Output: TaskResult<E>,
         ValueOf<F>: Send,
     {
-        let slot = Kept::<ValueOf<F>>::new();
+        let slot = KeptResult::<ValueOf<F>>::new();
         let core = match self.expect(kind, name, location, slot) {
             Ok(node) => Core::inside(node),
             Err(node) => return TaskHandle::refused(Core::inside(node), self.refusal()),
@@ -359,12 +359,12 @@ impl<E: Send + 'static> Shared<E> {
         let start = Start {
             admission: start.admission.or_else(|| match kind {
                 // A service would hold its place until the others are gone.
-                Kind::Service => None,
-                Kind::Plain | Kind::Shielded => Some(self.admission()),
+                TaskKind::Service => None,
+                TaskKind::Plain | TaskKind::Shielded => Some(self.admission()),
             }),
             ..start
         };
-        if kind == Kind::Shielded {
+        if kind == TaskKind::Shielded {
             core.node.set(flag::SHIELDED);
         }
         let (task, handle) = Task::new(self, core, start, future);
@@ -400,7 +400,7 @@ impl<E: Send + 'static> Shared<E> {
     pub(crate) fn outcome<T>(
         &self,
         value: Option<T>,
-        place: &mut Place,
+        place: &mut Nested,
     ) -> Poll<Result<T, GroupError<E>>> {
         let outer = place.close();
         let mut entries = self.book.lock().take();

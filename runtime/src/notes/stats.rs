@@ -56,16 +56,17 @@ const PEAK_EVERY: u64 = 16;
 
 /// Two cache lines: processors fetch them in pairs.
 #[repr(align(128))]
-struct Shard([AtomicU64; COUNTS]);
+struct CountShard([AtomicU64; COUNTS]);
 
-static ALL: [Shard; SHARDS] = [const { Shard([const { AtomicU64::new(0) }; COUNTS]) }; SHARDS];
+static ALL: [CountShard; SHARDS] =
+    [const { CountShard([const { AtomicU64::new(0) }; COUNTS]) }; SHARDS];
 static PEAK: AtomicU64 = AtomicU64::new(0);
 
 thread_local! {
-    static MINE: Cell<Option<&'static Shard>> = const { Cell::new(None) };
+    static MINE: Cell<Option<&'static CountShard>> = const { Cell::new(None) };
 }
 
-fn mine() -> &'static Shard {
+fn mine() -> &'static CountShard {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     MINE.with(|mine| match mine.get() {
         Some(shard) => shard,

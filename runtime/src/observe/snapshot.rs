@@ -613,7 +613,7 @@ impl Held {
 
 pub(crate) fn held_in(inner: &Inner) -> Vec<Held> {
     let held = inner.held().into_iter();
-    held.map(|held: table::Held| Held {
+    held.map(|held: table::HeldRegion| Held {
         what: held.kind.name(),
         location: held.location,
         running: held.cleaning,

@@ -6,11 +6,11 @@ use super::watchdog::late;
 use crate::base::aside::Aside;
 use crate::base::clock::Moment;
 use crate::notes::report::{self, ReportKind};
-use crate::poll::stall::Watch;
+use crate::poll::stall::StallWatch;
 use crate::tree::node::{Node, flag};
 
 /// Reports what `watch` collects, until the future is dropped.
-pub(crate) async fn report_stalls(watch: Watch) {
+pub(crate) async fn report_stalls(watch: StallWatch) {
     let mut aside = Aside::new("taskscope-print");
     loop {
         let (stalled, next) = watch.look();

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::display::Span;
 use super::snapshot::held_in;
-use crate::base::aside::{self, Done};
+use crate::base::aside::{self, ThreadEnd};
 use crate::base::caught::contain;
 use crate::base::clock::Moment;
 use crate::notes::report::{self, ReportKind};
@@ -56,7 +56,7 @@ const LINGER: Duration = Duration::from_millis(250);
 pub struct Watchdog {
     /// Dropped to tell the thread.
     running: Option<mpsc::Sender<()>>,
-    ended: Done,
+    ended: ThreadEnd,
 }
 
 impl fmt::Debug for Watchdog {
@@ -83,7 +83,7 @@ impl Watchdog {
     /// ```
     pub fn start(stuck_after: Duration) -> io::Result<Watchdog> {
         let (running, told) = mpsc::channel();
-        let mut watch = Watch::new(stuck_after, Mailbox::open());
+        let mut watch = WatchdogLoop::new(stuck_after, Mailbox::open());
         let ended = aside::spawn("taskscope-watchdog", move || watch.run(&told))?;
         Ok(Watchdog {
             running: Some(running),
@@ -121,16 +121,16 @@ struct Polling {
 }
 
 /// The thread's state.
-struct Watch {
+struct WatchdogLoop {
     stuck_after: Duration,
     mailbox: Mailbox,
     threads: HashMap<usize, Polling>,
     cancelled: Vec<Weak<Node>>,
 }
 
-impl Watch {
-    fn new(stuck_after: Duration, mailbox: Mailbox) -> Watch {
-        Watch {
+impl WatchdogLoop {
+    fn new(stuck_after: Duration, mailbox: Mailbox) -> WatchdogLoop {
+        WatchdogLoop {
             stuck_after,
             mailbox,
             threads: HashMap::new(),

@@ -239,16 +239,16 @@ pub(crate) fn list() -> &'static List<Beat> {
 }
 
 /// Takes the thread out of the list when it ends.
-struct Leave(usize);
+struct Leaver(usize);
 
-impl Drop for Leave {
+impl Drop for Leaver {
     fn drop(&mut self) {
         LIST.leave(self.0);
     }
 }
 
 thread_local! {
-    static LEAVE: OnceCell<Leave> = const { OnceCell::new() };
+    static LEAVE: OnceCell<Leaver> = const { OnceCell::new() };
 }
 
 /// The key of the current thread in the list, if it is there.
@@ -273,6 +273,6 @@ pub(crate) unsafe fn enlist(beat: *const Beat) {
     // A thread that is ending already has nothing to hide.
     let _ = LEAVE.try_with(|leave| {
         // SAFETY: the storage goes after `LEAVE`.
-        leave.get_or_init(|| Leave(unsafe { LIST.enlist(beat, poller) }));
+        leave.get_or_init(|| Leaver(unsafe { LIST.enlist(beat, poller) }));
     });
 }

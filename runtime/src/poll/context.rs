@@ -25,7 +25,7 @@ use crate::base::caught::{Panic, catch};
 use crate::poll::beat::{self, Beat};
 use crate::poll::probe;
 use crate::tree::node::{Node, Pulse, flag};
-use crate::tree::table::{Kind, RegionId};
+use crate::tree::table::{RegionId, RegionKind};
 
 /// Checkpoints that a task passes in one poll before it lets others run.
 pub(crate) const BUDGET: u32 = 1024;
@@ -70,7 +70,7 @@ pub(crate) struct Frame<'a> {
 /// at once needs none.
 struct Unopened<'a> {
     outer: &'a Frame<'a>,
-    kind: Kind,
+    kind: RegionKind,
     location: Option<&'static Location<'static>>,
 }
 
@@ -103,7 +103,7 @@ impl<'a> Frame<'a> {
     pub(crate) fn inside(
         &'a self,
         region: Option<RegionId>,
-        kind: Kind,
+        kind: RegionKind,
         location: Option<&'static Location<'static>>,
         shielded: bool,
     ) -> Frame<'a> {
@@ -206,10 +206,10 @@ impl<'a> Frame<'a> {
 /// A frame kept aside, to be entered again from inside another one within the
 /// same poll. Empty outside any scope.
 #[derive(Debug, Default)]
-pub(crate) struct Outer(Option<Kept>);
+pub(crate) struct OuterFrame(Option<KeptFrame>);
 
 #[derive(Debug)]
-struct Kept {
+struct KeptFrame {
     node: Arc<Node>,
     region: RegionId,
     shielded: bool,
@@ -218,12 +218,12 @@ struct Kept {
     task: Option<Id>,
 }
 
-impl Outer {
+impl OuterFrame {
     /// Keeps the current frame.
     pub(crate) fn renew(&mut self) {
         let kept = current(|frame| match (frame, self.0.take()) {
             (Some(frame), Some(kept)) if kept.is(frame) => Some(kept),
-            (frame, _) => frame.map(Kept::of),
+            (frame, _) => frame.map(KeptFrame::of),
         });
         self.0 = kept;
     }
@@ -247,9 +247,9 @@ impl Outer {
     }
 }
 
-impl Kept {
-    fn of(frame: &Frame<'_>) -> Kept {
-        Kept {
+impl KeptFrame {
+    fn of(frame: &Frame<'_>) -> KeptFrame {
+        KeptFrame {
             node: frame.node.clone(),
             region: frame.region(),
             shielded: frame.shielded,

@@ -12,11 +12,11 @@ use std::sync::{Arc, Weak};
 use crate::base::sync::Mutex;
 use crate::poll::context::{Frame, open_regions};
 use crate::tree::node::{Node, flag};
-use crate::tree::table::{Kind as RegionKind, RegionId};
+use crate::tree::table::{RegionId, RegionKind};
 
 /// Where a run can be interrupted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum ReachedKind {
     Checkpoint,
     Suspension,
 }
@@ -24,7 +24,7 @@ pub(crate) enum Kind {
 /// One of the points, as it was reached.
 #[derive(Clone, Debug)]
 pub(crate) struct Reached {
-    pub(crate) kind: Kind,
+    pub(crate) kind: ReachedKind,
     pub(crate) location: &'static Location<'static>,
     pub(crate) path: String,
     /// Where else the run stood: all of this is left as well.
@@ -47,7 +47,7 @@ type Passed = HashMap<(usize, RegionId), (Weak<Node>, &'static Location<'static>
 /// What is done at the point that is looked for.
 pub(crate) type Act = Arc<dyn Fn(&Reached) + Send + Sync>;
 
-struct State {
+struct ProbeState {
     counted: u32,
     /// The point at which to act, counted from one.
     target: Option<(u32, Act)>,
@@ -66,7 +66,7 @@ pub(crate) struct Probe {
     suspensions_only: bool,
     /// How many checkpoints a task passes before it gives way.
     budget: u32,
-    state: Mutex<State>,
+    state: Mutex<ProbeState>,
 }
 
 thread_local! {
@@ -87,7 +87,7 @@ impl Probe {
         Probe {
             suspensions_only,
             budget,
-            state: Mutex::new(State {
+            state: Mutex::new(ProbeState {
                 counted: 0,
                 target,
                 reached: None,
@@ -121,8 +121,8 @@ impl Probe {
         state.reached.clone().map(|reached| (reached, state.left))
     }
 
-    fn point(&self, kind: Kind, node: &Arc<Node>) {
-        if self.suspensions_only && kind == Kind::Checkpoint {
+    fn point(&self, kind: ReachedKind, node: &Arc<Node>) {
+        if self.suspensions_only && kind == ReachedKind::Checkpoint {
             return;
         }
         let mut state = self.state.lock();
@@ -217,7 +217,7 @@ pub(crate) fn gives_way(frame: &Frame<'_>) -> bool {
         return true;
     }
     drop(state);
-    probe.point(Kind::Checkpoint, node);
+    probe.point(ReachedKind::Checkpoint, node);
     false
 }
 
@@ -226,7 +226,7 @@ pub(crate) fn gives_way(frame: &Frame<'_>) -> bool {
 pub(crate) fn asks_blocking(node: &Arc<Node>) -> bool {
     let probe = current();
     if let Some(probe) = &probe {
-        probe.point(Kind::Checkpoint, node);
+        probe.point(ReachedKind::Checkpoint, node);
     }
     probe.is_some()
 }
@@ -236,7 +236,7 @@ pub(crate) fn refused(node: &Arc<Node>) {
     let Some(probe) = current() else { return };
     let mut state = probe.state.lock();
     let same = |reached: &Reached| {
-        reached.kind == Kind::Suspension && reached.node == Arc::as_ptr(node).addr()
+        reached.kind == ReachedKind::Suspension && reached.node == Arc::as_ptr(node).addr()
     };
     if state.reached.as_ref().is_some_and(same) && state.left.is_none() {
         state.left = Some(node.last_location());
@@ -252,7 +252,7 @@ pub(crate) fn suspended(node: &Arc<Node>) {
         return;
     }
     drop(state);
-    probe.point(Kind::Suspension, &innermost(node));
+    probe.point(ReachedKind::Suspension, &innermost(node));
 }
 
 /// The scope inside this task that waits: its last checkpoint tells where.

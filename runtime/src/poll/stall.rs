@@ -28,7 +28,7 @@ use crate::tree::node::Node;
 const SHORTEST: Duration = Duration::from_millis(200);
 
 lazy_static! {
-    static ref WATCHES: Mutex<Vec<Arc<Noted>>> = Default::default();
+    static ref WATCHES: Mutex<Vec<Arc<StallNotes>>> = Default::default();
 }
 
 /// How many watches there are, for a fast check.
@@ -36,7 +36,7 @@ static COUNT: AtomicUsize = AtomicUsize::new(0);
 
 /// What is noted for one watch.
 #[derive(Debug)]
-struct Noted {
+struct StallNotes {
     /// The grace period of nodes that have none.
     grace: Duration,
     threads: Mutex<Threads>,
@@ -93,7 +93,7 @@ impl Parked {
     }
 }
 
-impl Noted {
+impl StallNotes {
     fn knows(&self, thread: usize, poll: Poll) -> bool {
         let threads = self.threads.lock();
         threads
@@ -133,19 +133,19 @@ impl Noted {
 
 /// Collects what the threads note until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Watch(Arc<Noted>);
+pub(crate) struct StallWatch(Arc<StallNotes>);
 
-impl Watch {
+impl StallWatch {
     /// Starts collecting. `grace` is the grace period of nodes that have none.
-    pub(crate) fn begin(grace: Duration) -> Watch {
-        let noted = Arc::new(Noted {
+    pub(crate) fn begin(grace: Duration) -> StallWatch {
+        let noted = Arc::new(StallNotes {
             grace,
             threads: Mutex::default(),
             more: Notify::new(),
         });
         WATCHES.lock().push(noted.clone());
         COUNT.fetch_add(1, Ordering::Relaxed);
-        Watch(noted)
+        StallWatch(noted)
     }
 
     /// Returns the nodes that are stalled, each once, and when to look again.
@@ -159,7 +159,7 @@ impl Watch {
     }
 }
 
-impl Drop for Watch {
+impl Drop for StallWatch {
     fn drop(&mut self) {
         COUNT.fetch_sub(1, Ordering::Relaxed);
         WATCHES.lock().retain(|other| !Arc::ptr_eq(other, &self.0));

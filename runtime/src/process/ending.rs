@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::{Handle, Runtime};
 
-use crate::base::aside::{self, Aside, Done};
+use crate::base::aside::{self, Aside, ThreadEnd};
 use crate::base::clock::Moment;
 use crate::notes::report::{self, print};
 use crate::process::signal::Signal;
@@ -37,14 +37,14 @@ const SILENCE: Duration = Duration::from_secs(1);
 
 /// The end of what runs below a root.
 #[derive(Debug)]
-pub(crate) struct Ending {
+pub(crate) struct RootEnding {
     root: Arc<Node>,
     grace: Duration,
 }
 
-impl Ending {
-    pub(crate) fn new(root: Arc<Node>, grace: Duration) -> Ending {
-        Ending { root, grace }
+impl RootEnding {
+    pub(crate) fn new(root: Arc<Node>, grace: Duration) -> RootEnding {
+        RootEnding { root, grace }
     }
 
     /// Returns the end of the grace period. If it has not begun, it begins now.
@@ -118,7 +118,7 @@ fn waiting_for(how: &str, left: Duration) -> String {
 
 /// Drops the runtime on a helper thread, which waits at most until `due` for the blocking
 /// pool.
-fn end_runtime(runtime: Runtime, due: Instant) -> Done {
+fn end_runtime(runtime: Runtime, due: Instant) -> ThreadEnd {
     /// A runtime that, if the helper thread cannot be started, is dropped without waiting.
     struct Doomed(Option<Runtime>);
 
@@ -136,12 +136,12 @@ fn end_runtime(runtime: Runtime, due: Instant) -> Done {
             runtime.shutdown_timeout(due.saturating_duration_since(Instant::now()));
         }
     });
-    spawned.unwrap_or_else(|_| Done::already())
+    spawned.unwrap_or_else(|_| ThreadEnd::already())
 }
 
 /// Waits, at most until `due`, until the tasks of a runtime that shuts down are dropped and
 /// their reports delivered. Does not wait for its blocking pool.
-fn wait_for_tasks(gone: &Done, runtime: &Handle, due: Instant) {
+fn wait_for_tasks(gone: &ThreadEnd, runtime: &Handle, due: Instant) {
     const LOOK: Duration = Duration::from_millis(2);
 
     // tokio takes a task off its count a moment before it drops the task.

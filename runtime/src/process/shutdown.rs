@@ -22,7 +22,7 @@ use crate::notes::report::{self, ReportKind, print_lines};
 use crate::observe::stalls::report_stalls;
 use crate::observe::{Watchdog, tree};
 use crate::poll::stall;
-use crate::process::ending::{self, Ending, LINGER, LastResort, exit_code};
+use crate::process::ending::{self, LINGER, LastResort, RootEnding, exit_code};
 use crate::process::signal::{Signal, Signals};
 use crate::scope::scope::Scope;
 use crate::tree::node::{Node, flag};
@@ -236,7 +236,7 @@ impl Shutdown {
     /// ```
     pub fn block_on<F: IntoFuture>(self, runtime: Runtime, future: F) -> F::Output {
         let scope = self.scope();
-        let ending = Ending::new(scope.node().clone(), self.grace);
+        let ending = RootEnding::new(scope.node().clone(), self.grace);
         let told = catch(|| runtime.block_on(self.run_told(scope, future)));
         match told {
             Ok(Told {
@@ -278,7 +278,7 @@ impl Shutdown {
 
     /// Runs `future` in `scope`, and tells which signal came first.
     async fn run_told<F: IntoFuture>(self, scope: Scope<'_>, future: F) -> Told<F::Output> {
-        let ending = Ending::new(scope.node().clone(), self.grace);
+        let ending = RootEnding::new(scope.node().clone(), self.grace);
         let watchdog = self.watch();
         let supervisor = Supervisor::start(self, scope.node().clone());
         let outcome = scope.run(future).await;
@@ -330,7 +330,7 @@ impl Supervisor {
                 let Some((runtime, events)) = listen(ended, location) else {
                     return;
                 };
-                runtime.spawn(report_stalls(stall::Watch::begin(grace)));
+                runtime.spawn(report_stalls(stall::StallWatch::begin(grace)));
                 // Whoever waits has gone if this fails.
                 listening.send(()).ok();
                 runtime.block_on(escalation.run(events));

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::poll::context::{self, Frame};
 use crate::scope::trigger::{self, Action, Triggers};
-use crate::scope::watch::Watch;
+use crate::scope::watch::FlagWatch;
 use crate::tree::node::{Node, flag};
 use crate::tree::reason::{Cancelled, Reason};
 use crate::unwind::boundary::{Boundary, Owner, after};
@@ -305,7 +305,7 @@ impl<'a> Scope<'a> {
         ScopeRun {
             boundary: Boundary::new(self.owner, future.into_future()),
             triggers: self.triggers.boxed(),
-            place: Place {
+            place: Nested {
                 region: Region::boundary(),
                 home,
                 rooted: false,
@@ -386,7 +386,7 @@ impl Home {
 
 /// Where a nested boundary stands in the scope that polls it.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct Nested {
     region: Region,
     home: Option<Home>,
     /// Was polled outside of every scope.
@@ -395,10 +395,10 @@ pub(crate) struct Place {
     left: bool,
 }
 
-impl Place {
+impl Nested {
     /// For a node that has no parent yet.
-    pub(crate) fn nowhere() -> Place {
-        Place {
+    pub(crate) fn nowhere() -> Nested {
+        Nested {
             region: Region::boundary(),
             home: None,
             rooted: false,
@@ -407,10 +407,10 @@ impl Place {
     }
 
     /// The same for what may be dropped at any time.
-    pub(crate) fn branch() -> Place {
-        Place {
+    pub(crate) fn branch() -> Nested {
+        Nested {
             region: Region::branch(),
-            ..Place::nowhere()
+            ..Nested::nowhere()
         }
     }
 
@@ -506,7 +506,7 @@ pin_project! {
         #[pin]
         boundary: Boundary<F, F::Output>,
         triggers: Option<Box<Triggers<'a>>>,
-        place: Place,
+        place: Nested,
     }
 }
 
@@ -761,7 +761,7 @@ impl CancelHandle {
     /// # }
     /// ```
     pub async fn cancelled(&self) -> Reason {
-        Watch::new(Some(self.node.clone()), flag::CANCELLED).await;
+        FlagWatch::new(Some(self.node.clone()), flag::CANCELLED).await;
         self.reason().unwrap_or(Reason::Requested)
     }
 
@@ -781,6 +781,6 @@ impl CancelHandle {
     /// # }
     /// ```
     pub async fn stopping(&self) {
-        Watch::new(Some(self.node.clone()), flag::STOPPING | flag::CANCELLED).await;
+        FlagWatch::new(Some(self.node.clone()), flag::STOPPING | flag::CANCELLED).await;
     }
 }

@@ -1,6 +1,6 @@
 //! Futures that wait until a scope is stopped or cancelled.
 //!
-//! [`Watch`] waits for flags of one node. [`UntilStopping`] and [`UntilCancelled`] are
+//! [`FlagWatch`] waits for flags of one node. [`UntilStopping`] and [`UntilCancelled`] are
 //! given away: to a server that polls its shutdown signal in a task of its own, to the
 //! body of a response. So each of them has two watches:
 //!
@@ -36,7 +36,7 @@ use crate::tree::reason::Reason;
 
 /// Waits for a flag of a node; for ever, where there is no node.
 #[derive(Debug)]
-pub(crate) struct Watch {
+pub(crate) struct FlagWatch {
     node: Option<Arc<Node>>,
     bits: u32,
     /// The flags that wake it: with `CLOSED` if it goes on with another node.
@@ -44,9 +44,9 @@ pub(crate) struct Watch {
     key: Option<usize>,
 }
 
-/// What a [`Watch`] has found.
+/// What a [`FlagWatch`] has found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Seen {
+enum FlagSeen {
     Set,
     /// The waker is noted.
     Waiting,
@@ -54,9 +54,9 @@ enum Seen {
     Ended,
 }
 
-impl Watch {
-    pub(crate) fn new(node: Option<Arc<Node>>, bits: u32) -> Watch {
-        Watch {
+impl FlagWatch {
+    pub(crate) fn new(node: Option<Arc<Node>>, bits: u32) -> FlagWatch {
+        FlagWatch {
             // There is nothing to wait for.
             node: node.filter(|_| bits != 0),
             bits,
@@ -66,8 +66,8 @@ impl Watch {
     }
 
     /// The same, woken by the end of the scope as well.
-    fn until_end(node: Option<Arc<Node>>, bits: u32) -> Watch {
-        let mut watch = Watch::new(node, bits);
+    fn until_end(node: Option<Arc<Node>>, bits: u32) -> FlagWatch {
+        let mut watch = FlagWatch::new(node, bits);
         watch.wakes |= flag::CLOSED;
         watch
     }
@@ -77,19 +77,19 @@ impl Watch {
         node.is_some_and(|node| node.flags_acquire() & self.bits != 0)
     }
 
-    fn look(&mut self, cx: &mut Context<'_>) -> Seen {
+    fn look(&mut self, cx: &mut Context<'_>) -> FlagSeen {
         let Some(node) = &self.node else {
-            return Seen::Ended;
+            return FlagSeen::Ended;
         };
         // Noted before the flags are read (invariant 4 of the node).
         let noted = self.is_set() || node.watch(&mut self.key, self.wakes, cx.waker());
         match self.is_set() {
             true => {
                 node.unwatch(&mut self.key);
-                Seen::Set
+                FlagSeen::Set
             }
-            false if noted => Seen::Waiting,
-            false => Seen::Ended,
+            false if noted => FlagSeen::Waiting,
+            false => FlagSeen::Ended,
         }
     }
 
@@ -104,18 +104,18 @@ impl Watch {
     }
 }
 
-impl Future for Watch {
+impl Future for FlagWatch {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         match self.look(cx) {
-            Seen::Set => Poll::Ready(()),
-            Seen::Waiting | Seen::Ended => Poll::Pending,
+            FlagSeen::Set => Poll::Ready(()),
+            FlagSeen::Waiting | FlagSeen::Ended => Poll::Pending,
         }
     }
 }
 
-impl Drop for Watch {
+impl Drop for FlagWatch {
     fn drop(&mut self) {
         if let Some(node) = &self.node {
             node.unwatch(&mut self.key);
@@ -132,10 +132,10 @@ fn shielded(bits: u32) -> u32 {
 struct Until {
     /// What is waited for; without a shield in between.
     bits: u32,
-    called: Watch,
+    called: FlagWatch,
     /// The scopes around it, the innermost first.
     around: vec::IntoIter<(Arc<Node>, u32)>,
-    polled: Watch,
+    polled: FlagWatch,
     /// What was called, and where: to be reported if there is no scope.
     unscoped: Option<(&'static str, &'static Location<'static>)>,
 }
@@ -147,15 +147,15 @@ impl Until {
         let (node, called) = around.next().unzip();
         Until {
             bits,
-            called: Watch::until_end(node, called.unwrap_or_default()),
+            called: FlagWatch::until_end(node, called.unwrap_or_default()),
             around,
-            polled: Watch::new(None, bits),
+            polled: FlagWatch::new(None, bits),
             unscoped,
         }
     }
 
     /// The watch that has found its scope asked.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<&Watch> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<&FlagWatch> {
         if self.poll_called(cx) {
             return Poll::Ready(&self.called);
         }
@@ -168,20 +168,20 @@ impl Until {
     fn poll_called(&mut self, cx: &mut Context<'_>) -> bool {
         loop {
             match self.called.look(cx) {
-                Seen::Set => return true,
-                Seen::Waiting => return false,
-                Seen::Ended => {}
+                FlagSeen::Set => return true,
+                FlagSeen::Waiting => return false,
+                FlagSeen::Ended => {}
             }
             let Some((node, bits)) = self.around.next() else {
                 return false;
             };
-            self.called = Watch::until_end(Some(node), bits);
+            self.called = FlagWatch::until_end(Some(node), bits);
         }
     }
 
     fn poll_here(&mut self, cx: &mut Context<'_>) -> bool {
         let Some((node, is_shielded)) = context::ambient() else {
-            self.polled = Watch::new(None, self.bits);
+            self.polled = FlagWatch::new(None, self.bits);
             self.report_unscoped();
             return false;
         };
@@ -195,9 +195,9 @@ impl Until {
             return false;
         }
         if !self.polled.watches(&node, bits) {
-            self.polled = Watch::new(Some(node), bits);
+            self.polled = FlagWatch::new(Some(node), bits);
         }
-        self.polled.look(cx) == Seen::Set
+        self.polled.look(cx) == FlagSeen::Set
     }
 
     /// Called and polled outside any scope, the future never completes.

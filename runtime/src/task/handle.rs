@@ -164,18 +164,18 @@ pub(crate) struct Core<T> {
 /// Where the outcome of a task goes.
 enum SlotAt<T> {
     /// Into the payload of the task's node: one allocation for both.
-    Inside(fn(&Node) -> Option<&Slot<T>>),
+    Inside(fn(&Node) -> Option<&ResultSlot<T>>),
     /// Beside the node: what borrows must not be kept by it.
-    Beside(Arc<Slot<T>>),
+    Beside(Arc<ResultSlot<T>>),
 }
 
 /// The outcome of a task, or who waits for it.
-struct Slot<T> {
+struct ResultSlot<T> {
     id: TaskId,
-    state: Mutex<State<T>>,
+    state: Mutex<ResultState<T>>,
 }
 
-struct State<T> {
+struct ResultState<T> {
     /// Until it is taken by who awaits the handle.
     result: Option<Result<T, TaskError>>,
     outcome: Option<Outcome>,
@@ -189,19 +189,19 @@ struct State<T> {
 
 /// A slot in the payload of its node. Whoever drops the node last may be in the middle of
 /// anything: a result that was never read, and panics in its `Drop`, must not disturb it.
-pub(crate) struct Kept<T: Send + 'static>(Slot<T>);
+pub(crate) struct KeptResult<T: Send + 'static>(ResultSlot<T>);
 
-impl<T: Send + 'static> Kept<T> {
-    pub(crate) fn new() -> Kept<T> {
-        Kept(Slot::new())
+impl<T: Send + 'static> KeptResult<T> {
+    pub(crate) fn new() -> KeptResult<T> {
+        KeptResult(ResultSlot::new())
     }
 
-    fn of(node: &Node) -> Option<&Slot<T>> {
-        node.payload::<Kept<T>>().map(|kept| &kept.0)
+    fn of(node: &Node) -> Option<&ResultSlot<T>> {
+        node.payload::<KeptResult<T>>().map(|kept| &kept.0)
     }
 }
 
-impl<T: Send + 'static> Drop for Kept<T> {
+impl<T: Send + 'static> Drop for KeptResult<T> {
     fn drop(&mut self) {
         if !std::mem::needs_drop::<T>() {
             return;
@@ -212,11 +212,11 @@ impl<T: Send + 'static> Drop for Kept<T> {
     }
 }
 
-impl<T> Slot<T> {
-    pub(crate) fn new() -> Slot<T> {
-        Slot {
+impl<T> ResultSlot<T> {
+    pub(crate) fn new() -> ResultSlot<T> {
+        ResultSlot {
             id: TaskId::next(),
-            state: Mutex::new(State {
+            state: Mutex::new(ResultState {
                 result: None,
                 outcome: None,
                 waker: None,
@@ -241,9 +241,9 @@ impl<T> Clone for Core<T> {
 }
 
 impl<T: Send + 'static> Core<T> {
-    /// For a node whose payload is the slot, see [`Kept`].
+    /// For a node whose payload is the slot, see [`KeptResult`].
     pub(crate) fn inside(node: Arc<Node>) -> Core<T> {
-        let slot = SlotAt::Inside(Kept::of);
+        let slot = SlotAt::Inside(KeptResult::of);
         Core { node, slot }
     }
 }
@@ -251,7 +251,7 @@ impl<T: Send + 'static> Core<T> {
 impl<T> Core<T> {
     /// For any node.
     pub(crate) fn beside(node: Arc<Node>) -> Core<T> {
-        let slot = SlotAt::Beside(Arc::new(Slot::new()));
+        let slot = SlotAt::Beside(Arc::new(ResultSlot::new()));
         Core { node, slot }
     }
 
@@ -259,7 +259,7 @@ impl<T> Core<T> {
         self.slot().id
     }
 
-    fn slot(&self) -> &Slot<T> {
+    fn slot(&self) -> &ResultSlot<T> {
         match &self.slot {
             SlotAt::Beside(slot) => slot,
             SlotAt::Inside(slot) => match slot(&self.node) {
@@ -269,7 +269,7 @@ impl<T> Core<T> {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State<T>> {
+    fn lock(&self) -> MutexGuard<'_, ResultState<T>> {
         self.slot().state.lock()
     }
 

@@ -94,7 +94,7 @@ where
     }
 }
 
-type Hook = Arc<dyn Fn(&Point) + Send + Sync>;
+type SilentHook = Arc<dyn Fn(&Point) + Send + Sync>;
 
 /// What [`cancel_everywhere`] does; started by [`check`](Self::check).
 ///
@@ -118,7 +118,7 @@ pub struct Everywhere<F> {
     patience: Option<Duration>,
     grace: Option<Duration>,
     stop: bool,
-    fail: Option<Hook>,
+    fail: Option<SilentHook>,
     blocking: bool,
     location: &'static Location<'static>,
 }
@@ -202,8 +202,8 @@ impl Point {
     /// ```
     pub fn kind(&self) -> PointKind {
         match self.reached.kind {
-            probe::Kind::Checkpoint => PointKind::Checkpoint,
-            probe::Kind::Suspension => PointKind::Suspension,
+            probe::ReachedKind::Checkpoint => PointKind::Checkpoint,
+            probe::ReachedKind::Suspension => PointKind::Suspension,
         }
     }
 
@@ -713,9 +713,11 @@ fn describe(how: How, number: usize, points: usize, ran: &Ran) -> String {
     if let Some((reached, left)) = &ran.reached {
         let (done, at, path) = (how.done(), reached.location, &reached.path);
         text += &match reached.kind {
-            probe::Kind::Checkpoint => format!("  {done} at the checkpoint at {at}, in `{path}`\n"),
+            probe::ReachedKind::Checkpoint => {
+                format!("  {done} at the checkpoint at {at}, in `{path}`\n")
+            }
             // One task of several, so that its line may be none of the code in question.
-            probe::Kind::Suspension => {
+            probe::ReachedKind::Suspension => {
                 format!("  {done} while `{path}` waited after the checkpoint at {at}\n")
             }
         };

@@ -62,7 +62,7 @@ use crate::base::wakers::{WakerId, Wakers};
 use crate::notes::names::Name;
 use crate::tree::reason::Origin;
 use crate::tree::roots;
-use crate::tree::table::{Held, Kind, RegionId, Table, Verdict};
+use crate::tree::table::{HeldRegion, RegionId, RegionKind, Table, Verdict};
 
 /// Bits of `Node::flags`.
 pub(crate) mod flag {
@@ -270,11 +270,11 @@ impl Inner {
         rest.is_some_and(|rest| !rest.children.is_empty())
     }
 
-    fn take_noted(&mut self) -> Noted {
+    fn take_noted(&mut self) -> NotedWakers {
         let has_children = self.has_children();
         let rest = self.rest.as_mut();
         let (waiting, others) = rest.map(|rest| rest.take_waiting()).unwrap_or_default();
-        Noted {
+        NotedWakers {
             has_children,
             waker: self.waker.take(),
             waiting,
@@ -290,14 +290,14 @@ impl Inner {
 
     /// The innermost open regions, each with those around it; the root alone if there are
     /// none.
-    pub(crate) fn innermost(&self) -> Vec<(Kind, Vec<RegionId>)> {
+    pub(crate) fn innermost(&self) -> Vec<(RegionKind, Vec<RegionId>)> {
         let regions = self.rest.as_ref().map(|rest| rest.regions.innermost());
         let regions = regions.filter(|regions| !regions.is_empty());
-        regions.unwrap_or_else(|| vec![(Kind::Branch, vec![RegionId::ROOT])])
+        regions.unwrap_or_else(|| vec![(RegionKind::Branch, vec![RegionId::ROOT])])
     }
 
     /// The regions that hold, the innermost first.
-    pub(crate) fn held(&self) -> Vec<Held> {
+    pub(crate) fn held(&self) -> Vec<HeldRegion> {
         let rest = self.rest.as_ref();
         rest.map_or_else(Vec::new, |rest| rest.regions.held())
     }
@@ -321,7 +321,7 @@ impl Rest {
 /// The wakers that were noted for a boundary that has ended.
 #[derive(Debug, Default)]
 #[must_use = "futures that wait must be woken"]
-pub(crate) struct Noted {
+pub(crate) struct NotedWakers {
     /// The node had children when it ended (invariant 8).
     has_children: bool,
     waker: Option<Waker>,
@@ -329,7 +329,7 @@ pub(crate) struct Noted {
     others: Vec<Waker>,
 }
 
-impl Noted {
+impl NotedWakers {
     /// Drops the boundary's waker and wakes the futures that wait: a parked gate may go on
     /// outside, and a watcher may go on with the scope around this one.
     pub(crate) fn release(self) {
@@ -515,7 +515,7 @@ impl Node {
     }
 
     /// The boundary has ended: the node leaves the tree, unless it has children.
-    pub(crate) fn detach_ended(&self, noted: &Noted) {
+    pub(crate) fn detach_ended(&self, noted: &NotedWakers) {
         if !noted.has_children {
             self.detach();
         }
@@ -619,7 +619,7 @@ impl Node {
     pub(crate) fn open_region(
         &self,
         within: RegionId,
-        kind: Kind,
+        kind: RegionKind,
         location: Option<&'static Location<'static>>,
         shielded: bool,
     ) -> RegionId {

@@ -15,14 +15,14 @@ use crate::tree::node::Node;
 /// A model has one: where something is allocated must not change its course.
 const SHARDS: usize = if cfg!(taskscope_loom) { 1 } else { 16 };
 
-type Shard = Mutex<Slab<Weak<Node>>>;
+type RootShard = Mutex<Slab<Weak<Node>>>;
 
 lazy_static! {
-    static ref ALL: [Shard; SHARDS] = Default::default();
+    static ref ALL: [RootShard; SHARDS] = Default::default();
 }
 
 /// By its address: neighbours in memory are rarely made by one thread at once.
-fn shard_of(address: usize) -> &'static Shard {
+fn shard_of(address: usize) -> &'static RootShard {
     &ALL[(address / size_of::<Node<()>>()) % SHARDS]
 }
 

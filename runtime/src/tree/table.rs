@@ -61,7 +61,7 @@ impl RegionId {
 
 /// What a region is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Kind {
+pub(crate) enum RegionKind {
     /// Only keeps the count of what is inside it apart; holds nothing itself.
     Branch,
     /// A scope or group inside this node, which has a node of its own.
@@ -73,39 +73,39 @@ pub(crate) enum Kind {
     Deferred,
 }
 
-impl Kind {
+impl RegionKind {
     /// Whether it is itself to be left in order.
     pub(crate) fn holds(self) -> bool {
-        self != Kind::Branch
+        self != RegionKind::Branch
     }
 
     /// In the user's words.
     pub(crate) fn name(self) -> &'static str {
         match self {
-            Kind::Branch => "a branch",
-            Kind::Boundary => "a scope",
-            Kind::Defer => "`defer!`",
-            Kind::OnCancel => "`on_cancel!`",
-            Kind::Shield => "`shield`",
-            Kind::Deferred => "deferred cleanups",
+            RegionKind::Branch => "a branch",
+            RegionKind::Boundary => "a scope",
+            RegionKind::Defer => "`defer!`",
+            RegionKind::OnCancel => "`on_cancel!`",
+            RegionKind::Shield => "`shield`",
+            RegionKind::Deferred => "deferred cleanups",
         }
     }
 }
 
 /// A region that holds, for those who want to see it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Held {
-    pub(crate) kind: Kind,
+pub(crate) struct HeldRegion {
+    pub(crate) kind: RegionKind,
     pub(crate) location: Option<&'static Location<'static>>,
     /// Its cleanup is under way, as far as the last pass has shown.
     pub(crate) cleaning: bool,
 }
 
 #[derive(Debug)]
-struct Region {
+struct RegionRow {
     parent: u32,
     generation: u32,
-    kind: Kind,
+    kind: RegionKind,
     location: Option<&'static Location<'static>>,
     /// When it was polled last in a pass, it was inside its cleanup.
     cleaning: bool,
@@ -123,7 +123,7 @@ struct Region {
     waker: Option<Waker>,
 }
 
-impl Region {
+impl RegionRow {
     /// Invariant 1.
     fn counts(&self) -> bool {
         !self.dormant && (self.kind.holds() || self.live > 0)
@@ -145,7 +145,7 @@ pub(crate) enum Verdict {
 
 #[derive(Debug, Default)]
 pub(crate) struct Table {
-    regions: Slab<Region>,
+    regions: Slab<RegionRow>,
     generation: u32,
     live: u32,
     pass: u32,
@@ -179,7 +179,7 @@ impl Quiet {
 
 impl Table {
     /// The innermost open regions, each with those around it, from the inside out.
-    pub(crate) fn innermost(&self) -> Vec<(Kind, Vec<RegionId>)> {
+    pub(crate) fn innermost(&self) -> Vec<(RegionKind, Vec<RegionId>)> {
         let is_parent = |index| {
             self.regions
                 .iter()
@@ -207,7 +207,7 @@ impl Table {
     pub(crate) fn open(
         &mut self,
         parent: RegionId,
-        kind: Kind,
+        kind: RegionKind,
         location: Option<&'static Location<'static>>,
         shielded: bool,
     ) -> RegionId {
@@ -218,7 +218,7 @@ impl Table {
         } else {
             ROOT
         };
-        let index = self.regions.insert(Region {
+        let index = self.regions.insert(RegionRow {
             parent,
             generation,
             kind,
@@ -309,16 +309,16 @@ impl Table {
     }
 
     /// What holds, the innermost first.
-    pub(crate) fn held(&self) -> Vec<Held> {
+    pub(crate) fn held(&self) -> Vec<HeldRegion> {
         let mut held: Vec<_> = self
             .regions
             .iter()
-            .filter(|(_, region)| region.kind.holds() && region.kind != Kind::Boundary)
+            .filter(|(_, region)| region.kind.holds() && region.kind != RegionKind::Boundary)
             .map(|(_, region)| region)
             .collect();
         held.sort_unstable_by_key(|region| std::cmp::Reverse(region.generation));
         held.iter()
-            .map(|region| Held {
+            .map(|region| HeldRegion {
                 kind: region.kind,
                 location: region.location,
                 cleaning: region.cleaning,
@@ -370,7 +370,7 @@ impl Table {
 
     /// The regions that were not polled since a pass, although their parents were.
     fn missed(&self, since: u32, aborting: bool) -> Vec<u32> {
-        let polled = |region: &Region| region.pass.wrapping_sub(since) <= i32::MAX as u32;
+        let polled = |region: &RegionRow| region.pass.wrapping_sub(since) <= i32::MAX as u32;
         let reached = |at: u32| at == ROOT || polled(&self.regions[at as usize]);
         self.regions
             .iter()
@@ -438,19 +438,19 @@ impl Table {
         self.get(id).is_some()
     }
 
-    fn get(&self, id: RegionId) -> Option<&Region> {
+    fn get(&self, id: RegionId) -> Option<&RegionRow> {
         self.regions
             .get(id.index as usize)
             .filter(|region| region.generation == id.generation)
     }
 
-    fn get_mut(&mut self, id: RegionId) -> Option<&mut Region> {
+    fn get_mut(&mut self, id: RegionId) -> Option<&mut RegionRow> {
         self.regions
             .get_mut(id.index as usize)
             .filter(|region| region.generation == id.generation)
     }
 
-    fn remove(&mut self, id: RegionId) -> Option<Region> {
+    fn remove(&mut self, id: RegionId) -> Option<RegionRow> {
         self.get(id)?;
         self.regions.try_remove(id.index as usize)
     }
@@ -463,9 +463,9 @@ mod tests {
     #[test]
     fn a_branch_counts_only_while_something_inside_it_does() {
         let mut table = Table::default();
-        let branch = table.open(RegionId::ROOT, Kind::Branch, None, false);
+        let branch = table.open(RegionId::ROOT, RegionKind::Branch, None, false);
         assert_eq!(table.live(RegionId::ROOT), 0);
-        let frame = table.open(branch, Kind::Defer, None, false);
+        let frame = table.open(branch, RegionKind::Defer, None, false);
         assert_eq!(table.live(branch), 1);
         assert_eq!(table.live(RegionId::ROOT), 1);
         table.close(frame);
@@ -475,11 +475,11 @@ mod tests {
     #[test]
     fn closing_hands_what_is_inside_to_the_parent() {
         let mut table = Table::default();
-        let outer = table.open(RegionId::ROOT, Kind::Defer, None, false);
-        let inner = table.open(outer, Kind::Defer, None, false);
+        let outer = table.open(RegionId::ROOT, RegionKind::Defer, None, false);
+        let inner = table.open(outer, RegionKind::Defer, None, false);
         table.close(outer);
         assert_eq!(table.live(RegionId::ROOT), 1);
-        let other = table.open(RegionId::ROOT, Kind::Defer, None, false);
+        let other = table.open(RegionId::ROOT, RegionKind::Defer, None, false);
         assert_ne!(other, outer, "a reused index is another region");
         table.close(inner);
         table.close(other);
@@ -489,8 +489,8 @@ mod tests {
     #[test]
     fn a_region_missed_in_several_passes_is_dormant_until_polled() {
         let mut table = Table::default();
-        let outer = table.open(RegionId::ROOT, Kind::Defer, None, false);
-        let inner = table.open(outer, Kind::Defer, None, false);
+        let outer = table.open(RegionId::ROOT, RegionKind::Defer, None, false);
+        let inner = table.open(outer, RegionKind::Defer, None, false);
         let start = Instant::now();
         let mut passes = 0;
         while table.live(outer) > 0 {
@@ -511,8 +511,8 @@ mod tests {
     #[test]
     fn regions_in_a_shield_are_not_missed_unless_aborted() {
         let mut table = Table::default();
-        let shield = table.open(RegionId::ROOT, Kind::Defer, None, false);
-        table.open(shield, Kind::Defer, None, true);
+        let shield = table.open(RegionId::ROOT, RegionKind::Defer, None, false);
+        table.open(shield, RegionKind::Defer, None, true);
         for _ in 0..20 {
             table.begin_pass();
             table.polled(shield, false);

@@ -137,7 +137,7 @@ pin_project! {
         #[pin]
         body: Option<F>,
         exit: Option<Exit<T>>,
-        state: State,
+        state: BoundaryState,
         owner: Owner<N>,
     }
 
@@ -160,7 +160,7 @@ impl<F, T, N: HasNode> Boundary<F, T, N> {
 }
 
 #[derive(Debug)]
-struct State {
+struct BoundaryState {
     timing: Option<Pin<Box<Timing>>>,
     /// The waker that the node keeps for this boundary.
     known: WakerId,
@@ -174,7 +174,7 @@ struct State {
 // one to the whole would cover a body that has references into itself.
 impl<T, F: Future<Output = T>, N: HasNode> Boundary<F, T, N> {
     pub(crate) fn new(owner: Owner<N>, body: F) -> Self {
-        let state = State {
+        let state = BoundaryState {
             timing: None,
             known: WakerId::default(),
             started: false,
@@ -290,7 +290,7 @@ fn leaving(node: &Node) -> u32 {
     node.flags_acquire() & LEAVING
 }
 
-impl State {
+impl BoundaryState {
     /// What is being left may close a region elsewhere during the poll.
     #[inline]
     fn start(&mut self, node: &Arc<Node>, cx: &mut Context<'_>) {

@@ -1,13 +1,13 @@
-//! `defer!` and `on_cancel!`: the frames that expansions build.
+//! `defer!` and `on_cancel!`: the guards that expansions build.
 //!
 //! ```text
-//! let mut frame = Frame::arm();
-//! let exit = frame.body(async { the rest of the block }).await;
-//! frame.cleanup(async { the cleanup }).await;
-//! frame.leave(exit).await
+//! let mut guard = Guard::arm();
+//! let exit = guard.body(async { the rest of the block }).await;
+//! guard.cleanup(async { the cleanup }).await;
+//! guard.leave(exit).await
 //! ```
 //!
-//! The body may be left at any of its awaits; the frame's own three awaits are
+//! The body may be left at any of its awaits; the guard's own three awaits are
 //! no checkpoints. The cleanup runs in the async fn that owns the locals, after
 //! the body is gone, so both may borrow them.
 
@@ -21,38 +21,38 @@ use pin_project_lite::pin_project;
 use crate::base::caught::{Panic, catch};
 use crate::notes::events::CleanupTrace;
 use crate::poll::context;
-use crate::tree::table::Kind;
+use crate::tree::table::RegionKind;
 use crate::unwind::exit::{Exit, PanicSite};
 use crate::unwind::lost::report_lost;
 use crate::unwind::region::{Region, out_of_budget};
 
 /// An armed cleanup.
 #[derive(Debug)]
-pub struct Frame {
+pub struct Guard {
     region: Region,
     location: &'static Location<'static>,
-    /// Nothing is lost if the frame is dropped now.
+    /// Nothing is lost if the guard is dropped now.
     disarmed: bool,
     trace: CleanupTrace,
     /// A panic of the cleanup.
     panic: Option<Panic>,
 }
 
-impl Frame {
+impl Guard {
     /// Arms a `defer!`.
     #[track_caller]
-    pub fn arm() -> Frame {
-        Frame::new(Kind::Defer, Location::caller())
+    pub fn arm() -> Guard {
+        Guard::new(RegionKind::Defer, Location::caller())
     }
 
     /// Arms an `on_cancel!`.
     #[track_caller]
-    pub fn arm_on_cancel() -> Frame {
-        Frame::new(Kind::OnCancel, Location::caller())
+    pub fn arm_on_cancel() -> Guard {
+        Guard::new(RegionKind::OnCancel, Location::caller())
     }
 
-    fn new(kind: Kind, location: &'static Location<'static>) -> Frame {
-        Frame {
+    fn new(kind: RegionKind, location: &'static Location<'static>) -> Guard {
+        Guard {
             region: Region::holding(kind),
             location,
             disarmed: false,
@@ -64,7 +64,7 @@ impl Frame {
     /// Runs the guarded code to its end, or until it is left.
     pub fn body<F: Future>(&mut self, body: F) -> BorrowsLocals<'_, F> {
         BorrowsLocals {
-            frame: self,
+            guard: self,
             body: Some(body),
             tries: 0,
         }
@@ -73,7 +73,7 @@ impl Frame {
     /// Runs the cleanup, shielded, once the body is gone.
     pub fn cleanup<F: Future<Output = ()>>(&mut self, cleanup: F) -> Cleanup<'_, F> {
         Cleanup {
-            frame: self,
+            guard: self,
             cleanup: Some(cleanup),
         }
     }
@@ -107,7 +107,7 @@ impl Frame {
     }
 }
 
-impl Drop for Frame {
+impl Drop for Guard {
     fn drop(&mut self) {
         if self.disarmed {
             return;
@@ -118,13 +118,13 @@ impl Drop for Frame {
 }
 
 pin_project! {
-    /// Future of [`Frame::body`].
+    /// Future of [`Guard::body`].
     ///
     /// Where a local above the guard is not `Sync`, so that the function's future is not
     /// `Send`, rustc's error names this type and quotes the line of its declaration.
     #[must_use = "futures do nothing unless awaited"]
     pub struct BorrowsLocals<'a, F> { // the code below a `defer!` shares the locals above it: they must be `Sync`
-        frame: &'a mut Frame,
+        guard: &'a mut Guard,
         #[pin]
         body: Option<F>,
         tries: u8,
@@ -136,8 +136,8 @@ impl<F: Future> Future for BorrowsLocals<'_, F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let at = Some(this.frame.location);
-        let region = &mut this.frame.region;
+        let at = Some(this.guard.location);
+        let region = &mut this.guard.region;
         let Some(body) = this.body.as_mut().as_pin_mut() else {
             return Poll::Pending;
         };
@@ -151,17 +151,17 @@ impl<F: Future> Future for BorrowsLocals<'_, F> {
             Ok(Poll::Pending) => Exit::Left,
         };
         if let Err(panic) = context::drop_outside(this.body) {
-            exit.add_panic(panic, this.frame.site());
+            exit.add_panic(panic, this.guard.site());
         }
         Poll::Ready(exit)
     }
 }
 
 pin_project! {
-    /// Future of [`Frame::cleanup`]. Its line is quoted, too.
+    /// Future of [`Guard::cleanup`]. Its line is quoted, too.
     #[must_use = "futures do nothing unless awaited"]
     pub struct Cleanup<'a, F> { // it shares the locals above the `defer!`: they must be `Sync`
-        frame: &'a mut Frame,
+        guard: &'a mut Guard,
         #[pin]
         cleanup: Option<F>,
     }
@@ -172,38 +172,38 @@ impl<F: Future<Output = ()>> Future for Cleanup<'_, F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let mut this = self.project();
-        let frame = this.frame;
+        let guard = this.guard;
         let Some(cleanup) = this.cleanup.as_mut().as_pin_mut() else {
             return Poll::Pending;
         };
-        frame
+        guard
             .trace
-            .begin(frame.region.kind().name(), frame.location);
-        match frame.region.enter_at(Some(frame.location), cx, true, |cx| {
+            .begin(guard.region.kind().name(), guard.location);
+        match guard.region.enter_at(Some(guard.location), cx, true, |cx| {
             catch(|| cleanup.poll(cx))
         }) {
             Ok(Poll::Ready(())) => {}
-            Err(panic) => frame.panic = Some(panic),
-            Ok(Poll::Pending) if !frame.region.may_drop(true) => return Poll::Pending,
+            Err(panic) => guard.panic = Some(panic),
+            Ok(Poll::Pending) if !guard.region.may_drop(true) => return Poll::Pending,
             Ok(Poll::Pending) => {
-                if let Some(node) = frame.region.node() {
-                    let what = format!("the cleanup of {}", frame.region.kind().name());
-                    node.overran(&what, frame.location);
+                if let Some(node) = guard.region.node() {
+                    let what = format!("the cleanup of {}", guard.region.kind().name());
+                    node.overran(&what, guard.location);
                 }
             }
         }
         if let Err(panic) = context::drop_outside(this.cleanup) {
-            match &frame.panic {
-                None => frame.panic = Some(panic),
-                Some(_) => frame.site().report(&panic),
+            match &guard.panic {
+                None => guard.panic = Some(panic),
+                Some(_) => guard.site().report(&panic),
             }
         }
-        frame.trace.end(frame.region.kind().name(), frame.location);
+        guard.trace.end(guard.region.kind().name(), guard.location);
         Poll::Ready(())
     }
 }
 
-/// Future of [`Frame::leave`].
+/// Future of [`Guard::leave`].
 #[must_use = "futures do nothing unless awaited"]
 pub struct Leave<T> {
     block: LeaveBlock<T>,
@@ -221,7 +221,7 @@ impl<T> Future for Leave<T> {
     }
 }
 
-/// Future of [`Frame::leave_block`].
+/// Future of [`Guard::leave_block`].
 #[must_use = "futures do nothing unless awaited"]
 pub struct LeaveBlock<T> {
     exit: Option<Exit<T>>,

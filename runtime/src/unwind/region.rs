@@ -7,11 +7,11 @@ use std::task::{Context, Poll, Waker};
 use crate::base::caught::Panic;
 use crate::poll::context::{self, Frame};
 use crate::tree::node::{Node, flag};
-use crate::tree::table::{Kind, RegionId};
+use crate::tree::table::{RegionId, RegionKind};
 
 /// A region's place in the table of the node under which it was last polled.
 #[derive(Debug)]
-struct Place {
+struct RegionPlace {
     node: Arc<Node>,
     parent: RegionId,
     id: RegionId,
@@ -47,24 +47,24 @@ impl<T> Polled for Result<Poll<T>, Panic> {
 /// moves there.
 #[derive(Debug)]
 pub(crate) struct Region {
-    kind: Kind,
-    place: Option<Place>,
+    kind: RegionKind,
+    place: Option<RegionPlace>,
 }
 
 impl Region {
     /// Code that is itself to be left in order.
-    pub(crate) fn holding(kind: Kind) -> Region {
+    pub(crate) fn holding(kind: RegionKind) -> Region {
         Region { kind, place: None }
     }
 
     /// A scope or group inside another one.
     pub(crate) fn boundary() -> Region {
-        Region::holding(Kind::Boundary)
+        Region::holding(RegionKind::Boundary)
     }
 
     /// A branch: dropped as soon as nothing inside it holds.
     pub(crate) fn branch() -> Region {
-        Region::holding(Kind::Branch)
+        Region::holding(RegionKind::Branch)
     }
 
     /// The place that it has below `outer`; one that it had elsewhere is given up.
@@ -182,7 +182,7 @@ impl Region {
             .map_or(0, |place| place.node.lock().live(place.id))
     }
 
-    pub(crate) fn kind(&self) -> Kind {
+    pub(crate) fn kind(&self) -> RegionKind {
         self.kind
     }
 
@@ -199,7 +199,7 @@ impl Region {
     }
 }
 
-impl Place {
+impl RegionPlace {
     fn give_up(self) {
         let waker = self.node.lock().regions().close(self.id);
         drop(waker);
@@ -244,7 +244,7 @@ impl Entered<'_> {
         if self.region.place.is_some() {
             return;
         }
-        self.region.place = Some(Place {
+        self.region.place = Some(RegionPlace {
             node: self.outer.node.clone(),
             parent: self.outer.region(),
             id,

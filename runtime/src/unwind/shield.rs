@@ -9,7 +9,7 @@ use pin_project_lite::pin_project;
 
 use crate::base::caught::catch;
 use crate::poll::context;
-use crate::tree::table::Kind;
+use crate::tree::table::RegionKind;
 use crate::unwind::cleanup::parked;
 use crate::unwind::exit::{PanicSite, polled_after_completion};
 use crate::unwind::lost::report_lost;
@@ -60,12 +60,12 @@ use crate::unwind::region::Region;
 pub fn shield<F: IntoFuture>(future: F) -> Shield<F::IntoFuture> {
     Shield {
         future: Some(future.into_future()),
-        state: State::new(Location::caller()),
+        state: ShieldState::new(Location::caller()),
     }
 }
 
 #[derive(Debug)]
-struct State {
+struct ShieldState {
     region: Region,
     location: &'static Location<'static>,
     running: bool,
@@ -73,10 +73,10 @@ struct State {
     left: bool,
 }
 
-impl State {
-    fn new(location: &'static Location<'static>) -> State {
-        State {
-            region: Region::holding(Kind::Shield),
+impl ShieldState {
+    fn new(location: &'static Location<'static>) -> ShieldState {
+        ShieldState {
+            region: Region::holding(RegionKind::Shield),
             location,
             running: false,
             left: false,
@@ -89,7 +89,7 @@ impl State {
     }
 }
 
-impl Drop for State {
+impl Drop for ShieldState {
     fn drop(&mut self) {
         if !self.running {
             return;
@@ -114,7 +114,7 @@ pin_project! {
     pub struct Shield<F> {
         #[pin]
         future: Option<F>,
-        state: State,
+        state: ShieldState,
     }
 }
 

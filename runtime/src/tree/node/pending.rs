@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Inner, Node, Noted, flag};
+use super::{Inner, Node, NotedWakers, flag};
 use crate::base::sync::{MutexGuard, Ordering};
 use crate::tree::reason::Reason;
 
@@ -179,7 +179,7 @@ impl Node {
 
     /// Takes no more children, if nothing is pending (invariant 7). Gives what was
     /// noted for the boundary, to be given back when the node has left the tree.
-    pub(crate) fn try_close(&self) -> Option<Noted> {
+    pub(crate) fn try_close(&self) -> Option<NotedWakers> {
         let mut flags = self.flags_acquire();
         while flags & flag::USED == 0 {
             let closed = flags | flag::CLOSED;
@@ -191,7 +191,7 @@ impl Node {
                 Ordering::Acquire,
             );
             match exchanged {
-                Ok(_) => return Some(Noted::default()),
+                Ok(_) => return Some(NotedWakers::default()),
                 Err(now) => flags = now,
             }
         }
