@@ -8,8 +8,10 @@
 //! return whatever the call needs, so that the message remains the only error, and they take
 //! `&self`, so that a method of the same name in a user's trait that takes `self` comes first.
 
-use crate::group::group::{Group, TaskGroup};
-use crate::scope::scope::{CancelHandle, Scope};
+use crate::group::builder::TaskGroup;
+use crate::group::group::Group;
+use crate::scope::handle::CancelHandle;
+use crate::scope::scope::Scope;
 use crate::task::handle::TaskHandle;
 use crate::task::set::TaskSet;
 

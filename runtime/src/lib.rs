@@ -49,7 +49,11 @@ pub mod warnings;
 
 pub use blocking::blocking::{Blocking, blocking};
 pub use blocking::thread::{Ambient, block_on, checkpoint_blocking, sleep_blocking};
-pub use group::group::{Group, LocalGroup, OnFailure, Permit, TaskGroup};
+pub use group::builder::TaskGroup;
+pub use group::group::Group;
+pub use group::local::LocalGroup;
+pub use group::permit::Permit;
+pub use group::policy::OnFailure;
 pub use notes::report::{Report, ReportKind, set_report_hook};
 pub use notes::stats::{Stats, stats};
 pub use observe::{Tree, tree};
@@ -57,10 +61,14 @@ pub use poll::context::Gate;
 #[cfg(feature = "shutdown")]
 pub use process::shutdown::Shutdown;
 pub use scope::ambient::{cancelled, checkpoint, deadline, is_cancelled, is_stopping, stopping};
-pub use scope::scope::{CancelHandle, Scope, ScopeRun, timeout, timeout_at};
+pub use scope::handle::CancelHandle;
+pub use scope::scope::{Scope, ScopeRun};
+pub use scope::timeout::{timeout, timeout_at};
 pub use scope::watch::{UntilCancelled, UntilStopping};
 pub use task::error::{BoxError, Cause, Failure, GroupError, TaskError};
-pub use task::handle::{DoneId, Outcome, TaskHandle, TaskId, TaskState};
+pub use task::handle::{DoneId, TaskHandle};
+pub use task::id::TaskId;
+pub use task::outcome::{Outcome, TaskState};
 pub use task::output::{TaskOutput, TaskResult, Value, ValueOf};
 pub use task::set::TaskSet;
 #[cfg(feature = "shutdown")]

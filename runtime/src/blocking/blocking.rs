@@ -21,7 +21,7 @@ use crate::blocking::thread;
 use crate::notes::report::{self, ReportKind};
 use crate::notes::span::WorkSpan;
 use crate::poll::context::{self, Frame};
-use crate::scope::scope::Nested;
+use crate::scope::nested::Nested;
 use crate::task::output::TaskOutput;
 use crate::tree::node::{Node, flag};
 use crate::tree::reason::Reason;

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use crate::notes::span::WorkSpan;
 use crate::poll::context::{self, Frame};
 use crate::poll::probe;
-use crate::scope::scope::CancelHandle;
+use crate::scope::handle::CancelHandle;
 use crate::scope::watch::FlagWatch;
 use crate::tree::node::{Node, flag};
 use crate::tree::reason::Cancelled;

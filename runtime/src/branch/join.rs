@@ -14,7 +14,7 @@ use pin_project_lite::pin_project;
 
 use crate::base::caught::{Panic, catch};
 use crate::poll::context;
-use crate::scope::scope::Nested;
+use crate::scope::nested::Nested;
 use crate::tree::node::Node;
 use crate::tree::reason::Reason;
 use crate::unwind::boundary::{Boundary, Owner};

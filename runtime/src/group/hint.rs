@@ -3,7 +3,9 @@
 use std::marker::PhantomData;
 use std::ops::Deref;
 
-use crate::group::group::{Group, LocalGroup, Permit};
+use crate::group::group::Group;
+use crate::group::local::LocalGroup;
+use crate::group::permit::Permit;
 
 /// Names the error type of a task's future.
 pub fn hint<E, T, F: Future<Output = Result<T, E>>>(future: F) -> F {

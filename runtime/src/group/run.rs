@@ -13,7 +13,7 @@ use crate::base::caught::{Panic, catch, drop_each};
 use crate::group::scoped::{Children, Erased, ErasedLocal, Queue};
 use crate::group::shared::Shared;
 use crate::poll::context::{self, Frame};
-use crate::scope::scope::Nested;
+use crate::scope::nested::Nested;
 use crate::task::error::{Cause, GroupError};
 use crate::tree::node::Node;
 use crate::tree::node::pending::Left;

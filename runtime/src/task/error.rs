@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use crate::notes::names::without_line;
 use crate::task::describe::Describe;
-use crate::task::handle::{TaskId, note_told_elsewhere};
+use crate::task::handle::note_told_elsewhere;
+use crate::task::id::TaskId;
 use crate::task::summary::{Part, on_one_line, what_failed};
 use crate::tree::reason::Cancelled;
 

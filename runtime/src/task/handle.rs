@@ -1,10 +1,10 @@
 //! The handle of a task, and what it shares with the task.
 
+use crate::task::id::TaskId;
+use crate::task::outcome::{Outcome, TaskState};
 use std::borrow::Cow;
-use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
-use std::num::NonZeroU64;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -16,115 +16,11 @@ use crate::base::caught::catch;
 use crate::base::sync::{Mutex, MutexGuard};
 use crate::notes::report::{self, ReportKind};
 use crate::poll::context;
-use crate::scope::scope::CancelHandle;
+use crate::scope::handle::CancelHandle;
 use crate::task::error::TaskError;
 use crate::tree::node::{Node, flag};
 use crate::tree::reason::{Cancelled, Reason};
 use crate::unwind::exit::PanicSite;
-
-/// Identifies a task in the process; never reused.
-///
-/// ```
-/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-/// # async fn main() {
-/// # use taskscope::{BoxError, TaskGroup};
-/// # TaskGroup::<BoxError>::new().run(async |g| {
-/// let (a, b) = (g.spawn(async {}), g.spawn(async {}));
-/// assert!(a.id() < b.id());
-/// # Ok(())
-/// # }).await.unwrap();
-/// # }
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct TaskId(NonZeroU64);
-
-impl TaskId {
-    /// Each thread takes many at a time, so that threads that spawn at once do not
-    /// get in each other's way.
-    pub(crate) fn next() -> TaskId {
-        const MANY: u64 = 1 << 10;
-        static NEXT: AtomicU64 = AtomicU64::new(MANY);
-        thread_local! {
-            static OWN: Cell<u64> = const { Cell::new(0) };
-        }
-        let mut id = OWN.get();
-        if id.is_multiple_of(MANY) {
-            id = NEXT.fetch_add(MANY, Ordering::Relaxed);
-        }
-        OWN.set(id + 1);
-        TaskId(NonZeroU64::new(id).unwrap_or(NonZeroU64::MIN))
-    }
-}
-
-impl fmt::Display for TaskId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-/// How a task ended.
-///
-/// ```
-/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-/// # async fn main() {
-/// use taskscope::{BoxError, Outcome, TaskGroup, TaskState};
-/// let group = TaskGroup::<BoxError>::new().run(async |g| Ok(g.spawn(async {})));
-/// assert_eq!(group.await.unwrap().state(), TaskState::Done(Outcome::Completed));
-/// # }
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Outcome {
-    /// It returned a value.
-    Completed,
-    /// It was cancelled and left in order, or never started.
-    Cancelled,
-    /// It returned an error.
-    Failed,
-    /// It panicked.
-    Panicked,
-    /// It exceeded its grace period, or its runtime was shut down.
-    Aborted,
-}
-
-impl Outcome {
-    fn of<T>(result: &Result<T, TaskError>) -> Outcome {
-        match result {
-            Ok(_) => Outcome::Completed,
-            Err(TaskError::Cancelled(_)) => Outcome::Cancelled,
-            Err(TaskError::Failed) => Outcome::Failed,
-            Err(TaskError::Panicked(_)) => Outcome::Panicked,
-            Err(TaskError::Aborted) => Outcome::Aborted,
-        }
-    }
-}
-
-/// How far a task is.
-///
-/// ```
-/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-/// # async fn main() {
-/// # use taskscope::{BoxError, TaskGroup, TaskState};
-/// # TaskGroup::<BoxError>::new().run(async |g| {
-/// let task = g.spawn(async {});
-/// assert_eq!(task.state(), TaskState::Pending);
-/// # Ok(())
-/// # }).await.unwrap();
-/// # }
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum TaskState {
-    /// Not polled yet: it waits for the scheduler, or for a place under the
-    /// group's limit.
-    Pending,
-    /// Running.
-    Running,
-    /// Cancelled, and not yet gone.
-    Cancelling,
-    /// Gone, its cleanup included.
-    Done(Outcome),
-}
 
 type Callback = Box<dyn FnOnce(Outcome) + Send>;
 

@@ -3,6 +3,8 @@
 pub(crate) mod describe;
 pub(crate) mod error;
 pub(crate) mod handle;
+pub(crate) mod id;
+pub(crate) mod outcome;
 pub(crate) mod output;
 pub(crate) mod set;
 pub(crate) mod summary;

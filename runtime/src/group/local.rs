@@ -1,0 +1,105 @@
+//! [`LocalGroup`]: a group whose tasks need not be `Send`.
+
+use crate::group::group::Group;
+use std::fmt;
+use std::future::Future;
+use std::panic::Location;
+use std::rc::Rc;
+
+use crate::group::child::{Start, Task};
+use crate::group::scoped::{ErasedLocal, Queue, erase_local};
+use crate::group::shared::TaskKind;
+use crate::notes::names::Name;
+use crate::task::error::BoxError;
+use crate::task::handle::{Core, TaskHandle};
+use crate::task::output::TaskResult;
+
+/// A running group of [`TaskGroup::run_local`], which also takes tasks that are
+/// not `Send`. Everything of [`Group`] can be called on it.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// use std::{cell::Cell, rc::Rc};
+/// use taskscope::{BoxError, LocalGroup, TaskGroup};
+/// let count = Rc::new(Cell::new(0));
+/// TaskGroup::<BoxError>::new()
+///     .run_local(async |g: LocalGroup<'_>| {
+///         let count = count.clone();
+///         g.spawn_local(async move { count.set(1) });
+///         Ok(())
+///     })
+///     .await
+///     .unwrap();
+/// assert_eq!(count.get(), 1);
+/// # }
+/// ```
+pub struct LocalGroup<'env, E = BoxError> {
+    pub(crate) group: Group<'env, E>,
+    pub(crate) queue: Rc<Queue<ErasedLocal>>,
+}
+
+impl<E> Clone for LocalGroup<'_, E> {
+    fn clone(&self) -> Self {
+        LocalGroup {
+            group: self.group.clone(),
+            queue: self.queue.clone(),
+        }
+    }
+}
+
+impl<E> fmt::Debug for LocalGroup<'_, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.group.fmt(f)
+    }
+}
+
+impl<'env, E> std::ops::Deref for LocalGroup<'env, E> {
+    type Target = Group<'env, E>;
+
+    fn deref(&self) -> &Group<'env, E> {
+        &self.group
+    }
+}
+
+impl<'env, E: Send + 'static> LocalGroup<'env, E> {
+    /// Runs a task concurrently inside the group's own task: it need not be
+    /// `Send`, and may borrow from outside the group. It does not count under
+    /// the limit.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// use taskscope::{BoxError, TaskGroup};
+    /// let log = std::cell::RefCell::new(Vec::new());
+    /// TaskGroup::<BoxError>::new()
+    ///     .run_local(async |g| {
+    ///         g.spawn_local(async { log.borrow_mut().push("borrowed, and not `Sync`") });
+    ///         Ok(())
+    ///     })
+    ///     .await
+    ///     .unwrap();
+    /// assert_eq!(log.borrow().len(), 1);
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn spawn_local<F, T>(&self, future: F) -> TaskHandle<T>
+    where
+        F: Future + 'env,
+        F::Output: TaskResult<E, Value = T>,
+        T: 'env,
+    {
+        let shared = &self.group.shared;
+        let (name, location) = (Name::of_future::<F>(), Location::caller());
+        match shared.expect(TaskKind::Plain, name, location, ()) {
+            Err(node) => TaskHandle::refused(Core::beside(node), shared.refusal()),
+            Ok(node) => {
+                let core = Core::beside(node);
+                let (task, handle) = Task::new(shared, core, Start::default(), future);
+                drop(self.queue.push(erase_local(Box::pin(task))));
+                shared.node.wake();
+                handle
+            }
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! [`Permit`]: a free place under the limit of a group.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::future::Future;
+use std::panic::Location;
+use std::sync::Arc;
+
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::group::child::Start;
+use crate::group::shared::{Shared, TaskKind};
+use crate::notes::names::Name;
+use crate::task::error::BoxError;
+use crate::task::handle::TaskHandle;
+use crate::task::output::TaskResult;
+
+/// A free place under a group's limit; given back when dropped.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// # use taskscope::{BoxError, TaskGroup};
+/// # TaskGroup::<BoxError>::new().run(async |g| {
+/// let permit = g.reserve().await;
+/// permit.spawn(async {});
+/// # Ok(())
+/// # }).await.unwrap();
+/// # }
+/// ```
+#[must_use = "a permit does nothing until a task is spawned with it"]
+pub struct Permit<E = BoxError> {
+    pub(crate) shared: Arc<Shared<E>>,
+    /// `None` in a group without a limit, or in a cancelled one.
+    pub(crate) place: Option<OwnedSemaphorePermit>,
+}
+
+impl<E> fmt::Debug for Permit<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Permit")
+            .field("group", &self.shared.node.name())
+            .finish()
+    }
+}
+
+impl<E: Send + 'static> Permit<E> {
+    /// Spawns a task in this place; see [`Group::spawn`].
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use taskscope::{BoxError, TaskGroup};
+    /// # TaskGroup::<BoxError>::new().run(async |g| {
+    /// let task = g.reserve().await.spawn(async { "1".parse::<u8>() });
+    /// assert_eq!(task.await?, 1);
+    /// # Ok(())
+    /// # }).await.unwrap();
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn spawn<F, T>(self, future: F) -> TaskHandle<T>
+    where
+        F: Future + Send + 'static,
+        F::Output: TaskResult<E, Value = T>,
+        T: Send,
+    {
+        self.shared.spawn(
+            TaskKind::Plain,
+            Name::of_future::<F>(),
+            Location::caller(),
+            Start::holding(self.place),
+            future,
+        )
+    }
+
+    /// Spawns a task in this place, with a name of its own.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use taskscope::{BoxError, TaskGroup};
+    /// # TaskGroup::<BoxError>::new().run(async |g| {
+    /// let task = g.reserve().await.spawn_named("job 7", async {});
+    /// assert_eq!(task.name(), "job 7");
+    /// # Ok(())
+    /// # }).await.unwrap();
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn spawn_named<F, T>(self, name: impl Into<Cow<'static, str>>, future: F) -> TaskHandle<T>
+    where
+        F: Future + Send + 'static,
+        F::Output: TaskResult<E, Value = T>,
+        T: Send,
+    {
+        self.shared.spawn(
+            TaskKind::Plain,
+            name.into().into(),
+            Location::caller(),
+            Start::holding(self.place),
+            future,
+        )
+    }
+}
