@@ -143,7 +143,7 @@ impl<E: Send + 'static> TaskGroup<E> {
         self
     }
 
-    /// Cancels the group with [`Reason::Deadline`] this long after
+    /// Cancels the group with [`Reason::Deadline`](crate::Reason::Deadline) this long after
     /// [`run`](Self::run) is called. Absurdly long durations mean never.
     ///
     /// ```
@@ -165,7 +165,7 @@ impl<E: Send + 'static> TaskGroup<E> {
         self
     }
 
-    /// Cancels the group with [`Reason::Deadline`] at this instant.
+    /// Cancels the group with [`Reason::Deadline`](crate::Reason::Deadline) at this instant.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
@@ -350,7 +350,7 @@ impl<E: Send + 'static> TaskGroup<E> {
     ///
     /// # Cancel safety
     ///
-    /// Dropped from outside, it cancels its tasks with [`Reason::Dropped`]; the
+    /// Dropped from outside, it cancels its tasks with [`Reason::Dropped`](crate::Reason::Dropped); the
     /// enclosing scope does not return before they have left in order.
     ///
     /// ```

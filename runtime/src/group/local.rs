@@ -14,7 +14,7 @@ use crate::task::error::BoxError;
 use crate::task::handle::{Core, TaskHandle};
 use crate::task::output::TaskResult;
 
-/// A running group of [`TaskGroup::run_local`], which also takes tasks that are
+/// A running group of [`TaskGroup::run_local`](crate::TaskGroup::run_local), which also takes tasks that are
 /// not `Send`. Everything of [`Group`] can be called on it.
 ///
 /// ```

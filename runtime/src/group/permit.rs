@@ -44,7 +44,7 @@ impl<E> fmt::Debug for Permit<E> {
 }
 
 impl<E: Send + 'static> Permit<E> {
-    /// Spawns a task in this place; see [`Group::spawn`].
+    /// Spawns a task in this place; see [`Group::spawn`](crate::Group::spawn).
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]

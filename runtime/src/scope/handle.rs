@@ -132,7 +132,7 @@ impl CancelHandle {
     /// It keeps neither a task nor a thread, and nothing of the scope. Each call returns a
     /// token of its own: cancelling it reaches neither the scope nor the other tokens. A
     /// scope that ends without being cancelled leaves its tokens as they are. For the other
-    /// direction, see [`Scope::cancel_when`] and [`Scope::stop_when`] with
+    /// direction, see [`Scope::cancel_when`](crate::Scope::cancel_when) and [`Scope::stop_when`](crate::Scope::stop_when) with
     /// `token.cancelled_owned()`.
     ///
     /// ```

@@ -115,7 +115,7 @@ impl<'a> Scope<'a> {
         self
     }
 
-    /// Cancels the scope with [`Reason::Deadline`] this long after [`run`](Self::run)
+    /// Cancels the scope with [`Reason::Deadline`](crate::Reason::Deadline) this long after [`run`](Self::run)
     /// is called. Zero polls the future once. Absurdly long durations mean never.
     ///
     /// ```
@@ -132,7 +132,7 @@ impl<'a> Scope<'a> {
         self
     }
 
-    /// Cancels the scope with [`Reason::Deadline`] at this instant.
+    /// Cancels the scope with [`Reason::Deadline`](crate::Reason::Deadline) at this instant.
     ///
     /// With [`timeout`](Self::timeout) as well, the earlier of the two counts.
     ///
@@ -175,8 +175,8 @@ impl<'a> Scope<'a> {
     ///
     /// The time begins when the scope is asked, by its handle or together with a scope above
     /// it, or when the scope is first polled, if it was asked before. Zero cancels it at once.
-    /// The reason is [`Shutdown`](Reason::Shutdown) if a signal has asked for the stop,
-    /// otherwise [`Requested`](Reason::Requested). By default there is no limit.
+    /// The reason is [`Shutdown`](crate::Reason::Shutdown) if a signal has asked for the stop,
+    /// otherwise [`Requested`](crate::Reason::Requested). By default there is no limit.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
@@ -195,7 +195,7 @@ impl<'a> Scope<'a> {
         self
     }
 
-    /// Cancels the scope with [`Reason::Requested`] when `future` completes.
+    /// Cancels the scope with [`Reason::Requested`](crate::Reason::Requested) when `future` completes.
     ///
     /// The future is polled in the same task, outside of the scope; it is
     /// dropped when the scope returns. Given several times, the first to

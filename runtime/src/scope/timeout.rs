@@ -18,7 +18,7 @@ use tokio::time::Instant;
 ///
 /// # Errors
 ///
-/// [`Cancelled`] with [`Reason::Deadline`]. Under a cancelled enclosing scope it
+/// [`Cancelled`](crate::Cancelled) with [`Reason::Deadline`](crate::Reason::Deadline). Under a cancelled enclosing scope it
 /// does not return, see [`Scope::run`], also for panics and cancel safety.
 ///
 /// ```
@@ -44,7 +44,7 @@ pub fn timeout<F: IntoFuture>(timeout: Duration, future: F) -> ScopeRun<'static,
 ///
 /// # Errors
 ///
-/// [`Cancelled`] with [`Reason::Deadline`].
+/// [`Cancelled`](crate::Cancelled) with [`Reason::Deadline`](crate::Reason::Deadline).
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
