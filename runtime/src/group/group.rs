@@ -80,6 +80,19 @@ impl<E> Group<'_, E> {
 }
 
 impl<'env, E: Send + 'static> Group<'env, E> {
+    /// Spawns a task that belongs to the line of the caller.
+    #[track_caller]
+    fn start<F, T>(&self, kind: TaskKind, name: Name, future: F) -> TaskHandle<T>
+    where
+        F: Future + Send + 'static,
+        F::Output: TaskResult<E, Value = T>,
+        T: Send,
+    {
+        let location = Location::caller();
+        self.shared
+            .spawn(kind, name, location, Start::default(), future)
+    }
+
     /// Spawns a parallel task.
     ///
     /// It is named after the async function whose future it runs, `app::fetch`. An async
@@ -108,16 +121,10 @@ impl<'env, E: Send + 'static> Group<'env, E> {
         F::Output: TaskResult<E, Value = T>,
         T: Send,
     {
-        self.shared.spawn(
-            TaskKind::Plain,
-            Name::of_future::<F>(),
-            Location::caller(),
-            Start::default(),
-            future,
-        )
+        self.start(TaskKind::Plain, Name::of_future::<F>(), future)
     }
 
-    /// The same, with a name of its own.
+    /// Spawns a named parallel task.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
@@ -137,13 +144,7 @@ impl<'env, E: Send + 'static> Group<'env, E> {
         F::Output: TaskResult<E, Value = T>,
         T: Send,
     {
-        self.shared.spawn(
-            TaskKind::Plain,
-            name.into().into(),
-            Location::caller(),
-            Start::default(),
-            future,
-        )
+        self.start(TaskKind::Plain, name.into().into(), future)
     }
 
     /// The span of a task whose work begins before the task is spawned, with
@@ -243,11 +244,9 @@ impl<'env, E: Send + 'static> Group<'env, E> {
         R: TaskResult<E> + HasValue<T, E>,
         T: Send + 'static,
     {
-        self.shared.spawn(
+        self.start(
             TaskKind::Plain,
             Name::of_function::<F>(),
-            Location::caller(),
-            Start::default(),
             blocking(move || f().into_result()),
         )
     }
@@ -275,13 +274,7 @@ impl<'env, E: Send + 'static> Group<'env, E> {
         F::Output: TaskResult<E, Value = T>,
         T: Send,
     {
-        self.shared.spawn(
-            TaskKind::Shielded,
-            Name::of_future::<F>(),
-            Location::caller(),
-            Start::default(),
-            future,
-        )
+        self.start(TaskKind::Shielded, Name::of_future::<F>(), future)
     }
 
     /// Spawns a background task: cancelled once the body and the other tasks
@@ -324,13 +317,7 @@ impl<'env, E: Send + 'static> Group<'env, E> {
         F::Output: TaskResult<E, Value = T>,
         T: Send,
     {
-        self.shared.spawn(
-            TaskKind::Service,
-            Name::of_future::<F>(),
-            Location::caller(),
-            Start::default(),
-            future,
-        )
+        self.start(TaskKind::Service, Name::of_future::<F>(), future)
     }
 
     /// Registers a cleanup to be run when the group ends, after all tasks are

@@ -44,6 +44,19 @@ impl<E> fmt::Debug for Permit<E> {
 }
 
 impl<E: Send + 'static> Permit<E> {
+    /// Spawns a task that belongs to the line of the caller, and holds this permit.
+    #[track_caller]
+    fn start<F, T>(self, name: Name, future: F) -> TaskHandle<T>
+    where
+        F: Future + Send + 'static,
+        F::Output: TaskResult<E, Value = T>,
+        T: Send,
+    {
+        let (location, start) = (Location::caller(), Start::holding(self.place));
+        self.shared
+            .spawn(TaskKind::Plain, name, location, start, future)
+    }
+
     /// Spawns a task in this place; see [`Group::spawn`](crate::Group::spawn).
     ///
     /// ```
@@ -64,16 +77,10 @@ impl<E: Send + 'static> Permit<E> {
         F::Output: TaskResult<E, Value = T>,
         T: Send,
     {
-        self.shared.spawn(
-            TaskKind::Plain,
-            Name::of_future::<F>(),
-            Location::caller(),
-            Start::holding(self.place),
-            future,
-        )
+        self.start(Name::of_future::<F>(), future)
     }
 
-    /// Spawns a task in this place, with a name of its own.
+    /// Spawns a named task that holds this permit.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
@@ -93,12 +100,6 @@ impl<E: Send + 'static> Permit<E> {
         F::Output: TaskResult<E, Value = T>,
         T: Send,
     {
-        self.shared.spawn(
-            TaskKind::Plain,
-            name.into().into(),
-            Location::caller(),
-            Start::holding(self.place),
-            future,
-        )
+        self.start(name.into().into(), future)
     }
 }
