@@ -35,7 +35,7 @@ pub use log::{DropMark, Log};
 pub use program::{Ended, Program};
 pub use reports::{Seen, lost_cleanups, reports_of, watch_reports};
 pub use run::{
-    both, cancel_at, caught, in_own_process, inside, one_worker, paused, paused_once, text_of,
-    watched,
+    both, cancel_at, caught, in_own_process, inside, one_worker, paused, paused_once, test_again,
+    text_of, watched,
 };
 pub use waker::{Moving, moving_waker};

@@ -3,6 +3,7 @@ use std::future::poll_fn;
 use std::io::{Write, stderr};
 use std::panic::{AssertUnwindSafe, Location, resume_unwind};
 use std::pin::pin;
+use std::process::Command;
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -172,6 +173,17 @@ pub fn text_of(panic: &(dyn Any + Send)) -> String {
         .unwrap_or_else(|| "no text".to_owned())
 }
 
+/// Returns the command that runs one test of this program, in a process of its own.
+///
+/// # Panics
+///
+/// If the program cannot be found.
+pub fn test_again(name: &str) -> Command {
+    let mut command = Command::new(std::env::current_exe().expect("a test has a program"));
+    command.args(["--exact", name]);
+    command
+}
+
 /// Runs `body`, which is all of the test called `name`, in a process of its own: for tests of
 /// what there is once for each process.
 ///
@@ -184,9 +196,8 @@ pub fn in_own_process(name: &str, body: impl FnOnce()) {
     if std::env::var_os(CHILD).is_some_and(|child| child == name) {
         return body();
     }
-    let program = std::env::current_exe().expect("a test has a program");
-    let child = std::process::Command::new(program)
-        .args([name, "--exact", "--nocapture"])
+    let child = test_again(name)
+        .arg("--nocapture")
         .env(CHILD, name)
         .output()
         .expect("the program can be run again");

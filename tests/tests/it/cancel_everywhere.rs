@@ -14,7 +14,7 @@ use taskscope::{
     BoxError, Cancelled, blocking, cancellable, checkpoint_blocking, defer, on_cancel, shield,
     task_group,
 };
-use taskscope_tests::{text_of, watched};
+use taskscope_tests::{test_again, text_of, watched};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::yield_now;
 use tokio::time::sleep;
@@ -687,8 +687,7 @@ fn assert_no_leaks_names_what_was_left() {
 fn one_point_alone_can_be_tried_again() {
     let run = |point: &str| {
         let test = "cancel_everywhere::bug_02_half_written_state";
-        let output = std::process::Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", test])
+        let output = test_again(test)
             .env("TASKSCOPE_POINT", point)
             .output()
             .unwrap();

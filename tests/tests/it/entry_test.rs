@@ -4,14 +4,14 @@
 use std::cell::Cell;
 use std::future::pending;
 use std::panic::{Location, catch_unwind};
-use std::process::{Command, ExitStatus};
+use std::process::ExitStatus;
 use std::sync::{Barrier, Once, mpsc};
 use std::time::Duration;
 
 use taskscope::{
     Ambient, BoxError, TaskGroup, Value, blocking, cancellable, defer, task_group, timeout,
 };
-use taskscope_tests::{Driven, lost_cleanups, text_of, watch_reports, watched};
+use taskscope_tests::{Driven, lost_cleanups, test_again, text_of, watch_reports, watched};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, yield_now};
@@ -456,10 +456,8 @@ const LIMIT: &str = "TASKSCOPE_TEST_TIMEOUT";
 
 /// Runs one test of this program in a process of its own.
 fn child(test: &str, limit: Option<&str>) -> (ExitStatus, String) {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command
-        .args([&*format!("entry_test::{test}"), "--exact", "--nocapture"])
-        .env(CHILD, "");
+    let mut command = test_again(&format!("entry_test::{test}"));
+    command.arg("--nocapture").env(CHILD, "");
     command
         .env_remove(LIMIT)
         .envs(limit.map(|limit| (LIMIT, limit)));

@@ -4,10 +4,9 @@
 //! one test alone, and reads what it wrote.
 
 use std::future::pending;
-use std::process::Command;
 
 use taskscope::{cancellable, defer};
-use taskscope_tests::Driven;
+use taskscope_tests::{Driven, test_again};
 use tokio::task::yield_now;
 use tracing::subscriber::with_default;
 use tracing::{Event, Metadata, Subscriber};
@@ -55,9 +54,8 @@ fn of_users(metadata: &Metadata<'_>) -> bool {
 /// In the outer run, returns what the inner run of the same test wrote for `case`, by the
 /// events it recorded and the lines on standard error that `taskscope:` begins.
 fn written(test: &str, case: &str) -> (usize, usize) {
-    let this = std::env::current_exe().unwrap();
-    let mut inner = Command::new(this);
-    inner.args(["--exact", test, "--nocapture", "--test-threads=1"]);
+    let mut inner = test_again(test);
+    inner.args(["--nocapture", "--test-threads=1"]);
     let output = inner.env(CASE, case).output().unwrap();
     let (out, errors) = (output.stdout, output.stderr);
     let (out, errors) = (
