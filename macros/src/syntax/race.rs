@@ -288,7 +288,7 @@ const NO_COMMA: Mistake = Mistake {
 };
 
 const GUARD_IN_FRONT: Mistake = Mistake {
-    what: "the condition of a branch stands behind its future",
+    what: "the condition of a branch comes after its future",
     why: "it is evaluated before the future is polled, so it cannot see the value",
     help: "write `pattern = future, if condition => handler`",
 };

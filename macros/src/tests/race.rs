@@ -126,7 +126,7 @@ fn mistakes() {
         ("a = f() =>", "a branch without a handler"),
         ("else", "a branch without a handler"),
         ("a = f() if b => {}", "expected `,` before the condition"),
-        ("a if b = f() => {}", "stands behind its future"),
+        ("a if b = f() => {}", "comes after its future"),
         (
             "a = f() => g() b = h() => {}",
             "expected `,` between two branches",

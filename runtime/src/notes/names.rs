@@ -15,8 +15,8 @@
 //!
 //! The future of an async function ends in one `{{closure}}`, a block inside one in two or
 //! more. A block is named after the function around it, and the line that spawns it tells
-//! it from the others of that function. Where that line stands beside the name anyway,
-//! [`without_line`] removes it.
+//! it from the others of that function. Texts that print the
+//! line themselves leave it out of the name: see [`without_line`].
 
 use std::borrow::Cow;
 use std::fmt;

@@ -232,8 +232,8 @@ pub(crate) fn report(
     report_and(kind, scope, message, None, location)
 }
 
-/// The same with something that is known beside. It stands after the location, which would
-/// otherwise be taken for a part of it.
+/// Counts and publishes a report with a further detail, which is printed after the location:
+/// before it, the location would read as a part of the detail.
 pub(crate) fn report_and(
     kind: ReportKind,
     scope: &str,
