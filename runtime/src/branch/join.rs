@@ -8,19 +8,18 @@ use std::future::{Future, IntoFuture};
 use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 
-use crate::base::caught::{Panic, catch};
-use crate::poll::context;
+use crate::base::caught::Panic;
 use crate::scope::nested::Nested;
 use crate::tree::node::Node;
 use crate::tree::reason::Reason;
 use crate::unwind::boundary::{Boundary, Owner};
 use crate::unwind::cleanup::parked;
 use crate::unwind::exit::{Exit, KeptPanic, PanicSite};
-use crate::unwind::region::{Region, out_of_budget};
+use crate::unwind::region::Region;
 
 pin_project! {
     /// One branch: dropped as soon as it has ended, or when it is to be left
@@ -82,25 +81,12 @@ impl<T, F: Future<Output = T>> Branch<F, T> {
 
 /// Polls a branch; dropped when it has ended, it is pending from then on.
 pub(crate) fn poll_branch<F: Future>(
-    mut slot: Pin<&mut Option<F>>,
+    slot: Pin<&mut Option<F>>,
     region: &mut Region,
     tries: &mut u8,
     cx: &mut Context<'_>,
 ) -> Poll<Exit<F::Output>> {
-    let Some(future) = slot.as_mut().as_pin_mut() else {
-        return Poll::Pending;
-    };
-    let polled = region.enter(cx, false, |cx| catch(|| future.poll(cx)));
-    let mut exit = match polled {
-        Ok(Poll::Ready(value)) => Exit::Value(value),
-        Err(panic) => Exit::Panicked(panic),
-        Ok(Poll::Pending) if !region.may_drop(false) => return Poll::Pending,
-        Ok(Poll::Pending) if out_of_budget(tries, cx) => return Poll::Pending,
-        Ok(Poll::Pending) => Exit::Left,
-    };
-    if let Err(panic) = context::drop_outside(slot) {
-        exit.add_panic(panic, PanicSite::default());
-    }
+    let exit = ready!(region.poll_cancellable(slot, None, tries, cx));
     region.close();
     Poll::Ready(exit)
 }

@@ -199,29 +199,18 @@ impl<E: Send + 'static, L: LocalTasks> Members<E, L> {
 
     /// True when the running cleanup has ended or was cut.
     fn poll_running(&mut self, cx: &mut Context<'_>) -> bool {
-        let Deferred {
-            running, region, ..
-        } = &mut self.deferred;
-        let Some(cleanup) = running else { return true };
-        let at = Some(self.shared.node.location());
-        let polled = region.enter_at(at, cx, true, |cx| catch(|| cleanup.as_mut().poll(cx)));
-        match polled {
-            Ok(Poll::Ready(Ok(()))) => {}
-            Ok(Poll::Ready(Err(error))) => self.shared.deferred_failed(Cause::Error(error), None),
-            Err(panic) => {
-                let message = panic.message();
-                self.shared
-                    .deferred_failed(Cause::Panic(message), Some(panic));
-            }
-            Ok(Poll::Pending) if !region.may_drop(true) => return false,
-            Ok(Poll::Pending) => {
-                let node = &self.shared.node;
-                node.overran("a deferred cleanup", node.location());
-                self.shared.deferred_failed(Cause::Aborted, None);
-            }
-        }
-        let done = self.deferred.running.take();
-        PanicSite::of(&self.shared.node).discard(done);
+        let at = self.shared.node.location();
+        let Deferred { running, region } = &mut self.deferred;
+        let Poll::Ready(exit) = region.poll_shielded(Pin::new(running), at, cx) else {
+            return false;
+        };
+        let (cause, panic) = match exit {
+            Exit::Value(Ok(())) => return true,
+            Exit::Value(Err(error)) => (Cause::Error(error), None),
+            Exit::Panicked(panic) => (Cause::Panic(panic.message()), Some(panic)),
+            Exit::Left | Exit::Ended => (Cause::Aborted, None),
+        };
+        self.shared.deferred_failed(cause, panic);
         true
     }
 }

@@ -90,6 +90,15 @@ impl RegionKind {
             RegionKind::Deferred => "deferred cleanups",
         }
     }
+
+    /// The code of this region that no cancellation reaches, in the user's words.
+    pub(crate) fn shielded_code(self) -> String {
+        match self {
+            RegionKind::Shield => "a shielded future".to_owned(),
+            RegionKind::Deferred => "a deferred cleanup".to_owned(),
+            kind => format!("the cleanup of {}", kind.name()),
+        }
+    }
 }
 
 /// A region that holds, for those who want to see it.

@@ -212,8 +212,8 @@ impl<T, F: Future<Output = T>, N: HasNode> Boundary<F, T, N> {
     pub(crate) fn discard(self: Pin<&mut Self>) {
         let this = self.project();
         if this.exit.is_none() {
-            let dropped = context::drop_outside(this.body);
-            *this.exit = Some(dropped.map_or_else(Exit::Panicked, |()| Exit::Left));
+            let site = PanicSite::of(this.owner.node());
+            *this.exit = Some(Exit::Left.after_drop(this.body, site));
         }
     }
 
@@ -277,8 +277,8 @@ impl<T, F: Future<Output = T>, N: HasNode> Boundary<F, T, N> {
             }
             // The deadline was over before: what has just begun is not polled again.
             if first && this.exit.is_none() && state.holds_nothing(node, cx) {
-                let dropped = context::drop_outside(this.body.as_mut());
-                *this.exit = Some(dropped.map_or_else(Exit::Panicked, |()| Exit::Left));
+                let site = PanicSite::of(node);
+                *this.exit = Some(Exit::Left.after_drop(this.body.as_mut(), site));
             }
         }
     }
@@ -395,19 +395,12 @@ impl BoundaryState {
         let body = slot.as_mut().as_pin_mut()?;
         let frame = Frame::of(node, cx.waker());
         let polled = context::enter(&frame, || catch(|| body.poll(cx)));
-        let mut exit = match polled {
-            Ok(Poll::Ready(value)) => Exit::Value(value),
-            Err(panic) => Exit::Panicked(panic),
-            Ok(Poll::Pending) if leaving && self.is_clear(node, cx) => Exit::Left,
-            Ok(Poll::Pending) => {
-                context::pending(node);
-                return None;
-            }
-        };
-        if let Err(panic) = context::drop_outside(slot) {
-            exit.add_panic(panic, PanicSite::of(node));
+        let exit =
+            Exit::of(polled).or_else(|| (leaving && self.is_clear(node, cx)).then_some(Exit::Left));
+        if exit.is_none() {
+            context::pending(node);
         }
-        Some(exit)
+        exit.map(|exit| exit.after_drop(slot, PanicSite::of(node)))
     }
 
     /// Ends a pass: whether the body may be dropped where it is.

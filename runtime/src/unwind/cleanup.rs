@@ -14,17 +14,17 @@
 use std::future::Future;
 use std::panic::Location;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 
-use crate::base::caught::{Panic, catch};
+use crate::base::caught::Panic;
 use crate::notes::events::CleanupTrace;
 use crate::poll::context;
 use crate::tree::table::RegionKind;
 use crate::unwind::exit::{Exit, PanicSite};
 use crate::unwind::lost::report_lost;
-use crate::unwind::region::{Region, out_of_budget};
+use crate::unwind::region::Region;
 
 /// An armed cleanup.
 #[derive(Debug)]
@@ -135,25 +135,11 @@ impl<F: Future> Future for BorrowsLocals<'_, F> {
     type Output = Exit<F::Output>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
-        let at = Some(this.guard.location);
-        let region = &mut this.guard.region;
-        let Some(body) = this.body.as_mut().as_pin_mut() else {
-            return Poll::Pending;
-        };
-        let polled = region.enter_at(at, cx, false, |cx| catch(|| body.poll(cx)));
-        let mut exit = match polled {
-            Ok(Poll::Ready(value)) => Exit::Value(value),
-            Err(panic) => Exit::Panicked(panic),
-            Ok(Poll::Pending) if context::take_done() => Exit::Ended,
-            Ok(Poll::Pending) if !region.may_drop(false) => return Poll::Pending,
-            Ok(Poll::Pending) if out_of_budget(this.tries, cx) => return Poll::Pending,
-            Ok(Poll::Pending) => Exit::Left,
-        };
-        if let Err(panic) = context::drop_outside(this.body) {
-            exit.add_panic(panic, this.guard.site());
-        }
-        Poll::Ready(exit)
+        let this = self.project();
+        let Guard {
+            region, location, ..
+        } = &mut **this.guard;
+        region.poll_cancellable(this.body, Some(*location), this.tries, cx)
     }
 }
 
@@ -171,34 +157,15 @@ impl<F: Future<Output = ()>> Future for Cleanup<'_, F> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let mut this = self.project();
+        let this = self.project();
         let guard = this.guard;
-        let Some(cleanup) = this.cleanup.as_mut().as_pin_mut() else {
-            return Poll::Pending;
-        };
-        guard
-            .trace
-            .begin(guard.region.kind().name(), guard.location);
-        match guard.region.enter_at(Some(guard.location), cx, true, |cx| {
-            catch(|| cleanup.poll(cx))
-        }) {
-            Ok(Poll::Ready(())) => {}
-            Err(panic) => guard.panic = Some(panic),
-            Ok(Poll::Pending) if !guard.region.may_drop(true) => return Poll::Pending,
-            Ok(Poll::Pending) => {
-                if let Some(node) = guard.region.node() {
-                    let what = format!("the cleanup of {}", guard.region.kind().name());
-                    node.overran(&what, guard.location);
-                }
-            }
+        let (what, at) = (guard.region.kind().name(), guard.location);
+        guard.trace.begin(what, at);
+        let exit = ready!(guard.region.poll_shielded(this.cleanup, at, cx));
+        if let Exit::Panicked(panic) = exit {
+            guard.panic = Some(panic);
         }
-        if let Err(panic) = context::drop_outside(this.cleanup) {
-            match &guard.panic {
-                None => guard.panic = Some(panic),
-                Some(_) => guard.site().report(&panic),
-            }
-        }
-        guard.trace.end(guard.region.kind().name(), guard.location);
+        guard.trace.end(what, at);
         Poll::Ready(())
     }
 }

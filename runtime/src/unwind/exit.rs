@@ -2,7 +2,9 @@
 
 use std::fmt;
 use std::panic::Location;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use crate::base::caught::{Panic, catch};
 use crate::notes::report::{self, ReportKind};
@@ -23,6 +25,28 @@ pub enum Exit<T> {
 }
 
 impl<T> Exit<T> {
+    /// How a future has ended, given what polling it returned; `None` if it is pending.
+    pub(crate) fn of(polled: Result<Poll<T>, Panic>) -> Option<Exit<T>> {
+        match polled {
+            Ok(Poll::Ready(value)) => Some(Exit::Value(value)),
+            Ok(Poll::Pending) => None,
+            Err(panic) => Some(Exit::Panicked(panic)),
+        }
+    }
+
+    /// Drops the future that has ended so, outside of every scope. A panic of its drop
+    /// counts as its own.
+    pub(crate) fn after_drop<F>(
+        mut self,
+        slot: Pin<&mut Option<F>>,
+        site: PanicSite<'_>,
+    ) -> Exit<T> {
+        if let Err(panic) = context::drop_outside(slot) {
+            self.add_panic(panic, site);
+        }
+        self
+    }
+
     /// Whether it was left by cancellation.
     pub fn is_cancelled(&self) -> bool {
         matches!(self, Exit::Left)

@@ -6,3 +6,4 @@ pub(crate) mod exit;
 pub(crate) mod lost;
 pub(crate) mod region;
 pub(crate) mod shield;
+pub(crate) mod unwinding;

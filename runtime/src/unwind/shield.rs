@@ -3,15 +3,13 @@
 use std::future::{Future, IntoFuture};
 use std::panic::Location;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 
-use crate::base::caught::catch;
-use crate::poll::context;
 use crate::tree::table::RegionKind;
 use crate::unwind::cleanup::parked;
-use crate::unwind::exit::{PanicSite, polled_after_completion};
+use crate::unwind::exit::{Exit, polled_after_completion};
 use crate::unwind::lost::report_lost;
 use crate::unwind::region::Region;
 
@@ -64,13 +62,22 @@ pub fn shield<F: IntoFuture>(future: F) -> Shield<F::IntoFuture> {
     }
 }
 
+/// How far a shield is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ShieldStage {
+    New,
+    /// Polled: it is lost if it is dropped now.
+    Running,
+    /// Cut by the end of the grace period.
+    Cut,
+    Done,
+}
+
 #[derive(Debug)]
 struct ShieldState {
     region: Region,
     location: &'static Location<'static>,
-    running: bool,
-    /// Dropped before it had ended.
-    left: bool,
+    stage: ShieldStage,
 }
 
 impl ShieldState {
@@ -78,23 +85,16 @@ impl ShieldState {
         ShieldState {
             region: Region::holding(RegionKind::Shield),
             location,
-            running: false,
-            left: false,
+            stage: ShieldStage::New,
         }
-    }
-
-    fn end(&mut self) {
-        self.running = false;
-        self.region.close();
     }
 }
 
 impl Drop for ShieldState {
     fn drop(&mut self) {
-        if !self.running {
-            return;
+        if self.stage == ShieldStage::Running {
+            report_lost("a shielded future", self.region.node(), self.location);
         }
-        report_lost("a shielded future", self.region.node(), self.location);
     }
 }
 
@@ -122,59 +122,24 @@ impl<F: Future> Future for Shield<F> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        let mut this = self.project();
+        let this = self.project();
         let state = this.state;
-        let Some(future) = this.future.as_mut().as_pin_mut() else {
-            return match state.left {
-                true => parked("`shield`", state.location, cx),
-                false => polled_after_completion("shield", state.location),
-            };
+        match state.stage {
+            ShieldStage::New | ShieldStage::Running => state.stage = ShieldStage::Running,
+            ShieldStage::Cut => return parked("`shield`", state.location, cx),
+            ShieldStage::Done => polled_after_completion("shield", state.location),
+        }
+        let polled = state.region.poll_shielded(this.future, state.location, cx);
+        let exit = ready!(polled);
+        state.stage = match exit {
+            Exit::Left | Exit::Ended => ShieldStage::Cut,
+            Exit::Value(_) | Exit::Panicked(_) => ShieldStage::Done,
         };
-        state.running = true;
-        let at = Some(state.location);
-        // Caught, since the shield is not lost then: it ends with its future.
-        let polled = state
-            .region
-            .enter_at(at, cx, true, |cx| catch(|| future.poll(cx)));
-        match polled {
-            Ok(Poll::Ready(value)) => {
-                let site = PanicSite {
-                    node: state.region.node(),
-                    location: Some(state.location),
-                };
-                if let Err(panic) = context::drop_outside(this.future) {
-                    site.discard(value);
-                    state.end();
-                    panic.resume();
-                }
-                state.end();
-                Poll::Ready(value)
-            }
-            Err(panic) => {
-                let site = PanicSite {
-                    node: state.region.node(),
-                    location: Some(state.location),
-                };
-                if let Err(later) = context::drop_outside(this.future) {
-                    site.report(&later);
-                }
-                state.end();
-                panic.resume()
-            }
-            Ok(Poll::Pending) if state.region.may_drop(true) => {
-                let node = state.region.node().cloned();
-                state.end();
-                state.left = true;
-                let dropped = context::drop_outside(this.future);
-                if let Some(node) = node {
-                    node.overran("a shielded future", state.location);
-                }
-                if let Err(panic) = dropped {
-                    panic.resume();
-                }
-                parked("`shield`", state.location, cx)
-            }
-            Ok(Poll::Pending) => Poll::Pending,
+        state.region.close();
+        match exit {
+            Exit::Value(value) => Poll::Ready(value),
+            Exit::Panicked(panic) => panic.resume(),
+            Exit::Left | Exit::Ended => parked("`shield`", state.location, cx),
         }
     }
 }
