@@ -27,6 +27,7 @@ use crate::tree::node::{Node, flag};
 use crate::tree::reason::Reason;
 use crate::unwind::cleanup::parked;
 use crate::unwind::exit::polled_after_completion;
+use crate::unwind::region::Region;
 
 /// Runs `f` on tokio's blocking pool, inside the current scope.
 ///
@@ -75,7 +76,7 @@ where
         },
         is_failure: R::is_failure,
         abandon: false,
-        place: Nested::nowhere(),
+        place: Nested::new(Region::boundary()),
         location: Location::caller(),
     }
 }
@@ -143,7 +144,7 @@ impl<F, R> Blocking<F, R> {
     /// ```
     pub fn abandon(mut self) -> Self {
         self.abandon = true;
-        self.place = Nested::branch();
+        self.place = Nested::new(Region::branch());
         self
     }
 }

@@ -13,10 +13,10 @@ use std::task::{Context, Poll, ready};
 use pin_project_lite::pin_project;
 
 use crate::base::caught::Panic;
-use crate::scope::nested::Nested;
+use crate::scope::nested::NestedBoundary;
 use crate::tree::node::Node;
 use crate::tree::reason::Reason;
-use crate::unwind::boundary::{Boundary, Owner};
+use crate::unwind::boundary::Owner;
 use crate::unwind::cleanup::parked;
 use crate::unwind::exit::{Exit, KeptPanic, PanicSite};
 use crate::unwind::region::Region;
@@ -405,8 +405,7 @@ pub(crate) fn concurrent<T, B: Future<Output = T>>(
     let node = Node::root(name.into(), location);
     let body = body(node.clone());
     Concurrent {
-        boundary: Boundary::new(Owner::new(node), body),
-        place: Nested::nowhere(),
+        nested: NestedBoundary::new(Owner::new(node), body),
     }
 }
 
@@ -416,15 +415,14 @@ pin_project! {
     #[must_use = "futures do nothing unless awaited"]
     pub struct Concurrent<B, T> {
         #[pin]
-        boundary: Boundary<B, T>,
-        place: Nested,
+        nested: NestedBoundary<B, T>,
     }
 }
 
 impl<T, B: Future<Output = T>> Concurrent<B, T> {
     /// The body, until it has ended.
     pub(crate) fn body(self: Pin<&mut Self>) -> Option<Pin<&mut B>> {
-        self.project().boundary.body()
+        self.project().nested.body()
     }
 }
 
@@ -432,32 +430,12 @@ impl<T, B: Future<Output = T>> Future for Concurrent<B, T> {
     type Output = T;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
-        let mut this = self.project();
-        let node = this.boundary.as_mut().node().clone();
-        if this.place.is_left() {
-            return parked(&format!("`{}`", node.name()), node.location(), cx);
-        }
-        this.boundary.as_mut().expect_unfinished();
-        let exit = this
-            .place
-            .enter(&node, cx, |cx| this.boundary.as_mut().poll_exit(cx));
-        let Poll::Ready(exit) = exit else {
-            return Poll::Pending;
-        };
-        let outer = this.place.close();
-        for failure in node.take_failures() {
-            if let Some(outer) = &outer {
-                outer.attach_failure(failure);
-            }
-        }
-        match exit {
-            Exit::Value(value) => Poll::Ready(value),
-            Exit::Panicked(panic) => panic.resume(),
-            // Only a cancelled outer scope leaves it without a value.
-            Exit::Left | Exit::Ended => {
-                this.place.leave();
-                parked(&format!("`{}`", node.name()), node.location(), cx)
-            }
+        let mut nested = self.project().nested;
+        let exit = ready!(nested.as_mut().poll_exit(cx, |_, _| false));
+        match ready!(nested.as_mut().poll_return(exit, cx)) {
+            Ok(value) => Poll::Ready(value),
+            // Without a value it was unwound by the scope outside.
+            Err(_) => nested.park(cx),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 use tokio::runtime::Handle;
@@ -13,15 +13,14 @@ use crate::base::caught::{Panic, catch, drop_each};
 use crate::group::scoped::{Children, Erased, ErasedLocal, Queue};
 use crate::group::shared::Shared;
 use crate::poll::context::{self, Frame};
-use crate::scope::nested::Nested;
+use crate::scope::nested::{NestedBoundary, leaving_scope};
 use crate::task::error::{Cause, GroupError};
 use crate::tree::node::Node;
 use crate::tree::node::pending::Left;
 use crate::tree::reason::Reason;
 use crate::tree::table::RegionKind;
-use crate::unwind::boundary::{Boundary, Owner};
-use crate::unwind::cleanup::parked;
-use crate::unwind::exit::{Exit, PanicSite, polled_after_completion};
+use crate::unwind::boundary::Owner;
+use crate::unwind::exit::{Exit, PanicSite};
 use crate::unwind::lost::report_lost;
 use crate::unwind::region::Region;
 
@@ -135,6 +134,12 @@ pub(crate) fn report_lost_deferred(group: &Arc<Node>) {
 }
 
 impl<E: Send + 'static, L: LocalTasks> Members<E, L> {
+    /// Polls the children that the group itself polls.
+    fn poll_children(&mut self, cx: &mut Context<'_>) {
+        self.scoped.poll(&self.shared.scoped, cx);
+        self.locals.poll(cx);
+    }
+
     /// Goes on with what is to be done once the body is gone. True when the
     /// group may have come to its end.
     fn advance(&mut self, cx: &mut Context<'_>) -> bool {
@@ -229,19 +234,27 @@ pin_project! {
         // node adopts what it leaves behind.
         members: Members<E, L>,
         #[pin]
-        boundary: Option<Boundary<GroupBody<Fut, E>, Option<T>>>,
-        body: Option<F>,
-        place: Nested,
+        nested: NestedBoundary<GroupBody<F, Fut, E>, Option<T>>,
     }
 }
 
-impl<T, E: Send + 'static, F, Fut, L: LocalTasks> GroupRun<T, E, F, Fut, L> {
+impl<T, E, F, Fut, L> GroupRun<T, E, F, Fut, L>
+where
+    E: Send + 'static,
+    F: FnOnce(Arc<Shared<E>>) -> Fut,
+    Fut: Future<Output = Result<T, E>>,
+    L: LocalTasks,
+{
     pub(crate) fn new(shared: Arc<Shared<E>>, locals: L, body: F) -> Self {
+        let owner = Owner::new(shared.node.clone());
+        let body = GroupBody {
+            start: Some(body),
+            future: None,
+            shared: shared.clone(),
+        };
         GroupRun {
             members: Members::new(shared, locals),
-            boundary: None,
-            body: Some(body),
-            place: Nested::nowhere(),
+            nested: NestedBoundary::new(owner, body),
         }
     }
 }
@@ -257,83 +270,65 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let shared = this.members.shared.clone();
-        if this.place.is_left() {
-            return parked("a group", shared.node.location(), cx);
-        }
-        let boundary = this.boundary.as_mut().as_pin_mut();
-        if this.body.is_none() && boundary.is_none_or(Boundary::is_over) {
-            polled_after_completion(shared.node.name(), shared.node.location());
-        }
-        let exit = this.place.enter(&shared.node, cx, |cx| {
-            if let Some(body) = this.body.take() {
-                shared.span.begin();
-                shared.runtime.get_or_init(Handle::current);
-                // Made first: if the body panics here, the node leaves the tree.
-                let owner = Owner::new(shared.node.clone());
-                let body = GroupBody {
-                    future: body(shared.clone()),
-                    shared: shared.clone(),
-                };
-                this.boundary.set(Some(Boundary::new(owner, body)));
-            }
-            let Some(mut boundary) = this.boundary.as_mut().as_pin_mut() else {
-                return Poll::Pending;
-            };
-            if let Poll::Ready(exit) = boundary.as_mut().poll_exit(cx) {
-                return Poll::Ready(exit);
-            }
-            this.members.scoped.poll(&shared.scoped, cx);
-            this.members.locals.poll(cx);
-            while boundary.as_mut().is_body_gone() && this.members.advance(cx) {
-                if let Poll::Ready(exit) = boundary.as_mut().poll_exit(cx) {
-                    return Poll::Ready(exit);
-                }
-            }
-            Poll::Pending
+        let members = this.members;
+        let exit = this.nested.as_mut().poll_exit(cx, |is_body_gone, cx| {
+            members.poll_children(cx);
+            is_body_gone && members.advance(cx)
         });
-        let Poll::Ready(exit) = exit else {
-            return Poll::Pending;
-        };
-        let value = match exit {
+        let value = match ready!(exit) {
             Exit::Value(value) => value,
             Exit::Left | Exit::Ended => None,
             Exit::Panicked(panic) => {
-                shared.body_panicked(panic);
+                members.shared.body_panicked(panic);
                 None
             }
         };
-        this.members.ended = true;
-        match shared.outcome(value, this.place) {
+        members.ended = true;
+        match members.shared.outcome(value, leaving_scope()) {
             Poll::Ready(result) => Poll::Ready(result),
-            Poll::Pending => parked("a group", shared.node.location(), cx),
+            Poll::Pending => this.nested.park(cx),
         }
     }
 }
 
 pin_project! {
     /// The body: its failure is the group's as soon as it happens.
-    struct GroupBody<Fut, E> {
+    struct GroupBody<F, Fut, E> {
+        start: Option<F>,
         #[pin]
-        future: Fut,
+        future: Option<Fut>,
         shared: Arc<Shared<E>>,
     }
 }
 
-impl<T, E: Send + 'static, Fut: Future<Output = Result<T, E>>> Future for GroupBody<Fut, E> {
+impl<T, E, F, Fut> Future for GroupBody<F, Fut, E>
+where
+    E: Send + 'static,
+    F: FnOnce(Arc<Shared<E>>) -> Fut,
+    Fut: Future<Output = Result<T, E>>,
+{
     type Output = Option<T>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
-        let this = self.project();
-        match catch(|| this.future.poll(cx)) {
+        let mut this = self.project();
+        let shared = this.shared;
+        if let Some(start) = this.start.take() {
+            shared.span.begin();
+            shared.runtime.get_or_init(Handle::current);
+            this.future.set(Some(start(shared.clone())));
+        }
+        let Some(future) = this.future.as_pin_mut() else {
+            return Poll::Pending;
+        };
+        match catch(|| future.poll(cx)) {
             Ok(Poll::Pending) => Poll::Pending,
             Ok(Poll::Ready(Ok(value))) => Poll::Ready(Some(value)),
             Ok(Poll::Ready(Err(error))) => {
-                this.shared.body_failed(error);
+                shared.body_failed(error);
                 Poll::Ready(None)
             }
             Err(panic) => {
-                this.shared.body_panicked(panic);
+                shared.body_panicked(panic);
                 Poll::Ready(None)
             }
         }

@@ -20,7 +20,6 @@ use crate::group::scoped::{Erased, Queue};
 use crate::notes::names::Name;
 use crate::notes::report::{self, ReportKind};
 use crate::notes::span::GroupSpan;
-use crate::scope::nested::Nested;
 use crate::task::describe::{Describe, Echo, Passes};
 use crate::task::error::{Cause, Contents, Failure, GroupError};
 use crate::task::handle::{Core, KeptResult, TaskHandle, note_told_elsewhere};
@@ -397,13 +396,13 @@ impl<E: Send + 'static> Shared<E> {
 }
 
 impl<E: Send + 'static> Shared<E> {
-    /// What the group returns, once all is gone.
+    /// What the group returns, once all is gone. Nothing, if `outer`, the scope outside, is
+    /// cancelled as well.
     pub(crate) fn outcome<T>(
         &self,
         value: Option<T>,
-        place: &mut Nested,
+        outer: Option<Arc<Node>>,
     ) -> Poll<Result<T, GroupError<E>>> {
-        let outer = place.close();
         let mut entries = self.book.lock().take();
         if let Some(panic) = entries.panic.take() {
             for failure in entries.unreported() {
@@ -435,7 +434,6 @@ impl<E: Send + 'static> Shared<E> {
                     outer.attach_failure(text);
                 }
                 self.discard_all(entries);
-                place.leave();
                 Poll::Pending
             }
         }

@@ -1,21 +1,37 @@
-//! A boundary inside the scope that polls it: how it is entered, and how it returns.
+//! A boundary inside the scope that polls it: a scope, a group or a `join!` within a task.
+//!
+//! - Its node is a child of the scope that polls it, and moves there if it was polled
+//!   elsewhere before.
+//! - The outer scope knows of it by a region: it does not drop its own body while the nested
+//!   boundary unwinds.
+//! - When the outer scope is cancelled too, a boundary that was unwound does not return: the
+//!   outermost cancelled boundary does.
 
+use std::borrow::Cow;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use pin_project_lite::pin_project;
+
 use crate::poll::context::{self, Frame};
 use crate::tree::node::Node;
+use crate::tree::reason::Cancelled;
+use crate::unwind::boundary::{Boundary, Owner};
+use crate::unwind::cleanup::parked;
+use crate::unwind::exit::Exit;
 use crate::unwind::region::{Polled, Region};
 
-/// The scope a boundary was put into: compared by address alone.
+/// The scope that a nested node was put into: compared by address alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Home {
+struct Home {
     parent: usize,
     shielded: bool,
 }
 
 impl Home {
-    pub(crate) fn of(parent: &Arc<Node>, shielded: bool) -> Home {
+    fn of(parent: &Arc<Node>, shielded: bool) -> Home {
         Home {
             parent: Arc::as_ptr(parent).addr(),
             shielded,
@@ -23,33 +39,31 @@ impl Home {
     }
 }
 
-/// Where a nested boundary stands in the scope that polls it.
+/// Where a nested node stands in the scope that polls it.
 #[derive(Debug)]
 pub(crate) struct Nested {
-    pub(crate) region: Region,
-    pub(crate) home: Option<Home>,
+    region: Region,
+    home: Option<Home>,
     /// Was polled outside of every scope.
-    pub(crate) rooted: bool,
-    /// Left under a cancelled outer scope: never returns.
-    pub(crate) left: bool,
+    rooted: bool,
 }
 
 impl Nested {
-    /// For a node that has no parent yet.
-    pub(crate) fn nowhere() -> Nested {
+    /// For a node that has no parent yet, and takes its place as `region`.
+    pub(crate) fn new(region: Region) -> Nested {
         Nested {
-            region: Region::boundary(),
+            region,
             home: None,
             rooted: false,
-            left: false,
         }
     }
 
-    /// The same for what may be dropped at any time.
-    pub(crate) fn branch() -> Nested {
+    /// For the node of a boundary, which may have been put below a parent already.
+    pub(crate) fn of(node: &Arc<Node>) -> Nested {
+        let parent = node.parent();
         Nested {
-            region: Region::branch(),
-            ..Nested::nowhere()
+            home: parent.map(|(parent, shielded)| Home::of(&parent, shielded)),
+            ..Nested::new(Region::boundary())
         }
     }
 
@@ -63,13 +77,13 @@ impl Nested {
     ) -> R {
         context::current(|frame| {
             self.settle(node, frame);
-            self.enter_in(frame, cx, poll)
+            self.region.enter_in(frame, None, cx, false, poll)
         })
     }
 
     /// Puts `node` below the scope of `frame`.
     #[inline]
-    pub(crate) fn settle(&mut self, node: &Arc<Node>, frame: Option<&Frame<'_>>) {
+    fn settle(&mut self, node: &Arc<Node>, frame: Option<&Frame<'_>>) {
         let home = frame.map(|frame| Home::of(frame.node, frame.shielded));
         if home != self.home {
             if self.home.is_some() {
@@ -86,49 +100,136 @@ impl Nested {
         }
     }
 
-    /// Runs `poll` in a region of the scope of `frame`.
-    pub(crate) fn enter_in<R: Polled>(
-        &mut self,
-        frame: Option<&Frame<'_>>,
-        cx: &mut Context<'_>,
-        poll: impl FnOnce(&mut Context<'_>) -> R,
-    ) -> R {
-        self.region.enter_in(frame, None, cx, false, poll)
-    }
-
     /// Puts `node` there, and holds its place.
     pub(crate) fn hold(&mut self, node: &Arc<Node>, cx: &mut Context<'_>) {
         let _ = self.enter(node, cx, |_| Poll::<()>::Pending);
     }
 
-    /// The boundary has ended. Gives the outer scope if that is cancelled: then
-    /// a boundary that was left does not return.
-    pub(crate) fn close(&mut self) -> Option<Arc<Node>> {
+    /// Gives the place up.
+    pub(crate) fn close(&mut self) {
         self.region.close();
-        context::current(|frame| {
-            frame
-                .filter(|frame| frame.leaving())
-                .map(|frame| frame.node.clone())
-        })
     }
 
     /// See [`Region::may_drop`].
     pub(crate) fn may_drop(&self, shielded: bool) -> bool {
         self.region.may_drop(shielded)
     }
+}
 
-    pub(crate) fn leave(&mut self) {
-        self.left = true;
+pin_project! {
+    /// A boundary that takes its place in the scope that polls it.
+    #[derive(Debug)]
+    pub(crate) struct NestedBoundary<F, T> {
+        #[pin]
+        boundary: Boundary<F, T>,
+        place: Nested,
+        // It was unwound under a cancelled outer scope, and never returns.
+        unwound: bool,
+    }
+}
+
+impl<T, F: Future<Output = T>> NestedBoundary<F, T> {
+    /// For a node that has no parent yet.
+    pub(crate) fn new(owner: Owner, body: F) -> Self {
+        NestedBoundary::placed(Nested::new(Region::boundary()), owner, body)
     }
 
-    pub(crate) fn is_left(&self) -> bool {
-        self.left
+    pub(crate) fn placed(place: Nested, owner: Owner, body: F) -> Self {
+        NestedBoundary {
+            boundary: Boundary::new(owner, body),
+            place,
+            unwound: false,
+        }
     }
+
+    pub(crate) fn node(self: Pin<&mut Self>) -> &Arc<Node> {
+        self.project().boundary.node()
+    }
+
+    /// The node's name, without a pinned reference.
+    pub(crate) fn name(&self) -> Cow<'static, str> {
+        self.boundary.name()
+    }
+
+    /// The body, until it has ended.
+    pub(crate) fn body(self: Pin<&mut Self>) -> Option<Pin<&mut F>> {
+        self.project().boundary.body()
+    }
+
+    /// Polls the boundary to its end. While it is pending, `advance` does what else there is
+    /// to do in the outer scope; it returns whether the boundary has to be polled again. It is
+    /// told whether the body is gone.
+    ///
+    /// # Panics
+    ///
+    /// If the boundary has returned before.
+    pub(crate) fn poll_exit(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        mut advance: impl FnMut(bool, &mut Context<'_>) -> bool,
+    ) -> Poll<Exit<T>> {
+        let mut this = self.project();
+        let node = this.boundary.as_mut().node().clone();
+        if *this.unwound {
+            return parked(&format!("`{}`", node.name()), node.location(), cx);
+        }
+        this.boundary.as_mut().expect_unfinished();
+        let exit = this.place.enter(&node, cx, |cx| {
+            loop {
+                let exit = this.boundary.as_mut().poll_exit(cx);
+                let is_gone = this.boundary.as_mut().is_body_gone();
+                if exit.is_ready() || !advance(is_gone, cx) {
+                    return exit;
+                }
+            }
+        });
+        if exit.is_ready() {
+            this.place.close();
+        }
+        exit
+    }
+
+    /// Returns what the boundary has come to, or waits to be dropped under an outer scope that
+    /// is cancelled as well. A panic is resumed.
+    pub(crate) fn poll_return(
+        mut self: Pin<&mut Self>,
+        exit: Exit<T>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<T, Cancelled>> {
+        let outer = leaving_scope();
+        let node = self.as_mut().node();
+        let is_unwound = matches!(exit, Exit::Left | Exit::Ended);
+        if outer.is_some() || !is_unwound {
+            hand_up(node, outer.as_ref());
+        }
+        match exit {
+            Exit::Value(value) => Poll::Ready(Ok(value)),
+            Exit::Panicked(panic) => panic.resume(),
+            Exit::Left | Exit::Ended if outer.is_some() => self.park(cx),
+            Exit::Left | Exit::Ended => Poll::Ready(Err(node.take_cancelled())),
+        }
+    }
+
+    /// Never returns: the outer scope has unwound it.
+    pub(crate) fn park<R>(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<R> {
+        let this = self.project();
+        *this.unwound = true;
+        let node = this.boundary.node();
+        parked(&format!("`{}`", node.name()), node.location(), cx)
+    }
+}
+
+/// The current scope, if it is cancelled: a boundary that was unwound in it does not return.
+pub(crate) fn leaving_scope() -> Option<Arc<Node>> {
+    context::current(|frame| {
+        let frame = frame.filter(|frame| frame.leaving());
+        frame.map(|frame| frame.node.clone())
+    })
 }
 
 /// What failed while the scope was left, and is not returned, is attached to
 /// the cancelled scope outside.
-pub(crate) fn hand_up(node: &Node, outer: Option<&Arc<Node>>) {
+fn hand_up(node: &Node, outer: Option<&Arc<Node>>) {
     for failure in node.take_failures() {
         if let Some(outer) = outer {
             outer.attach_failure(failure);

@@ -1,14 +1,14 @@
 //! `Scope`: a boundary in the current task, and the handle that cancels it.
 
 use crate::scope::handle::CancelHandle;
-use crate::scope::nested::{Home, Nested, hand_up};
+use crate::scope::nested::{Nested, NestedBoundary};
 use std::borrow::Cow;
 use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use pin_project_lite::pin_project;
@@ -18,10 +18,8 @@ use crate::poll::context::{self};
 use crate::scope::trigger::{self, Action, Triggers};
 use crate::tree::node::Node;
 use crate::tree::reason::Cancelled;
-use crate::unwind::boundary::{Boundary, Owner, after};
-use crate::unwind::cleanup::parked;
-use crate::unwind::exit::{Exit, PanicSite};
-use crate::unwind::region::Region;
+use crate::unwind::boundary::{Owner, after};
+use crate::unwind::exit::PanicSite;
 
 /// A scope to be run in the current task: what runs in it can be cancelled
 /// together, and is left in order.
@@ -300,18 +298,10 @@ impl<'a> Scope<'a> {
         {
             node.limit_to(at, timeout);
         }
-        let home = node
-            .parent()
-            .map(|(parent, shielded)| Home::of(&parent, shielded));
+        let place = Nested::of(node);
         ScopeRun {
-            boundary: Boundary::new(self.owner, future.into_future()),
+            nested: NestedBoundary::placed(place, self.owner, future.into_future()),
             triggers: self.triggers.boxed(),
-            place: Nested {
-                region: Region::boundary(),
-                home,
-                rooted: false,
-                left: false,
-            },
         }
     }
 }
@@ -333,16 +323,15 @@ pin_project! {
     #[must_use = "futures do nothing unless awaited"]
     pub struct ScopeRun<'a, F: Future> {
         #[pin]
-        boundary: Boundary<F, F::Output>,
+        nested: NestedBoundary<F, F::Output>,
         triggers: Option<Box<Triggers<'a>>>,
-        place: Nested,
     }
 }
 
 impl<F: Future> fmt::Debug for ScopeRun<'_, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ScopeRun")
-            .field("name", &self.boundary.name())
+            .field("name", &self.nested.name())
             .finish_non_exhaustive()
     }
 }
@@ -352,44 +341,17 @@ impl<F: Future> Future for ScopeRun<'_, F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        if this.place.is_left() {
-            return parked("a scope", this.boundary.node().location(), cx);
-        }
-        this.boundary.as_mut().expect_unfinished();
-        let exit = context::current(|frame| {
-            this.place.settle(this.boundary.as_mut().node(), frame);
-            this.place.enter_in(frame, cx, |cx| {
-                let polled = this.boundary.as_mut().poll_exit(cx);
-                let node = this.boundary.as_mut().node();
-                if polled.is_ready() || !trigger::poll(this.triggers, node, cx) {
-                    return polled;
-                }
-                this.boundary.as_mut().poll_exit(cx)
-            })
-        });
-        let Poll::Ready(exit) = exit else {
-            return Poll::Pending;
-        };
-        let triggers = this.triggers.take();
-        let outer = this.place.close();
-        let node = this.boundary.node();
-        let panicked = triggers.and_then(|triggers| triggers.into_panic(node));
+        let node = this.nested.as_mut().node().clone();
+        let advance = |_, cx: &mut Context<'_>| trigger::poll(this.triggers, &node, cx);
+        let exit = ready!(this.nested.as_mut().poll_exit(cx, advance));
+        let panicked = this
+            .triggers
+            .take()
+            .and_then(|triggers| triggers.into_panic(&node));
         if let Some(panic) = panicked {
-            exit.lose(PanicSite::of(node));
+            exit.lose(PanicSite::of(&node));
             panic.resume();
         }
-        match exit {
-            Exit::Value(value) => {
-                hand_up(node, outer.as_ref());
-                Poll::Ready(Ok(value))
-            }
-            Exit::Panicked(panic) => panic.resume(),
-            Exit::Left | Exit::Ended if outer.is_some() => {
-                hand_up(node, outer.as_ref());
-                this.place.leave();
-                parked("a scope", node.location(), cx)
-            }
-            Exit::Left | Exit::Ended => Poll::Ready(Err(node.take_cancelled())),
-        }
+        this.nested.poll_return(exit, cx)
     }
 }

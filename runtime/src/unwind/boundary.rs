@@ -231,16 +231,11 @@ impl<T, F: Future<Output = T>, N: HasNode> Boundary<F, T, N> {
         self.project().exit.is_some()
     }
 
-    /// Whether the boundary has returned.
-    pub(crate) fn is_over(self: Pin<&mut Self>) -> bool {
-        let this = self.project();
-        this.exit.is_none() && this.body.as_pin_mut().is_none()
-    }
-
     /// Panics if the boundary has returned.
-    pub(crate) fn expect_unfinished(mut self: Pin<&mut Self>) {
-        if self.as_mut().is_over() {
-            let node = self.node();
+    pub(crate) fn expect_unfinished(self: Pin<&mut Self>) {
+        let this = self.project();
+        if this.exit.is_none() && this.body.as_pin_mut().is_none() {
+            let node = this.owner.node();
             polled_after_completion(node.name(), node.location());
         }
     }
