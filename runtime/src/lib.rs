@@ -74,12 +74,12 @@ pub use task::set::TaskSet;
 #[cfg(feature = "shutdown")]
 pub use taskscope_macros::main;
 /// Runs futures until the first one completes with a value that its pattern
-/// matches, lets the others leave in order, and then runs its handler.
+/// matches, unwinds the others, and then runs its handler.
 ///
 /// It takes what `tokio::select!` takes, so that replacing one is changing its
 /// name: `pattern = future => handler`, where
 ///
-/// - `, if condition` behind the future enables the branch; all conditions are
+/// - `, if condition` after the future enables the branch; all conditions are
 ///   evaluated before anything is polled;
 /// - a value that the pattern does not match disables its branch, and the race
 ///   goes on;
@@ -87,8 +87,8 @@ pub use taskscope_macros::main;
 ///   `() = stopping()` never is: beside it, `Some(x) = channel.recv()` waits for the stop once
 ///   the channel is closed. Match in the handler to see the `None`;
 /// - `biased;`, at the beginning, polls the branches in the order in which they
-///   are written; else it begins with another one each time;
-/// - the handler runs when all the futures are gone, so that it may change what
+///   are written; without it the order begins with another one each time;
+/// - the handler runs when all the futures have been dropped, so that it may change what
 ///   they borrowed. It may await, `return`, `?`, `break` and `continue`.
 ///
 /// What is different is how a branch loses: its `defer!`s run and are awaited
@@ -146,7 +146,7 @@ pub use taskscope_macros::main;
 /// # }
 /// ```
 ///
-/// A loser leaves in order:
+/// A losing branch runs its cleanups before the handler begins:
 ///
 /// ```
 /// use std::time::Duration;

@@ -124,23 +124,7 @@ impl<Req, Resp> Clone for Plan<Req, Resp> {
 }
 
 impl<Req, Resp, E> ScopeLayer<Req, Resp, E> {
-    /// A layer that spawns into `group`, which waits for its requests.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// use taskscope::{BoxError, TaskGroup, tower::ScopeLayer};
-    /// TaskGroup::<BoxError>::new()
-    ///     .run(async |g| {
-    ///         let layer: ScopeLayer<String, Result<(), String>> =
-    ///             ScopeLayer::new(&g, |error| Err(error.to_string()));
-    ///         println!("{layer:?}");
-    ///         Ok(())
-    ///     })
-    ///     .await
-    ///     .unwrap();
-    /// # }
-    /// ```
+    /// Creates a layer that spawns into `group`, which waits for its requests.
     #[track_caller]
     pub fn new(
         group: &Group<'_, E>,
@@ -159,48 +143,13 @@ impl<Req, Resp, E> ScopeLayer<Req, Resp, E> {
     }
 
     /// Names the task of each request, for reports. The default is `request`.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// use taskscope::{BoxError, TaskGroup, tower::ScopeLayer};
-    /// TaskGroup::<BoxError>::new()
-    ///     .run(async |g| {
-    ///         let layer: ScopeLayer<String, Result<(), String>> =
-    ///             ScopeLayer::new(&g, |error| Err(error.to_string()))
-    ///                 .name(|request: &String| format!("request of {} bytes", request.len()));
-    ///         println!("{layer:?}");
-    ///         Ok(())
-    ///     })
-    ///     .await
-    ///     .unwrap();
-    /// # }
-    /// ```
     pub fn name(mut self, name: impl Fn(&Req) -> String + Send + Sync + 'static) -> Self {
         Arc::make_mut(&mut self.plan).name = Some(Arc::new(name));
         self
     }
 
-    /// Gives each request its time, counted from its arrival; `None` means no
+    /// Sets the time limit of each request, counted from its arrival; `None` means no
     /// limit. The handler sees it as [`deadline`](crate::deadline()).
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// use std::time::Duration;
-    /// use taskscope::{BoxError, TaskGroup, tower::ScopeLayer};
-    /// TaskGroup::<BoxError>::new()
-    ///     .run(async |g| {
-    ///         let layer: ScopeLayer<String, Result<(), String>> =
-    ///             ScopeLayer::new(&g, |error| Err(error.to_string()))
-    ///                 .timeout(|_| Some(Duration::from_secs(30)));
-    ///         println!("{layer:?}");
-    ///         Ok(())
-    ///     })
-    ///     .await
-    ///     .unwrap();
-    /// # }
-    /// ```
     pub fn timeout(
         mut self,
         timeout: impl Fn(&Req) -> Option<Duration> + Send + Sync + 'static,
@@ -239,43 +188,6 @@ impl<S, Req, Resp, E> Layer<S> for ScopeLayer<Req, Resp, E> {
 }
 
 /// The service that [`ScopeLayer`] makes of another one.
-///
-/// ```
-/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-/// # async fn main() {
-/// use std::{convert::Infallible, future::{Ready, ready}, task::{Context, Poll}};
-/// use taskscope::{BoxError, TaskGroup, tower::{ScopeLayer, ScopeService}};
-/// use tower_layer::Layer;
-/// use tower_service::Service;
-///
-/// #[derive(Clone)]
-/// struct Shout;
-///
-/// impl Service<&'static str> for Shout {
-///     type Response = String;
-///     type Error = Infallible;
-///     type Future = Ready<Result<String, Infallible>>;
-///
-///     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-///         Poll::Ready(Ok(()))
-///     }
-///
-///     fn call(&mut self, request: &'static str) -> Self::Future {
-///         ready(Ok(request.to_uppercase()))
-///     }
-/// }
-///
-/// TaskGroup::<BoxError>::new()
-///     .run(async |g| {
-///         let layer = ScopeLayer::new(&g, |error| error.to_string());
-///         let mut service: ScopeService<Shout, &str, String> = layer.layer(Shout);
-///         assert_eq!(service.call("tea").await?, "TEA");
-///         Ok(())
-///     })
-///     .await
-///     .unwrap();
-/// # }
-/// ```
 pub struct ScopeService<S, Req, Resp, E = BoxError> {
     inner: S,
     layer: ScopeLayer<Req, Resp, E>,
@@ -428,45 +340,8 @@ impl<F: Future> Future for Caught<F> {
     }
 }
 
-/// Future of [`ScopeService`]: waits for the request's task, and cancels it when
+/// Future of [`ScopeService`]: waits for the request's task, and cancels the task if
 /// it is dropped before.
-///
-/// ```
-/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-/// # async fn main() {
-/// use std::{convert::Infallible, future::{Ready, ready}, task::{Context, Poll}};
-/// use taskscope::{BoxError, TaskGroup, tower::{ResponseFuture, ScopeLayer}};
-/// use tower_layer::Layer;
-/// use tower_service::Service;
-///
-/// #[derive(Clone)]
-/// struct Shout;
-///
-/// impl Service<&'static str> for Shout {
-///     type Response = String;
-///     type Error = Infallible;
-///     type Future = Ready<Result<String, Infallible>>;
-///
-///     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-///         Poll::Ready(Ok(()))
-///     }
-///
-///     fn call(&mut self, request: &'static str) -> Self::Future {
-///         ready(Ok(request.to_uppercase()))
-///     }
-/// }
-///
-/// TaskGroup::<BoxError>::new()
-///     .run(async |g| {
-///         let mut service = ScopeLayer::new(&g, |error| error.to_string()).layer(Shout);
-///         let response: ResponseFuture<String, Infallible> = service.call("tea");
-///         drop(response); // the client has gone: the task leaves in order
-///         Ok(())
-///     })
-///     .await
-///     .unwrap();
-/// # }
-/// ```
 #[must_use = "futures do nothing unless awaited"]
 pub struct ResponseFuture<Resp, Error> {
     task: TaskHandle<Result<Result<Resp, Error>, TaskError>>,

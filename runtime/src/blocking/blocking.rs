@@ -82,15 +82,6 @@ where
 }
 
 /// Future of [`blocking`].
-///
-/// ```
-/// # #[tokio::main]
-/// # async fn main() {
-/// use taskscope::{Value, blocking};
-/// let work = blocking(|| Value(7)).abandon();
-/// assert_eq!(work.await, Value(7));
-/// # }
-/// ```
 #[must_use = "futures do nothing unless awaited"]
 pub struct Blocking<F, R> {
     state: BlockingState<F, R>,
@@ -129,8 +120,8 @@ impl<F, R> fmt::Debug for Blocking<F, R> {
 }
 
 impl<F, R> Blocking<F, R> {
-    /// Does not wait for the closure when it is cancelled: the thread goes on by
-    /// itself, its checkpoints refuse, and what it returns is dropped.
+    /// Does not wait for the closure once it is cancelled: its thread goes on alone, its
+    /// checkpoints refuse, and what it returns is dropped.
     ///
     /// ```
     /// # #[tokio::main]

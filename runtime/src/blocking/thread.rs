@@ -276,7 +276,7 @@ fn park_on<F: Future>(future: F) -> F::Output {
     }
 }
 
-/// The scope that code runs in, to be taken along to other threads.
+/// The scope that code runs in, for use on other threads.
 ///
 /// A thread pool of another crate knows nothing of the scope that uses it. Code
 /// run in [`enter`](Self::enter) there sees the scope's cancellation, deadline
@@ -326,11 +326,7 @@ impl fmt::Debug for Ambient {
 }
 
 impl Ambient {
-    /// The scope that the current code runs in, or none.
-    ///
-    /// ```
-    /// assert!(taskscope::Ambient::current().handle().is_none(), "outside any scope");
-    /// ```
+    /// Returns the scope that the current code runs in, or none.
     pub fn current() -> Ambient {
         Ambient {
             place: context::ambient(),
@@ -341,21 +337,6 @@ impl Ambient {
 
     /// Runs `f` in the scope, and in its tokio runtime, on the current thread. With feature
     /// `tracing` also in the span that was current in [`current`](Self::current).
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// # use taskscope::{Ambient, Scope};
-    /// let scope = Scope::new();
-    /// let handle = scope.handle();
-    /// let seen = scope.run(async {
-    ///     let ambient = Ambient::current();
-    ///     handle.cancel();
-    ///     std::thread::spawn(move || ambient.enter(taskscope::is_cancelled)).join().unwrap()
-    /// });
-    /// assert!(seen.await.unwrap());
-    /// # }
-    /// ```
     pub fn enter<R>(&self, f: impl FnOnce() -> R) -> R {
         let _runtime = self.runtime.as_ref().map(Handle::enter);
         self.span.within(|| match &self.place {
@@ -364,19 +345,8 @@ impl Ambient {
         })
     }
 
-    /// A handle that cancels the scope, and tells its name, deadline and reason.
+    /// Returns a handle that cancels the scope, and tells its name, deadline and reason.
     /// `None` outside any scope.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// # use taskscope::{Ambient, Scope};
-    /// let name = Scope::new().name("import").run(async {
-    ///     Ambient::current().handle().map(|handle| handle.name())
-    /// });
-    /// assert_eq!(name.await.unwrap().as_deref(), Some("import"));
-    /// # }
-    /// ```
     pub fn handle(&self) -> Option<CancelHandle> {
         self.place
             .as_ref()

@@ -479,7 +479,7 @@ macro_rules! flatten {
 
 flatten!(A B C D E F G H I J K L M N O P Q R S T U V W X Y Z);
 
-/// Runs futures concurrently in the current task, and gives the tuple of their
+/// Runs futures concurrently in the current task, and returns the tuple of their
 /// outputs. Borrowing is allowed; at most 26 branches.
 ///
 /// Each future is a branch: when the current scope is cancelled, it leaves in
@@ -514,8 +514,8 @@ macro_rules! join {
 }
 
 /// Runs futures concurrently in the current task until one fails. The first
-/// `Err` cancels the others, which leave in order, and is the result; else it is
-/// `Ok` with the tuple of the values. All branches have the same error type.
+/// `Err` cancels the others, which unwind, and is the result; otherwise the
+/// result is `Ok` with the tuple of the values. All branches have the same error type.
 ///
 /// See [`join!`](crate::join) for the rest.
 ///

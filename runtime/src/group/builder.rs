@@ -23,7 +23,7 @@ use crate::task::error::{BoxError, GroupError};
 use crate::tree::node::Node;
 use crate::unwind::boundary::after;
 
-/// Builds a group of tasks that are all gone when it returns.
+/// Builds a group of tasks that have all ended when it returns.
 ///
 /// `E` is the error type that the failures of tasks are converted into. The
 /// [`task_group!`](crate::task_group) macro writes this builder.
@@ -31,10 +31,13 @@ use crate::unwind::boundary::after;
 /// ```
 /// # #[tokio::main]
 /// # async fn main() {
+/// use std::time::Duration;
 /// use taskscope::{BoxError, TaskGroup, Value};
 ///
 /// let sum = TaskGroup::<BoxError>::new()
+///     .name("sum")
 ///     .limit(2)
+///     .timeout(Duration::from_secs(5))
 ///     .run(async |g| {
 ///         let parts: Vec<_> = (0..10).map(|n| g.spawn(async move { Value(n) })).collect();
 ///         let mut sum = 0;
@@ -72,16 +75,7 @@ impl<E: Send + 'static> Default for TaskGroup<E> {
 }
 
 impl<E: Send + 'static> TaskGroup<E> {
-    /// A group without a limit or a deadline, located at the caller's line.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// # use taskscope::{BoxError, TaskGroup};
-    /// let three = TaskGroup::<BoxError>::new().run(async |_| Ok(3));
-    /// assert_eq!(three.await.unwrap(), 3);
-    /// # }
-    /// ```
+    /// Creates a group without a limit or a deadline, located at the caller's line.
     #[track_caller]
     pub fn new() -> TaskGroup<E> {
         TaskGroup {
@@ -94,17 +88,6 @@ impl<E: Send + 'static> TaskGroup<E> {
     }
 
     /// Names the group, in errors and reports. The default is `group`.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// # use taskscope::{BoxError, TaskGroup};
-    /// let failed = TaskGroup::<BoxError>::new()
-    ///     .name("import")
-    ///     .run(async |_| Err::<(), _>("no such table".into()));
-    /// assert!(failed.await.unwrap_err().to_string().starts_with("group `import`"));
-    /// # }
-    /// ```
     pub fn name(self, name: impl Into<Cow<'static, str>>) -> Self {
         self.node.set_name(name.into());
         self
@@ -119,143 +102,48 @@ impl<E: Send + 'static> TaskGroup<E> {
     /// nothing can go on: this is reported once, with names, as
     /// [`ReportKind::Stalled`](crate::ReportKind::Stalled). Give such tasks a
     /// group of their own, or do not await them in the task.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// # use taskscope::{BoxError, TaskGroup};
-    /// # use std::time::Duration;
-    /// TaskGroup::<BoxError>::new()
-    ///     .limit(1)
-    ///     .run(async |g| {
-    ///         let first = g.spawn(tokio::time::sleep(Duration::from_secs(1)));
-    ///         let second = g.spawn(async {}); // begins when the first is gone
-    ///         second.await?;
-    ///         assert!(first.is_finished());
-    ///         Ok(())
-    ///     })
-    ///     .await
-    ///     .unwrap();
-    /// # }
-    /// ```
     pub fn limit(mut self, limit: usize) -> Self {
         self.limit = Some(limit.clamp(1, Semaphore::MAX_PERMITS));
         self
     }
 
     /// Cancels the group with [`Reason::Deadline`](crate::Reason::Deadline) this long after
-    /// [`run`](Self::run) is called. Absurdly long durations mean never.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// # use taskscope::{BoxError, TaskGroup};
-    /// # use std::time::Duration;
-    /// let late = TaskGroup::<BoxError>::new()
-    ///     .timeout(Duration::from_secs(1))
-    ///     .run(async |g| {
-    ///         g.spawn(std::future::pending::<()>());
-    ///         Ok(())
-    ///     });
-    /// assert!(late.await.unwrap_err().cancelled().is_some());
-    /// # }
-    /// ```
+    /// [`run`](Self::run) is called. An absurdly long duration means never.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
     }
 
     /// Cancels the group with [`Reason::Deadline`](crate::Reason::Deadline) at this instant.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// # use taskscope::{BoxError, TaskGroup};
-    /// # use std::time::Duration;
-    /// let at = tokio::time::Instant::now() + Duration::from_secs(1);
-    /// let late = TaskGroup::<BoxError>::new()
-    ///     .deadline(at)
-    ///     .run(async |_| Ok(std::future::pending::<()>().await));
-    /// assert!(late.await.unwrap_err().cancelled().is_some());
-    /// # }
-    /// ```
     pub fn deadline(self, deadline: Instant) -> Self {
         self.node.set_deadline(Some(deadline));
         self
     }
 
-    /// How long what is left may take for its cleanup; see
+    /// Sets how long cleanups may take once the group is cancelled; see
     /// [`Scope::grace`](crate::Scope::grace).
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// # use taskscope::{BoxError, TaskGroup};
-    /// # use std::time::Duration;
-    /// # taskscope::set_report_hook(|_| ());
-    /// use taskscope::shield;
-    /// let late = TaskGroup::<BoxError>::new()
-    ///     .timeout(Duration::from_secs(1))
-    ///     .grace(Duration::from_secs(1))
-    ///     .run(async |g| {
-    ///         g.spawn(shield(std::future::pending::<()>())); // aborted after two seconds
-    ///         Ok(())
-    ///     });
-    /// assert!(late.await.is_err());
-    /// # }
-    /// ```
     pub fn grace(self, grace: Duration) -> Self {
         self.node.set_grace(grace);
         self
     }
 
-    /// How long the group may go on after it was asked to stop. Then it is cancelled; see
+    /// Sets how long the group may go on after it was asked to stop. Then it is cancelled; see
     /// [`Scope::drain`](crate::Scope::drain).
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// # use taskscope::{BoxError, TaskGroup};
-    /// # use std::time::Duration;
-    /// let group = TaskGroup::<BoxError>::new()
-    ///     .drain(Duration::from_secs(5))
-    ///     .run(async |g| {
-    ///         g.spawn(std::future::pending::<()>()); // does not listen
-    ///         g.stop();
-    ///         Ok(())
-    ///     });
-    /// group.await.unwrap(); // after five seconds
-    /// # }
-    /// ```
     pub fn drain(self, drain: Duration) -> Self {
         self.node.set_drain(drain);
         self
     }
 
-    /// What happens when a task fails. The default cancels the others.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// use taskscope::{BoxError, OnFailure, TaskGroup, Value};
-    /// let group = TaskGroup::<BoxError>::new().on_failure(OnFailure::Continue).run(async |g| {
-    ///     g.spawn(async { Err::<(), _>("bad luck") });
-    ///     let other = g.spawn(async { Value(7) });
-    ///     assert_eq!(other.await?, 7);
-    ///     Ok(())
-    /// });
-    /// assert_eq!(group.await.unwrap_err().failures().len(), 1);
-    /// # }
-    /// ```
+    /// Sets what happens when a task fails; see [`OnFailure`]. The default cancels the others.
     pub fn on_failure(mut self, policy: OnFailure) -> Self {
         self.on_failure = policy;
         self
     }
 
-    /// What reports say of an error that nobody gets, since the group does not
-    /// return: it panics, is dropped, or an enclosing scope is cancelled. The default
-    /// is the text of a `BoxError`, and the name of any other type. `task_group!` says
-    /// `error = E` and uses the `Display` of `E`, if there is one.
+    /// Sets the text that reports have of an error that no caller gets, since the group does
+    /// not return: it panics, is dropped, or an enclosing scope is cancelled. The default
+    /// is the text of a `BoxError`, and the name of any other type. `task_group!` with
+    /// `error = E` uses the `Display` of `E`, if there is one.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
@@ -278,7 +166,7 @@ impl<E: Send + 'static> TaskGroup<E> {
         self
     }
 
-    /// Says how an `E` is seen as an [`Error`]: reports then use its text, and its
+    /// Sets how an `E` is seen as an [`Error`]: reports then use its text, and its
     /// sources tell whether it only repeats the failure of another task, as
     /// `task.await?` does. Such an error is not listed a second time. Without this, an
     /// error of an own type that may be one is kept in
@@ -330,40 +218,29 @@ impl<E: Send + 'static> TaskGroup<E> {
     }
 
     /// Runs `body` in the current task, and waits until every task of the group
-    /// is gone.
+    /// has ended.
     ///
     /// # Errors
     ///
     /// [`GroupError`] with every failure of a task or of the body; or with
     /// [`cancelled`](GroupError::cancelled) when the group was cancelled and
-    /// the body was left, or its deadline cut a task. A group whose body
-    /// returned a value all the same after [`Group::cancel`] gives that value.
+    /// the body was unwound, or its deadline cut a task. A group whose body
+    /// returned a value all the same after [`Group::cancel`] returns that value.
     /// When an enclosing, unshielded scope is cancelled, this does not return:
     /// the outermost cancelled boundary does, with the failures attached.
     ///
     /// # Panics
     ///
     /// Under [`OnFailure::Cancel`] a panic of the body or of a task is resumed
-    /// once all are gone. Tasks need a tokio runtime: polling the returned
+    /// once all have ended. Tasks need a tokio runtime: polling the returned
     /// future outside of one panics, and so does polling it again after it has completed. A
     /// group with a time limit of any kind needs a timer, as a [`Scope`](crate::Scope::run).
     ///
     /// # Cancel safety
     ///
-    /// Dropped from outside, it cancels its tasks with [`Reason::Dropped`](crate::Reason::Dropped); the
-    /// enclosing scope does not return before they have left in order.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// # use taskscope::{BoxError, TaskGroup};
-    /// let sum = TaskGroup::<BoxError>::new().run(async |g| {
-    ///     let number = g.spawn(async { "20".parse::<i32>() });
-    ///     Ok(number.await? + 1)
-    /// });
-    /// assert_eq!(sum.await.unwrap(), 21);
-    /// # }
-    /// ```
+    /// Dropped from outside, it cancels its tasks with
+    /// [`Reason::Dropped`](crate::Reason::Dropped); the enclosing scope does not return before
+    /// they have unwound.
     pub fn run<'env, T, F, Fut>(
         self,
         body: F,
@@ -376,33 +253,12 @@ impl<E: Send + 'static> TaskGroup<E> {
         GroupRun::new(self.into_shared(), (), body)
     }
 
-    /// The same for tasks that are not `Send`, on the current thread; the body
-    /// gets a [`LocalGroup`]. The returned future is not `Send`.
+    /// Runs `body` on the current thread, with a [`LocalGroup`] for tasks that are not `Send`. The
+    /// returned future is not `Send`.
     ///
     /// # Errors
     ///
     /// See [`run`](Self::run), also for panics and cancel safety.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() {
-    /// use std::{cell::Cell, rc::Rc};
-    /// use taskscope::{BoxError, TaskGroup};
-    ///
-    /// let count = Rc::new(Cell::new(0));
-    /// TaskGroup::<BoxError>::new()
-    ///     .run_local(async |g| {
-    ///         for _ in 0..3 {
-    ///             let count = count.clone();
-    ///             g.spawn_local(async move { count.set(count.get() + 1) });
-    ///         }
-    ///         Ok(())
-    ///     })
-    ///     .await
-    ///     .unwrap();
-    /// assert_eq!(count.get(), 3);
-    /// # }
-    /// ```
     pub fn run_local<'env, T, F, Fut>(
         self,
         body: F,

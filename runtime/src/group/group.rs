@@ -28,24 +28,30 @@ use crate::tree::reason::Reason;
 /// A running group: spawns its tasks. Cheap to clone into tasks, which may
 /// spawn siblings, also while the group waits for its last tasks.
 ///
-/// `'env` is how long what [`spawn_scoped`](Self::spawn_scoped) borrows must
-/// live.
+/// `'env` is the lifetime of what the futures given to [`spawn_scoped`](Self::spawn_scoped) borrow.
 ///
 /// ```
-/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # #[tokio::main]
 /// # async fn main() {
-/// use taskscope::{BoxError, Group, TaskGroup};
-/// // A task that spawns siblings.
-/// async fn visit(g: Group<'static>) {
-///     g.spawn(async {});
+/// use taskscope::{BoxError, Group, TaskGroup, Value};
+///
+/// /// Runs in a task, and spawns a sibling that may outlast it.
+/// async fn connection(g: Group<'static>, number: u32) -> Result<(), BoxError> {
+///     g.spawn_named("audit", async move { println!("connection {number} was served") });
+///     Ok(())
 /// }
+///
 /// TaskGroup::<BoxError>::new()
 ///     .run(async |g| {
-///         g.spawn(visit(g.clone()));
+///         for number in 1..=3 {
+///             g.spawn(connection(g.clone(), number));
+///         }
+///         let sum = g.spawn_blocking(|| Value((1..=10).sum::<u32>()));
+///         assert_eq!(sum.await?, 55);
 ///         Ok(())
 ///     })
 ///     .await
-///     .unwrap();
+///     .unwrap(); // all tasks have ended
 /// # }
 /// ```
 pub struct Group<'env, E = BoxError> {
@@ -97,23 +103,11 @@ impl<'env, E: Send + 'static> Group<'env, E> {
     ///
     /// It is named after the async function whose future it runs, `app::fetch`. An async
     /// block is named after the function around it and the line that spawns it,
-    /// `app::main (src/main.rs:12)`. [`spawn_named`](Self::spawn_named) gives another name.
+    /// `app::main (src/main.rs:12)`. [`spawn_named`](Self::spawn_named) takes another name.
     ///
-    /// The task belongs to this group, whatever scope the caller stands in. In
+    /// The task belongs to this group, in whatever scope the caller runs. In
     /// a group that was cancelled or has ended the future is dropped unpolled,
     /// and the handle says so.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() {
-    /// use taskscope::{BoxError, TaskGroup};
-    /// let group = TaskGroup::<BoxError>::new().run(async |g| {
-    ///     let port = g.spawn(async { "8080".parse::<u16>() });
-    ///     Ok(port.await?)
-    /// });
-    /// assert_eq!(group.await.unwrap(), 8080);
-    /// # }
-    /// ```
     #[track_caller]
     pub fn spawn<F, T>(&self, future: F) -> TaskHandle<T>
     where
@@ -125,18 +119,6 @@ impl<'env, E: Send + 'static> Group<'env, E> {
     }
 
     /// Spawns a named parallel task.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// # use taskscope::{BoxError, TaskGroup};
-    /// # TaskGroup::<BoxError>::new().run(async |g| {
-    /// let task = g.spawn_named("import", async {});
-    /// assert_eq!(task.name(), "import");
-    /// # Ok(())
-    /// # }).await.unwrap();
-    /// # }
-    /// ```
     #[track_caller]
     pub fn spawn_named<F, T>(&self, name: impl Into<Cow<'static, str>>, future: F) -> TaskHandle<T>
     where
@@ -177,7 +159,7 @@ impl<'env, E: Send + 'static> Group<'env, E> {
         )
     }
 
-    /// Runs a task concurrently inside the group's own task, so that it may
+    /// Spawns a task that runs concurrently inside the group's own task, so that it may
     /// borrow from outside the group. It is a task in every other way, but does
     /// not count under the limit.
     ///
@@ -225,18 +207,6 @@ impl<'env, E: Send + 'static> Group<'env, E> {
     /// cleanup. To open a resource, await `blocking(open)` in the body and arm its
     /// `defer!` in the next line, or see
     /// [the guide](crate::guide::cancel_safety#a-resource-that-nobody-takes).
-    ///
-    /// ```
-    /// # #[tokio::main]
-    /// # async fn main() {
-    /// use taskscope::{BoxError, TaskGroup, Value};
-    /// let group = TaskGroup::<BoxError>::new().run(async |g| {
-    ///     let sum = g.spawn_blocking(|| Value((1..=10).sum::<u32>()));
-    ///     Ok(sum.await?)
-    /// });
-    /// assert_eq!(group.await.unwrap(), 55);
-    /// # }
-    /// ```
     #[track_caller]
     pub fn spawn_blocking<F, R, T>(&self, f: F) -> TaskHandle<T>
     where
@@ -278,7 +248,7 @@ impl<'env, E: Send + 'static> Group<'env, E> {
     }
 
     /// Spawns a background task: cancelled once the body and the other tasks
-    /// are gone, whichever way they went, so that their cleanup may still use
+    /// have ended, in whatever way, so that their cleanup may still use
     /// it. It does not count under the limit.
     ///
     /// A service is cancelled, not drained: it is not asked to stop first, and what is left in
@@ -320,8 +290,8 @@ impl<'env, E: Send + 'static> Group<'env, E> {
         self.start(TaskKind::Service, Name::of_future::<F>(), future)
     }
 
-    /// Registers a cleanup to be run when the group ends, after all tasks are
-    /// gone: last in, first out, shielded. An `Err` is a failure of the group.
+    /// Registers a cleanup that runs when the group ends, after all tasks have
+    /// ended: last in, first out, shielded. An `Err` is a failure of the group.
     ///
     /// In a group that has ended the future is dropped. In one that is aborted, too, and
     /// reported as a lost cleanup: a cleanup that registers another one would keep it open.
@@ -366,29 +336,12 @@ impl<'env, E: Send + 'static> Group<'env, E> {
     }
 
     /// Waits for a free place under the limit: spawning through permits keeps
-    /// memory in the order of the limit. In a group that is cancelled or has ended, it
-    /// does not wait: the permit's `spawn` is refused there.
+    /// memory in the order of the limit; see [`Permit`]. In a group that is cancelled or has ended,
+    /// it does not wait: the permit's `spawn` is refused there.
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: dropped, it gives back its place in the queue.
-    ///
-    /// ```
-    /// # #[tokio::main]
-    /// # async fn main() {
-    /// use taskscope::{BoxError, TaskGroup};
-    /// TaskGroup::<BoxError>::new()
-    ///     .limit(4)
-    ///     .run(async |g| {
-    ///         for _ in 0..1000 {
-    ///             g.reserve().await.spawn(async {});
-    ///         }
-    ///         Ok(())
-    ///     })
-    ///     .await
-    ///     .unwrap();
-    /// # }
-    /// ```
+    /// Cancel safe: a future that is dropped gives back its place in the queue.
     pub fn reserve(&self) -> impl Future<Output = Permit<E>> + Send + 'static + use<E> {
         let shared = self.shared.clone();
         async move {
@@ -419,115 +372,37 @@ impl<'env, E: Send + 'static> Group<'env, E> {
         }
     }
 
-    /// Cancels the body and all tasks. False if that had happened before.
+    /// Cancels the body and all tasks. Returns false if that had happened before.
     ///
     /// A body that passes no further checkpoint keeps its value, and the group
     /// returns it.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// # use taskscope::{BoxError, TaskGroup};
-    /// let value = TaskGroup::<BoxError>::new().run(async |g| {
-    ///     g.spawn(std::future::pending::<()>());
-    ///     g.cancel();
-    ///     Ok("kept")
-    /// });
-    /// assert_eq!(value.await.unwrap(), "kept");
-    /// # }
-    /// ```
     pub fn cancel(&self) -> bool {
         self.handle().cancel()
     }
 
-    /// Cancels with a reason; the first reason stays.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// use taskscope::{BoxError, Reason, TaskError, TaskGroup};
-    /// let group = TaskGroup::<BoxError>::new().run(async |g| {
-    ///     let task = g.spawn(std::future::pending::<()>());
-    ///     g.cancel_with(Reason::other("no more paper"));
-    ///     Ok(task)
-    /// });
-    /// match group.await.unwrap().await {
-    ///     Err(TaskError::Cancelled(cancelled)) => assert_eq!(cancelled.reason().to_string(), "no more paper"),
-    ///     other => panic!("{other:?}"),
-    /// }
-    /// # }
-    /// ```
+    /// Cancels the body and all tasks with a reason; the first reason stays.
     pub fn cancel_with(&self, reason: Reason) -> bool {
         self.handle().cancel_with(reason)
     }
 
-    /// Asks body and tasks to finish, without interrupting them; the shielded ones and
+    /// Asks the body and the tasks to finish, without interrupting them; the shielded ones and
     /// the services too.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// # use taskscope::{BoxError, TaskGroup};
-    /// # TaskGroup::<BoxError>::new().run(async |g| {
-    /// g.spawn(taskscope::stopping());
-    /// g.stop();
-    /// # Ok(())
-    /// # }).await.unwrap();
-    /// # }
-    /// ```
     pub fn stop(&self) {
         self.handle().stop();
     }
 
-    /// A handle that cancels the group.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// # use taskscope::{BoxError, TaskGroup};
-    /// # TaskGroup::<BoxError>::new().run(async |g| {
-    /// let handle = g.handle();
-    /// g.spawn(async move { handle.stop() });
-    /// # Ok(())
-    /// # }).await.unwrap();
-    /// # }
-    /// ```
+    /// Returns a handle that cancels the group.
     pub fn handle(&self) -> CancelHandle {
         CancelHandle::new(self.shared.node.clone())
     }
 
-    /// How many tasks are not yet gone, the waiting ones included. A task whose
-    /// handle was ready just now may still be counted.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// # use taskscope::{BoxError, TaskGroup};
-    /// # TaskGroup::<BoxError>::new().run(async |g| {
-    /// assert_eq!(g.len(), 0);
-    /// g.spawn(std::future::pending::<()>());
-    /// assert_eq!(g.len(), 1);
-    /// g.cancel();
-    /// # Ok(())
-    /// # }).await.unwrap();
-    /// # }
-    /// ```
+    /// Returns how many tasks have not ended, including those that wait under the limit. A task
+    /// whose handle was ready just now may still be counted.
     pub fn len(&self) -> usize {
         self.shared.node.tasks()
     }
 
-    /// Whether no task is left.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// # use taskscope::{BoxError, TaskGroup};
-    /// # TaskGroup::<BoxError>::new().run(async |g| {
-    /// assert!(g.is_empty());
-    /// # Ok(())
-    /// # }).await.unwrap();
-    /// # }
-    /// ```
+    /// Returns whether all tasks have ended.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

@@ -14,24 +14,28 @@ use crate::task::error::BoxError;
 use crate::task::handle::{Core, TaskHandle};
 use crate::task::output::TaskResult;
 
-/// A running group of [`TaskGroup::run_local`](crate::TaskGroup::run_local), which also takes tasks that are
-/// not `Send`. Everything of [`Group`] can be called on it.
+/// A running group of [`TaskGroup::run_local`](crate::TaskGroup::run_local), which also takes
+/// tasks that are not `Send`. Everything of [`Group`] can be called on it.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
 /// # async fn main() {
-/// use std::{cell::Cell, rc::Rc};
-/// use taskscope::{BoxError, LocalGroup, TaskGroup};
-/// let count = Rc::new(Cell::new(0));
+/// use std::{cell::RefCell, rc::Rc};
+/// use taskscope::{BoxError, TaskGroup};
+///
+/// let log = RefCell::new(Vec::new()); // borrowed by the tasks
+/// let name = Rc::new("import"); // not `Send`
 /// TaskGroup::<BoxError>::new()
-///     .run_local(async |g: LocalGroup<'_>| {
-///         let count = count.clone();
-///         g.spawn_local(async move { count.set(1) });
+///     .run_local(async |g| {
+///         for part in 1..=2 {
+///             let (log, name) = (&log, name.clone());
+///             g.spawn_local(async move { log.borrow_mut().push(format!("{name} {part}")) });
+///         }
 ///         Ok(())
 ///     })
 ///     .await
 ///     .unwrap();
-/// assert_eq!(count.get(), 1);
+/// assert_eq!(log.into_inner(), ["import 1", "import 2"]);
 /// # }
 /// ```
 pub struct LocalGroup<'env, E = BoxError> {
@@ -63,25 +67,9 @@ impl<'env, E> std::ops::Deref for LocalGroup<'env, E> {
 }
 
 impl<'env, E: Send + 'static> LocalGroup<'env, E> {
-    /// Runs a task concurrently inside the group's own task: it need not be
+    /// Spawns a task that runs concurrently inside the group's own task: it need not be
     /// `Send`, and may borrow from outside the group. It does not count under
     /// the limit.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// use taskscope::{BoxError, TaskGroup};
-    /// let log = std::cell::RefCell::new(Vec::new());
-    /// TaskGroup::<BoxError>::new()
-    ///     .run_local(async |g| {
-    ///         g.spawn_local(async { log.borrow_mut().push("borrowed, and not `Sync`") });
-    ///         Ok(())
-    ///     })
-    ///     .await
-    ///     .unwrap();
-    /// assert_eq!(log.borrow().len(), 1);
-    /// # }
-    /// ```
     #[track_caller]
     pub fn spawn_local<F, T>(&self, future: F) -> TaskHandle<T>
     where

@@ -20,12 +20,28 @@ use crate::task::output::TaskResult;
 /// ```
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
 /// # async fn main() {
-/// # use taskscope::{BoxError, TaskGroup};
-/// # TaskGroup::<BoxError>::new().run(async |g| {
-/// let permit = g.reserve().await;
-/// permit.spawn(async {});
-/// # Ok(())
-/// # }).await.unwrap();
+/// use std::time::Duration;
+/// use taskscope::{BoxError, TaskGroup};
+/// use tokio::{sync::mpsc, time::sleep};
+///
+/// let (send, mut jobs) = mpsc::channel(1);
+/// let group = TaskGroup::<BoxError>::new().limit(2).run(async |g| {
+///     loop {
+///         // First a place, then a job: what cannot run yet stays in the channel.
+///         let permit = g.reserve().await;
+///         let Some(job) = jobs.recv().await else { break };
+///         permit.spawn(sleep(job));
+///         assert!(g.len() <= 2);
+///     }
+///     Ok(())
+/// });
+/// let produce = async move {
+///     for _ in 0..100 {
+///         send.send(Duration::from_secs(1)).await.unwrap();
+///     }
+/// };
+/// let (done, ()) = taskscope::join!(group, produce);
+/// done.unwrap();
 /// # }
 /// ```
 #[must_use = "a permit does nothing until a task is spawned with it"]
@@ -58,18 +74,6 @@ impl<E: Send + 'static> Permit<E> {
     }
 
     /// Spawns a task in this place; see [`Group::spawn`](crate::Group::spawn).
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// # use taskscope::{BoxError, TaskGroup};
-    /// # TaskGroup::<BoxError>::new().run(async |g| {
-    /// let task = g.reserve().await.spawn(async { "1".parse::<u8>() });
-    /// assert_eq!(task.await?, 1);
-    /// # Ok(())
-    /// # }).await.unwrap();
-    /// # }
-    /// ```
     #[track_caller]
     pub fn spawn<F, T>(self, future: F) -> TaskHandle<T>
     where
@@ -80,19 +84,7 @@ impl<E: Send + 'static> Permit<E> {
         self.start(Name::of_future::<F>(), future)
     }
 
-    /// Spawns a named task that holds this permit.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// # use taskscope::{BoxError, TaskGroup};
-    /// # TaskGroup::<BoxError>::new().run(async |g| {
-    /// let task = g.reserve().await.spawn_named("job 7", async {});
-    /// assert_eq!(task.name(), "job 7");
-    /// # Ok(())
-    /// # }).await.unwrap();
-    /// # }
-    /// ```
+    /// Spawns a named task in this place.
     #[track_caller]
     pub fn spawn_named<F, T>(self, name: impl Into<Cow<'static, str>>, future: F) -> TaskHandle<T>
     where

@@ -85,12 +85,12 @@ pub struct Report {
 }
 
 impl Report {
-    /// What the report is about.
+    /// Returns what the report is about.
     pub fn kind(&self) -> ReportKind {
         self.kind
     }
 
-    /// The name of the scope or task it happened in; empty outside any scope.
+    /// Returns the name of the scope or task it happened in; empty outside any scope.
     /// For [`Unreported`](ReportKind::Unreported) failures of tasks, for
     /// [`Busy`](ReportKind::Busy) and for [`Late`](ReportKind::Late), the names from the
     /// root on, joined by ` > `.
@@ -107,12 +107,12 @@ impl Report {
         }
     }
 
-    /// The source line of the `defer!`, the shield or the task.
+    /// Returns the source line of the `defer!`, the shield or the task.
     pub fn location(&self) -> &'static Location<'static> {
         self.location
     }
 
-    /// Where to read on. Only the first report of a [lost cleanup](ReportKind::LostCleanup)
+    /// Returns where to read on. Only the first report of a [lost cleanup](ReportKind::LostCleanup)
     /// in the process has it.
     pub fn help(&self) -> Option<&str> {
         self.help

@@ -7,17 +7,8 @@ use super::layout::{Row, What, rows};
 use super::snapshot::{Kind, Tree};
 
 impl Tree {
-    /// The tree as a [Mermaid](https://mermaid.js.org) flowchart, folded as in
+    /// Returns the tree as a [Mermaid](https://mermaid.js.org) flowchart, folded as in
     /// its `Display`: tasks are round, scopes are not.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() {
-    /// use taskscope::{Scope, tree};
-    /// let chart = Scope::new().run(async { tree().to_mermaid() }).await.unwrap();
-    /// assert!(chart.starts_with("flowchart TD\n  n0[\"scope"));
-    /// # }
-    /// ```
     pub fn to_mermaid(&self) -> String {
         let mut chart = "flowchart TD\n".to_owned();
         for (number, row) in rows(self).iter().enumerate() {

@@ -10,7 +10,7 @@ use crate::tree::node::{Inner, Node, flag};
 use crate::tree::table;
 
 /// The scopes and tasks of the process at one moment; made by
-/// [`tree`](crate::tree()).
+/// [`tree`](crate::tree()), which shows how it is printed.
 ///
 /// The entries are in the order of a walk through the tree, each before what is
 /// below it, with its [`depth`](Entry::depth) and [`parent`](Entry::parent).
@@ -20,8 +20,10 @@ use crate::tree::table;
 /// # async fn main() {
 /// # use taskscope::{Scope, tree};
 /// let seen = Scope::new().name("import").run(async { tree() }).await.unwrap();
-/// println!("{seen}");
-/// assert!(seen.to_string().contains("import"));
+/// for entry in seen.entries() {
+///     println!("{:indent$}{}", "", entry.name(), indent = 2 * entry.depth());
+/// }
+/// assert!(seen.to_mermaid().starts_with("flowchart TD"));
 /// # }
 /// ```
 #[derive(Clone, Debug, Default)]
@@ -32,16 +34,30 @@ pub struct Tree {
 
 /// A scope or a task in a [`Tree`].
 ///
-/// With feature `serde` it is a map of what the methods give; durations are
+/// With feature `serde` it is a map of what the methods return; durations are
 /// seconds, locations are `file:line`.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
 /// # async fn main() {
-/// # use taskscope::{Scope, tree};
-/// let seen = Scope::new().name("import").run(async { tree() }).await.unwrap();
-/// let entry = seen.entries().find(|entry| entry.name() == "import").unwrap();
-/// println!("{} for {:?}", entry.name(), entry.age());
+/// use std::time::Duration;
+/// use taskscope::observe::{Entry, Kind, State};
+/// use taskscope::tree;
+///
+/// /// Whether a task has been unwinding for long.
+/// fn is_late(entry: &Entry) -> bool {
+///     entry.kind() == Kind::Task
+///         && entry.state() == State::Cancelling
+///         && entry.cancelled_for() > Some(Duration::from_secs(5))
+/// }
+///
+/// for entry in tree().entries().filter(|entry| is_late(entry)) {
+///     println!("`{}` ({})", entry.name(), entry.location());
+///     println!("  cancelled: {}", entry.reason().unwrap_or("for no known reason"));
+///     if let Some(at) = entry.last_checkpoint() {
+///         println!("  last checkpoint at {at}");
+///     }
+/// }
 /// # }
 /// ```
 #[derive(Clone, Debug)]
@@ -70,16 +86,6 @@ pub struct Entry {
 }
 
 /// What an [`Entry`] is.
-///
-/// ```
-/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-/// # async fn main() {
-/// # use taskscope::{Scope, tree};
-/// let seen = Scope::new().name("import").run(async { tree() }).await.unwrap();
-/// let entry = seen.entries().find(|entry| entry.name() == "import").unwrap();
-/// assert_eq!(entry.kind(), taskscope::observe::Kind::Scope);
-/// # }
-/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(
     feature = "serde",
@@ -97,16 +103,6 @@ pub enum Kind {
 }
 
 /// How far an [`Entry`] is.
-///
-/// ```
-/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-/// # async fn main() {
-/// # use taskscope::{Scope, tree};
-/// let seen = Scope::new().name("import").run(async { tree() }).await.unwrap();
-/// let entry = seen.entries().find(|entry| entry.name() == "import").unwrap();
-/// assert_eq!(entry.state(), taskscope::observe::State::Running);
-/// # }
-/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(
     feature = "serde",
@@ -144,6 +140,8 @@ pub enum State {
 /// let entry = seen.entries().find(|entry| entry.name() == "import").unwrap();
 /// let held = &entry.held()[0];
 /// assert_eq!(held.what(), "`defer!`");
+/// assert_eq!(held.location().unwrap().file(), file!());
+/// assert!(!held.is_running());
 /// # }
 /// ```
 #[derive(Clone, Copy, Debug)]
@@ -156,42 +154,17 @@ pub struct Held {
 }
 
 impl Tree {
-    /// All entries, each before what is below it.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// # use taskscope::{Scope, tree};
-    /// let seen = Scope::new().name("import").run(async { tree() }).await.unwrap();
-    /// assert!(seen.entries().any(|entry| entry.name() == "import"));
-    /// # }
-    /// ```
+    /// Returns all entries, each before what is below it.
     pub fn entries(&self) -> impl ExactSizeIterator<Item = &Entry> {
         self.entries.iter()
     }
 
-    /// How many scopes and tasks there are.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// # use taskscope::{Scope, tree};
-    /// assert!(Scope::new().run(async { tree().len() }).await.unwrap() > 0);
-    /// # }
-    /// ```
+    /// Returns how many scopes and tasks there are.
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Whether nothing runs.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// # use taskscope::{Scope, tree};
-    /// assert!(!Scope::new().run(async { tree().is_empty() }).await.unwrap());
-    /// # }
-    /// ```
+    /// Returns whether there is no scope and no task.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
@@ -279,181 +252,69 @@ impl Entry {
         self.short_name().len() < self.name.len()
     }
 
-    /// Its name. That of an async block is made of the function around it and the line
+    /// Returns the name. That of an async block is made of the function around it and the line
     /// that spawned it.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// # use taskscope::{Scope, tree};
-    /// let seen = Scope::new().name("import").run(async { tree() }).await.unwrap();
-    /// let entry = seen.entries().find(|entry| entry.name() == "import").unwrap();
-    /// assert_eq!(entry.name(), "import");
-    /// # }
-    /// ```
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Whether it is a scope or a task.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// # use taskscope::{Scope, tree};
-    /// let seen = Scope::new().name("import").run(async { tree() }).await.unwrap();
-    /// let entry = seen.entries().find(|entry| entry.name() == "import").unwrap();
-    /// assert_eq!(entry.kind(), taskscope::observe::Kind::Scope);
-    /// # }
-    /// ```
+    /// Returns whether it is a scope or a task.
     pub fn kind(&self) -> Kind {
         self.kind
     }
 
-    /// Whether it is a [service](crate::Group::service) of its group: a task that the group
+    /// Returns whether it is a [service](crate::Group::service) of its group: a task that the group
     /// does not wait for, but cancels when all others have ended.
     pub fn is_service(&self) -> bool {
         self.service
     }
 
-    /// Whether it is a [shielded task](crate::Group::spawn_shielded), which the
+    /// Returns whether it is a [shielded task](crate::Group::spawn_shielded), which the
     /// cancellation of its group does not reach.
     pub fn is_shielded(&self) -> bool {
         self.shielded
     }
 
-    /// Whether its body has ended, so that it only waits for what is below it: a group for
+    /// Returns whether its body has ended, so that it only waits for what is below it: a group for
     /// its tasks, other than services.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// use taskscope::{BoxError, TaskGroup, tree};
-    ///
-    /// let group = TaskGroup::<BoxError>::new().name("import").run(async |g| {
-    ///     g.spawn_named("writer", async {
-    ///         let seen = tree();
-    ///         let import = seen.entries().find(|entry| entry.name() == "import").unwrap();
-    ///         assert!(import.body_ended());
-    ///         assert!(seen.to_string().contains("body ended, waiting for `writer`"));
-    ///     });
-    ///     Ok(())
-    /// });
-    /// group.await.unwrap();
-    /// # }
-    /// ```
     pub fn body_ended(&self) -> bool {
         self.body_ended
     }
 
-    /// How far it is.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// # use taskscope::{Scope, tree};
-    /// let seen = Scope::new().name("import").run(async { tree() }).await.unwrap();
-    /// let entry = seen.entries().find(|entry| entry.name() == "import").unwrap();
-    /// assert_eq!(entry.state(), taskscope::observe::State::Running);
-    /// # }
-    /// ```
+    /// Returns how far it is.
     pub fn state(&self) -> State {
         self.state
     }
 
-    /// How many scopes and tasks it lies in.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// # use taskscope::{Scope, tree};
-    /// let seen = Scope::new().name("import").run(async { tree() }).await.unwrap();
-    /// let entry = seen.entries().find(|entry| entry.name() == "import").unwrap();
-    /// assert_eq!(entry.depth(), 0);
-    /// # }
-    /// ```
+    /// Returns how many scopes and tasks enclose it.
     pub fn depth(&self) -> usize {
         self.depth
     }
 
-    /// The index, in the order of [`Tree::entries`], of what it lies in.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// # use taskscope::{Scope, tree};
-    /// let seen = Scope::new().name("import").run(async { tree() }).await.unwrap();
-    /// let entry = seen.entries().find(|entry| entry.name() == "import").unwrap();
-    /// assert_eq!(entry.parent(), None);
-    /// # }
-    /// ```
+    /// Returns the index, in the order of [`Tree::entries`], of the entry that encloses it.
     pub fn parent(&self) -> Option<usize> {
         self.parent
     }
 
-    /// Since when it is there, to a few milliseconds.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// # use taskscope::{Scope, tree};
-    /// let seen = Scope::new().name("import").run(async { tree() }).await.unwrap();
-    /// let entry = seen.entries().find(|entry| entry.name() == "import").unwrap();
-    /// assert!(entry.age() < std::time::Duration::from_secs(60));
-    /// # }
-    /// ```
+    /// Returns how long ago it was made, to a few milliseconds.
     pub fn age(&self) -> Duration {
         self.age
     }
 
-    /// Where it was made or spawned.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// # use taskscope::{Scope, tree};
-    /// let seen = Scope::new().name("import").run(async { tree() }).await.unwrap();
-    /// let entry = seen.entries().find(|entry| entry.name() == "import").unwrap();
-    /// assert_eq!(entry.location().file(), file!());
-    /// # }
-    /// ```
+    /// Returns the source line where it was made or spawned.
     pub fn location(&self) -> &'static Location<'static> {
         self.location
     }
 
-    /// The last checkpoint that it passed.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// # use taskscope::{Scope, tree};
-    /// let seen = Scope::new().name("import").run(async { tree() }).await.unwrap();
-    /// let entry = seen.entries().find(|entry| entry.name() == "import").unwrap();
-    /// if let Some(at) = entry.last_checkpoint() {
-    ///     println!("it passed {at}");
-    /// }
-    /// # }
-    /// ```
+    /// Returns the source line of the last checkpoint that it passed.
     pub fn last_checkpoint(&self) -> Option<&'static Location<'static>> {
         self.last_checkpoint
     }
 
-    /// How long ago it was asked to stop, if it was: by
+    /// Returns how long ago it was asked to stop, if it was: by
     /// [`CancelHandle::stop`](crate::CancelHandle::stop) or a signal, itself or a scope
     /// around it. Real time, to a few milliseconds. For what began inside a scope that was
     /// stopping already, its age.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// # use taskscope::{Scope, tree};
-    /// let scope = Scope::new().name("import");
-    /// scope.handle().stop();
-    /// let seen = scope.run(async { tree() }).await.unwrap();
-    /// let entry = seen.entries().find(|entry| entry.name() == "import").unwrap();
-    /// assert!(entry.stopping_for() <= Some(entry.age()));
-    /// # }
-    /// ```
     pub fn stopping_for(&self) -> Option<Duration> {
         self.stopping_for
     }
@@ -465,55 +326,19 @@ impl Entry {
         stopping_for.unwrap_or(self.age)
     }
 
-    /// Why it was cancelled, if it was.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// # use taskscope::{Scope, tree};
-    /// let seen = Scope::new().name("import").run(async { tree() }).await.unwrap();
-    /// let entry = seen.entries().find(|entry| entry.name() == "import").unwrap();
-    /// assert_eq!(entry.reason(), None);
-    /// # }
-    /// ```
+    /// Returns why it was cancelled, if it was.
     pub fn reason(&self) -> Option<&str> {
         self.reason.as_deref()
     }
 
-    /// How long ago the cancellation that reached it began.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// # use taskscope::{Scope, tree};
-    /// let seen = Scope::new().name("import").run(async { tree() }).await.unwrap();
-    /// let entry = seen.entries().find(|entry| entry.name() == "import").unwrap();
-    /// assert_eq!(entry.cancelled_for(), None);
-    /// # }
-    /// ```
+    /// Returns how long ago the cancellation that reached it began.
     pub fn cancelled_for(&self) -> Option<Duration> {
         self.cancelled_for
     }
 
-    /// What must still be left in order, the innermost first.
+    /// Returns the code in it that has to unwind, the innermost first; see [`Held`].
     ///
-    /// From the outside, what code has armed is seen once that code waits.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// # use taskscope::{Scope, cancellable, defer, tree};
-    /// #[cancellable]
-    /// async fn guarded() -> taskscope::Tree {
-    ///     defer! { println!("bye"); }
-    ///     tree()
-    /// }
-    /// let seen = Scope::new().name("import").run(guarded()).await.unwrap();
-    /// let entry = seen.entries().find(|entry| entry.name() == "import").unwrap();
-    /// let held = &entry.held()[0];
-    /// assert_eq!(held.what(), "`defer!`");
-    /// # }
-    /// ```
+    /// From the outside, a `defer!` that code has armed is seen once that code waits.
     pub fn held(&self) -> &[Held] {
         &self.held
     }
@@ -546,66 +371,18 @@ impl State {
 }
 
 impl Held {
-    /// What it is: `` `defer!` ``, `` `shield` ``, …
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// # use taskscope::{Scope, cancellable, defer, tree};
-    /// #[cancellable]
-    /// async fn guarded() -> taskscope::Tree {
-    ///     defer! { println!("bye"); }
-    ///     tree()
-    /// }
-    /// let seen = Scope::new().name("import").run(guarded()).await.unwrap();
-    /// let entry = seen.entries().find(|entry| entry.name() == "import").unwrap();
-    /// let held = &entry.held()[0];
-    /// assert_eq!(held.what(), "`defer!`");
-    /// # }
-    /// ```
+    /// Returns what it is: `` `defer!` ``, `` `shield` ``, …
     pub fn what(&self) -> &'static str {
         self.what
     }
 
-    /// Where it stands in the source.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// # use taskscope::{Scope, cancellable, defer, tree};
-    /// #[cancellable]
-    /// async fn guarded() -> taskscope::Tree {
-    ///     defer! { println!("bye"); }
-    ///     tree()
-    /// }
-    /// let seen = Scope::new().name("import").run(guarded()).await.unwrap();
-    /// let entry = seen.entries().find(|entry| entry.name() == "import").unwrap();
-    /// let held = &entry.held()[0];
-    /// assert!(held.location().is_some());
-    /// # }
-    /// ```
+    /// Returns the source line where it is written.
     pub fn location(&self) -> Option<&'static Location<'static>> {
         self.location
     }
 
-    /// Whether the cleanup itself is known to run; false while the code that it
+    /// Returns whether the cleanup itself is known to run; false while the code that it
     /// guards does. It is not known before the code is cancelled.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// # use taskscope::{Scope, cancellable, defer, tree};
-    /// #[cancellable]
-    /// async fn guarded() -> taskscope::Tree {
-    ///     defer! { println!("bye"); }
-    ///     tree()
-    /// }
-    /// let seen = Scope::new().name("import").run(guarded()).await.unwrap();
-    /// let entry = seen.entries().find(|entry| entry.name() == "import").unwrap();
-    /// let held = &entry.held()[0];
-    /// assert!(!held.is_running());
-    /// # }
-    /// ```
     pub fn is_running(&self) -> bool {
         self.running
     }

@@ -66,21 +66,11 @@ impl fmt::Debug for Watchdog {
 }
 
 impl Watchdog {
-    /// Starts to watch.
+    /// Starts a thread that watches until the watchdog is dropped.
     ///
     /// # Errors
     ///
     /// When the system gives no more threads.
-    ///
-    /// ```
-    /// # fn main() -> std::io::Result<()> {
-    /// use std::time::Duration;
-    /// use taskscope::observe::Watchdog;
-    ///
-    /// let _watchdog = Watchdog::start(Duration::from_secs(2))?;
-    /// # Ok(())
-    /// # }
-    /// ```
     pub fn start(stuck_after: Duration) -> io::Result<Watchdog> {
         let (running, told) = mpsc::channel();
         let mut watch = WatchdogLoop::new(stuck_after, Mailbox::open());

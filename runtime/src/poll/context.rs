@@ -424,17 +424,9 @@ pub(crate) fn drop_outside<T>(mut slot: Pin<&mut Option<T>>) -> Result<(), Panic
 /// Future of [`checkpoint`](crate::checkpoint()), and of every checkpoint that a macro writes.
 ///
 /// Ready while nothing is cancelled. Pending for ever once the current scope is
-/// cancelled and not shielded: the code behind it is never reached, and the
+/// cancelled and not shielded: the code after it is never reached, and the
 /// boundary drops the future here. Every so many checkpoints it is pending
 /// once, to let other tasks run. Outside any scope it is always ready.
-///
-/// ```
-/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-/// # async fn main() {
-/// let gate: taskscope::Gate = taskscope::checkpoint();
-/// gate.await; // outside any scope it is open
-/// # }
-/// ```
 #[derive(Debug)]
 #[must_use = "futures do nothing unless awaited"]
 pub struct Gate(PhantomData<()>);

@@ -40,7 +40,7 @@ const INTERVAL: Duration = Duration::from_millis(100);
 /// How many stuck tasks are named.
 const MOST_NAMED: usize = 20;
 
-/// Ends a program in order when it is told to by SIGINT (Ctrl-C) or SIGTERM.
+/// Ends a program in order when SIGINT (Ctrl-C) or SIGTERM arrives.
 ///
 /// [`#[taskscope::main]`](macro@crate::main) is the short form. The steps, each
 /// after its own time:
@@ -94,16 +94,8 @@ impl Default for Shutdown {
 }
 
 impl Shutdown {
-    /// Ten seconds of grace, the same to drain for code that waits for
-    /// [`stopping`](crate::stopping()), and stuck after ten seconds.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// let ended = taskscope::Shutdown::new().run(async { 7 }).await;
-    /// assert_eq!(ended.unwrap(), 7);
-    /// # }
-    /// ```
+    /// Creates a shutdown with the defaults: ten seconds of grace, the same to drain for code that
+    /// waits for [`stopping`](crate::stopping()), and stuck after ten seconds.
     #[track_caller]
     pub fn new() -> Shutdown {
         Shutdown {
@@ -114,57 +106,29 @@ impl Shutdown {
         }
     }
 
-    /// How long the program may go on after it was asked to stop, before it is cancelled.
+    /// Sets how long the program may go on after it was asked to stop, before it is cancelled.
     ///
     /// Without it, a program that listens gets time, and another one is cancelled at once:
     /// the default is [`grace`](Self::grace) if any future waits for
     /// [`stopping`](crate::stopping()) in the program when the signal comes, and zero
     /// otherwise. Code that looks at [`is_stopping`](crate::is_stopping) only now and then
     /// needs this option.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// # use std::time::Duration;
-    /// let shutdown = taskscope::Shutdown::new().drain(Duration::from_secs(30));
-    /// shutdown.run(async {}).await.unwrap();
-    /// # }
-    /// ```
     pub fn drain(mut self, drain: Duration) -> Self {
         self.drain = Some(drain);
         self
     }
 
-    /// How long what is cancelled may take to leave before it is aborted. The
+    /// Sets how long cancelled code may take to unwind before it is aborted. The
     /// default is ten seconds.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// # use std::time::Duration;
-    /// let shutdown = taskscope::Shutdown::new().grace(Duration::from_secs(3));
-    /// shutdown.run(async {}).await.unwrap();
-    /// # }
-    /// ```
     pub fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
         self
     }
 
-    /// How long a task may be polled without a checkpoint, and how long what is
-    /// cancelled may take to leave, before it is named; see
+    /// Sets how long a task may be polled without a checkpoint, and how long cancelled
+    /// code may take to unwind, before it is named; see
     /// [`Watchdog`]. The default is ten seconds;
     /// `Duration::MAX` means never.
-    ///
-    /// ```
-    /// # #[tokio::main]
-    /// # async fn main() {
-    /// use std::time::Duration;
-    /// use taskscope::Shutdown;
-    /// let shutdown = Shutdown::new().stuck_after(Duration::from_secs(2));
-    /// assert_eq!(shutdown.run(async { 7 }).await.unwrap(), 7);
-    /// # }
-    /// ```
     pub fn stuck_after(mut self, stuck_after: Duration) -> Self {
         self.stuck_after = stuck_after;
         self
@@ -192,23 +156,12 @@ impl Shutdown {
     /// does not even end when it is aborted; with 1 if the future had been cancelled
     /// for another reason before the signal came. It waits a moment for reports that are
     /// being delivered.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// use taskscope::{Ambient, Shutdown};
-    /// let served = Shutdown::new().run(async {
-    ///     Ambient::current().handle().unwrap().name().into_owned()
-    /// });
-    /// assert_eq!(served.await.unwrap(), "main");
-    /// # }
-    /// ```
     pub async fn run<F: IntoFuture>(self, future: F) -> Result<F::Output, Cancelled> {
         let scope = self.scope();
         self.run_told(scope, future).await.outcome
     }
 
-    /// Runs `future` on `runtime` and gives its value, as
+    /// Runs `future` on `runtime` and returns its value, as
     /// [`#[taskscope::main]`](macro@crate::main) does.
     ///
     /// # Exits

@@ -8,8 +8,8 @@ use crate::poll::context;
 use crate::scope::watch::{UntilCancelled, UntilStopping};
 use crate::tree::node::flag;
 
-/// A checkpoint by hand: passes while the current scope is live; where it is
-/// cancelled, the code is left here.
+/// A checkpoint written by hand: passes while the current scope is live; if it is cancelled,
+/// the code never resumes.
 ///
 /// Every `.await` in a `#[cancellable]` function is one already.
 ///
@@ -30,12 +30,8 @@ pub fn checkpoint() -> context::Gate {
     context::gate()
 }
 
-/// Whether the current scope is cancelled. False in a shield, in a cleanup, and
+/// Returns whether the current scope is cancelled. False in a shield, in a cleanup, and
 /// outside any scope.
-///
-/// ```
-/// assert!(!taskscope::is_cancelled());
-/// ```
 pub fn is_cancelled() -> bool {
     context::current(|frame| frame.is_some_and(|frame| frame.is_cancelled()))
 }
@@ -71,7 +67,7 @@ pub fn cancelled() -> UntilCancelled {
     UntilCancelled::new(Location::caller())
 }
 
-/// The earliest deadline that will cancel the current code. `None` in a shield
+/// Returns the earliest deadline that will cancel the current code. `None` in a shield
 /// and in a cleanup, where none will.
 ///
 /// ```
@@ -92,14 +88,10 @@ pub fn deadline() -> Option<Instant> {
     }
 }
 
-/// Whether the current scope was asked to stop, or is cancelled.
+/// Returns whether the current scope was asked to stop, or is cancelled.
 ///
 /// In a shield or a cleanup a request to stop is seen, a cancellation is not. False
 /// outside any scope.
-///
-/// ```
-/// assert!(!taskscope::is_stopping());
-/// ```
 pub fn is_stopping() -> bool {
     context::ambient().is_some_and(|(node, shielded)| node.flags_acquire() & asks(shielded) != 0)
 }
@@ -135,11 +127,23 @@ fn asks(shielded: bool) -> u32 {
 /// Cancel safe: dropped, it leaves nothing behind.
 ///
 /// ```
-/// # #[tokio::main(flavor = "current_thread")]
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
 /// # async fn main() {
-/// let scope = taskscope::Scope::new();
-/// scope.handle().stop();
-/// scope.run(taskscope::stopping()).await.unwrap();
+/// use std::time::Duration;
+/// use taskscope::{Scope, race, stopping};
+/// use tokio::time::sleep;
+///
+/// let scope = Scope::new().stop_when(sleep(Duration::from_secs(5)));
+/// let rounds = scope.run(async {
+///     let mut rounds = 0;
+///     loop {
+///         race! {
+///             () = sleep(Duration::from_secs(2)) => rounds += 1,
+///             () = stopping() => break rounds,
+///         }
+///     }
+/// });
+/// assert_eq!(rounds.await.unwrap(), 2);
 /// # }
 /// ```
 #[track_caller]

@@ -17,10 +17,16 @@ use crate::tree::reason::Reason;
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() {
-/// let scope = taskscope::Scope::new();
+/// use taskscope::{Reason, Scope};
+///
+/// let scope = Scope::new().name("import");
 /// let handle = scope.handle();
-/// assert!(handle.cancel());
+/// handle.stop(); // asks, and interrupts nothing
+/// assert!(handle.is_stopping() && !handle.is_cancelled());
+///
+/// assert!(handle.cancel_with(Reason::other("the disk is full")));
 /// assert!(!handle.cancel(), "it was cancelled before");
+/// assert_eq!(handle.reason().unwrap().to_string(), "the disk is full");
 /// assert!(scope.run(std::future::pending::<()>()).await.is_err());
 /// # }
 /// ```
@@ -43,97 +49,50 @@ impl CancelHandle {
         CancelHandle { node }
     }
 
-    /// Cancels, with [`Reason::Requested`]. False if that had happened before,
-    /// or if the scope has ended.
-    ///
-    /// ```
-    /// let scope = taskscope::Scope::new();
-    /// let handle = scope.handle();
-    /// assert!(handle.cancel());
-    /// assert!(!handle.cancel());
-    /// ```
+    /// Cancels the scope, with [`Reason::Requested`]. Returns false if it had been cancelled
+    /// before, or has ended.
     pub fn cancel(&self) -> bool {
         self.cancel_with(Reason::Requested)
     }
 
-    /// Cancels with a reason; the first reason stays.
-    ///
-    /// ```
-    /// let scope = taskscope::Scope::new();
-    /// let handle = scope.handle();
-    /// handle.cancel_with(taskscope::Reason::Shutdown);
-    /// assert_eq!(handle.reason().unwrap().to_string(), "shutdown");
-    /// ```
+    /// Cancels the scope with a reason; the first reason stays.
     pub fn cancel_with(&self, reason: Reason) -> bool {
         self.node.flags_acquire() & flag::CLOSED == 0 && self.node.cancel(reason)
     }
 
-    /// Asks politely: nothing is interrupted, but [`is_stopping`](crate::is_stopping)
+    /// Asks the scope to finish: nothing is interrupted, but [`is_stopping`](crate::is_stopping)
     /// turns true here and in all scopes below, the shielded ones too.
-    ///
-    /// ```
-    /// let scope = taskscope::Scope::new();
-    /// let handle = scope.handle();
-    /// handle.stop();
-    /// assert!(handle.is_stopping() && !handle.is_cancelled());
-    /// ```
     pub fn stop(&self) {
         self.node.stop();
     }
 
-    /// Whether the scope was cancelled.
-    ///
-    /// ```
-    /// let scope = taskscope::Scope::new();
-    /// let handle = scope.handle();
-    /// assert!(!handle.is_cancelled());
-    /// handle.cancel();
-    /// assert!(handle.is_cancelled());
-    /// ```
+    /// Returns whether the scope was cancelled.
     pub fn is_cancelled(&self) -> bool {
         self.node.flags_acquire() & flag::CANCELLED != 0
     }
 
-    /// Whether the scope was asked to stop, or was cancelled.
-    ///
-    /// ```
-    /// let scope = taskscope::Scope::new();
-    /// let handle = scope.handle();
-    /// handle.cancel();
-    /// assert!(handle.is_stopping());
-    /// ```
+    /// Returns whether the scope was asked to stop, or was cancelled.
     pub fn is_stopping(&self) -> bool {
         self.node.flags_acquire() & (flag::STOPPING | flag::CANCELLED) != 0
     }
 
-    /// The name of the scope, group or task.
-    ///
-    /// ```
-    /// let scope = taskscope::Scope::new().name("import");
-    /// assert_eq!(scope.handle().name(), "import");
-    /// ```
+    /// Returns the name of the scope, group or task.
     pub fn name(&self) -> Cow<'static, str> {
         self.node.name()
     }
 
-    /// Why the scope was cancelled; `None` if it was not.
-    ///
-    /// ```
-    /// let scope = taskscope::Scope::new();
-    /// let handle = scope.handle();
-    /// assert!(handle.reason().is_none());
-    /// ```
+    /// Returns why the scope was cancelled; `None` if it was not.
     pub fn reason(&self) -> Option<Reason> {
         self.node.origin().map(|origin| origin.reason.clone())
     }
 
-    /// A token that is cancelled when the scope is cancelled, for code that expects one.
+    /// Returns a token that is cancelled when the scope is cancelled, for code that expects one.
     ///
     /// It keeps neither a task nor a thread, and nothing of the scope. Each call returns a
     /// token of its own: cancelling it reaches neither the scope nor the other tokens. A
     /// scope that ends without being cancelled leaves its tokens as they are. For the other
-    /// direction, see [`Scope::cancel_when`](crate::Scope::cancel_when) and [`Scope::stop_when`](crate::Scope::stop_when) with
-    /// `token.cancelled_owned()`.
+    /// direction, see [`Scope::cancel_when`](crate::Scope::cancel_when) and
+    /// [`Scope::stop_when`](crate::Scope::stop_when) with `token.cancelled_owned()`.
     ///
     /// ```
     /// let scope = taskscope::Scope::new();
@@ -169,32 +128,17 @@ impl CancelHandle {
         self.node.set_deadline(deadline.into());
     }
 
-    /// The scope's own deadline.
-    ///
-    /// ```
-    /// let scope = taskscope::Scope::new();
-    /// let handle = scope.handle();
-    /// assert!(handle.deadline().is_none());
-    /// ```
+    /// Returns the scope's own deadline.
     pub fn deadline(&self) -> Option<Instant> {
         self.node.lock().deadline
     }
 
-    /// Waits until the scope is cancelled; for ever, if it ends without.
+    /// Waits until the scope is cancelled, and returns why; for ever if the scope ends without
+    /// being cancelled.
     ///
     /// # Cancel safety
     ///
     /// Cancel safe: dropped, it leaves nothing behind.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// let scope = taskscope::Scope::new();
-    /// let handle = scope.handle();
-    /// handle.cancel();
-    /// assert_eq!(handle.cancelled().await.to_string(), "requested");
-    /// # }
-    /// ```
     pub async fn cancelled(&self) -> Reason {
         FlagWatch::new(Some(self.node.clone()), flag::CANCELLED).await;
         self.reason().unwrap_or(Reason::Requested)
@@ -205,16 +149,6 @@ impl CancelHandle {
     /// # Cancel safety
     ///
     /// Cancel safe: dropped, it leaves nothing behind.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// let scope = taskscope::Scope::new();
-    /// let handle = scope.handle();
-    /// handle.stop();
-    /// handle.stopping().await;
-    /// # }
-    /// ```
     pub async fn stopping(&self) {
         FlagWatch::new(Some(self.node.clone()), flag::STOPPING | flag::CANCELLED).await;
     }

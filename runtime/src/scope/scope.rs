@@ -21,8 +21,8 @@ use crate::tree::reason::Cancelled;
 use crate::unwind::boundary::{Owner, after};
 use crate::unwind::exit::PanicSite;
 
-/// A scope to be run in the current task: what runs in it can be cancelled
-/// together, and is left in order.
+/// A scope to be run in the current task: the code in it can be cancelled
+/// together, and is unwound in order.
 ///
 /// It belongs to the scope it runs in: cancelled with it, within its deadline.
 ///
@@ -39,6 +39,7 @@ use crate::unwind::exit::PanicSite;
 ///     handle.cancel();
 /// });
 /// let cancelled = scope.run(std::future::pending::<()>()).await.unwrap_err();
+/// assert_eq!(cancelled.scope(), "import");
 /// assert!(matches!(cancelled.reason(), Reason::Requested));
 /// # }
 /// ```
@@ -65,19 +66,11 @@ impl Default for Scope<'_> {
 }
 
 impl<'a> Scope<'a> {
-    /// A scope, located at the caller's line.
+    /// Creates a scope, located at the caller's line.
     ///
     /// It belongs to the scope it runs in; until it runs, to the one in which
     /// [`handle`](Self::handle) is called. Under a cancelled one it is cancelled
     /// from the start.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// # use taskscope::Scope;
-    /// assert_eq!(Scope::new().run(async { 7 }).await.unwrap(), 7);
-    /// # }
-    /// ```
     #[track_caller]
     pub fn new() -> Scope<'a> {
         Scope::at("scope", Location::caller())
@@ -98,33 +91,14 @@ impl<'a> Scope<'a> {
 
     /// Names the scope, for [`Cancelled::scope`] and reports. The default is
     /// `scope`.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// # use std::time::Duration;
-    /// # use taskscope::Scope;
-    /// let late = Scope::new().name("import").timeout(Duration::ZERO).run(std::future::pending::<()>());
-    /// assert_eq!(late.await.unwrap_err().scope(), "import");
-    /// # }
-    /// ```
     pub fn name(self, name: impl Into<Cow<'static, str>>) -> Self {
         self.owner.node().set_name(name.into());
         self
     }
 
-    /// Cancels the scope with [`Reason::Deadline`](crate::Reason::Deadline) this long after [`run`](Self::run)
-    /// is called. Zero polls the future once. Absurdly long durations mean never.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// # use std::time::Duration;
-    /// # use taskscope::Scope;
-    /// let late = Scope::new().timeout(Duration::from_secs(1)).run(std::future::pending::<()>());
-    /// assert!(late.await.is_err());
-    /// # }
-    /// ```
+    /// Cancels the scope with [`Reason::Deadline`](crate::Reason::Deadline) this long after
+    /// [`run`](Self::run) is called. Zero polls the future once. An absurdly long duration means
+    /// never.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
@@ -133,43 +107,20 @@ impl<'a> Scope<'a> {
     /// Cancels the scope with [`Reason::Deadline`](crate::Reason::Deadline) at this instant.
     ///
     /// With [`timeout`](Self::timeout) as well, the earlier of the two counts.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// # use std::time::Duration;
-    /// # use taskscope::Scope;
-    /// let at = tokio::time::Instant::now() + Duration::from_secs(1);
-    /// assert!(Scope::new().deadline(at).run(std::future::pending::<()>()).await.is_err());
-    /// # }
-    /// ```
     pub fn deadline(self, deadline: Instant) -> Self {
         self.owner.node().set_deadline(Some(deadline));
         self
     }
 
-    /// How long what is left may take for its cleanup, counted from the
-    /// cancellation; then it is dropped where it is, with a report. The default
-    /// is the enclosing scope's, and without one there is no limit.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// # use std::time::Duration;
-    /// # use taskscope::Scope;
-    /// # taskscope::set_report_hook(|_| ());
-    /// let stuck = taskscope::shield(std::future::pending::<()>());
-    /// let scope = Scope::new().timeout(Duration::from_secs(1)).grace(Duration::from_secs(1));
-    /// let cancelled = scope.run(async { stuck.await }).await.unwrap_err();
-    /// assert!(cancelled.attached()[0].contains("exceeded the grace period"));
-    /// # }
-    /// ```
+    /// Sets how long cleanups may take, counted from the cancellation; then they are dropped where
+    /// they are, with a report. The default is the enclosing scope's, and without one there is no
+    /// limit.
     pub fn grace(self, grace: Duration) -> Self {
         self.owner.node().set_grace(grace);
         self
     }
 
-    /// How long the scope may go on after it was asked to stop. Then it is cancelled.
+    /// Sets how long the scope may go on after it was asked to stop. Then it is cancelled.
     ///
     /// The time begins when the scope is asked, by its handle or together with a scope above
     /// it, or when the scope is first polled, if it was asked before. Zero cancels it at once.
@@ -223,33 +174,12 @@ impl<'a> Scope<'a> {
     /// With [`drain`](Self::drain), the scope is cancelled if it does not end in time. The
     /// future is polled and dropped as that of [`cancel_when`](Self::cancel_when); its panic
     /// cancels the scope at once.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// use std::time::Duration;
-    /// use taskscope::{Scope, stopping};
-    /// let scope = Scope::new().stop_when(tokio::time::sleep(Duration::from_secs(1)));
-    /// scope.run(stopping()).await.unwrap();
-    /// # }
-    /// ```
     pub fn stop_when<F: Future + Send + 'a>(mut self, future: F) -> Self {
         self.triggers.add(Action::Stop, future);
         self
     }
 
-    /// A handle that cancels this scope, from anywhere.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// # use taskscope::Scope;
-    /// let scope = Scope::new();
-    /// let handle = scope.handle();
-    /// handle.cancel();
-    /// assert!(scope.run(std::future::pending::<()>()).await.is_err());
-    /// # }
-    /// ```
+    /// Returns a handle that cancels this scope, from anywhere.
     pub fn handle(&self) -> CancelHandle {
         let node = self.owner.node();
         if node.parent().is_none()
@@ -280,17 +210,6 @@ impl<'a> Scope<'a> {
     ///
     /// Dropped from outside, it loses the cleanups that are armed inside; they
     /// are reported. Tasks of groups inside are adopted by the enclosing scope.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// # use std::time::Duration;
-    /// # use taskscope::Scope;
-    /// let cancelled = Scope::new().timeout(Duration::ZERO).run(std::future::pending::<()>()).await;
-    /// let text = cancelled.unwrap_err().to_string();
-    /// assert!(text.ends_with(" was cancelled: deadline of 0ns passed"), "{text}");
-    /// # }
-    /// ```
     pub fn run<F: IntoFuture>(self, future: F) -> ScopeRun<'a, F::IntoFuture> {
         let node = self.owner.node();
         if let Some(timeout) = self.timeout
@@ -308,18 +227,6 @@ impl<'a> Scope<'a> {
 
 pin_project! {
     /// Future of [`Scope::run`], [`timeout`] and [`timeout_at`].
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// # use std::time::Duration;
-    /// use taskscope::ScopeRun;
-    /// fn patient<F: Future>(future: F) -> ScopeRun<'static, F> {
-    ///     taskscope::timeout(Duration::from_secs(60), future)
-    /// }
-    /// assert_eq!(patient(async { 7 }).await.unwrap(), 7);
-    /// # }
-    /// ```
     #[must_use = "futures do nothing unless awaited"]
     pub struct ScopeRun<'a, F: Future> {
         #[pin]

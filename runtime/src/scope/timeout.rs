@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 /// Runs `future`, cancelled in order after `timeout`.
 ///
-/// Unlike `tokio::time::timeout`, what is cut is left in order: its cleanups
+/// Unlike under `tokio::time::timeout`, the cleanups of `future`
 /// have run to their end when this returns. A value that is ready in the same
 /// poll as the deadline wins; zero polls once. So code that computes past the deadline is cut
 /// where it next has to wait, as under tokio's timeout: an `.await` looks at a flag, not at the
@@ -45,14 +45,6 @@ pub fn timeout<F: IntoFuture>(timeout: Duration, future: F) -> ScopeRun<'static,
 /// # Errors
 ///
 /// [`Cancelled`](crate::Cancelled) with [`Reason::Deadline`](crate::Reason::Deadline).
-///
-/// ```
-/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-/// # async fn main() {
-/// let now = tokio::time::Instant::now();
-/// assert!(taskscope::timeout_at(now, std::future::pending::<()>()).await.is_err());
-/// # }
-/// ```
 #[track_caller]
 pub fn timeout_at<F: IntoFuture>(deadline: Instant, future: F) -> ScopeRun<'static, F::IntoFuture> {
     Scope::at("timeout", Location::caller())

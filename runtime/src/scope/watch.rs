@@ -244,23 +244,6 @@ fn lineage(bits: u32) -> Vec<(Arc<Node>, u32)> {
 /// is cancelled.
 ///
 /// It may be kept, moved to another task, and polled outside any scope.
-///
-/// ```
-/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-/// # async fn main() {
-/// use taskscope::{Scope, UntilStopping, stopping};
-///
-/// struct Server {
-///     ends: UntilStopping,
-/// }
-///
-/// let scope = Scope::new();
-/// let handle = scope.handle();
-/// let server = scope.run(async { Server { ends: stopping() } }).await.unwrap();
-/// # drop(server);
-/// # handle.stop();
-/// # }
-/// ```
 #[must_use = "futures do nothing unless awaited"]
 pub struct UntilStopping(Until);
 
@@ -289,22 +272,6 @@ impl Future for UntilStopping {
 /// the reason.
 ///
 /// It may be kept, moved to another task, and polled outside any scope.
-///
-/// ```
-/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-/// # async fn main() {
-/// use taskscope::{Reason, Scope, UntilCancelled, cancelled};
-///
-/// let scope = Scope::new();
-/// let handle = scope.handle();
-/// let run = scope.run(async {
-///     let told: UntilCancelled = cancelled();
-///     handle.cancel();
-///     tokio::spawn(told) // a task that the scope does not own
-/// });
-/// assert!(matches!(run.await.unwrap().await, Ok(Reason::Requested)));
-/// # }
-/// ```
 #[must_use = "futures do nothing unless awaited"]
 pub struct UntilCancelled(Until);
 

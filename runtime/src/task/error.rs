@@ -14,7 +14,7 @@ use crate::task::id::TaskId;
 use crate::task::summary::{Part, on_one_line, what_failed};
 use crate::tree::reason::Cancelled;
 
-/// The error type of a group that names none: any error.
+/// Any error: the error type of a group that names none.
 ///
 /// ```
 /// fn parse(text: &str) -> Result<u8, taskscope::BoxError> {
@@ -31,12 +31,15 @@ pub type BoxError = Box<dyn Error + Send + Sync>;
 /// # async fn main() {
 /// use taskscope::{BoxError, TaskError, TaskGroup, Value};
 ///
-/// let outcome = TaskGroup::<BoxError>::new().run(async |g| {
+/// let group = TaskGroup::<BoxError>::new().run(async |g| {
 ///     let task = g.spawn(std::future::pending::<Value<u8>>());
 ///     task.cancel();
-///     Ok(task.await)
+///     match task.await {
+///         Err(TaskError::Cancelled(cancelled)) => Ok(cancelled.is_requested()),
+///         other => Err(format!("not cancelled: {other:?}").into()),
+///     }
 /// });
-/// assert!(matches!(outcome.await.unwrap(), Err(TaskError::Cancelled(_))));
+/// assert!(group.await.unwrap());
 /// # }
 /// ```
 #[derive(Clone, Debug)]
@@ -113,22 +116,7 @@ impl From<TaskError> for io::Error {
     }
 }
 
-/// What made a task fail.
-///
-/// ```
-/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-/// # async fn main() {
-/// # use taskscope::{BoxError, TaskGroup};
-/// let error = TaskGroup::<BoxError>::new()
-///     .run(async |g| {
-///         g.spawn_named("users", async { Err::<(), _>("no such table") });
-///         Ok(())
-///     })
-///     .await
-///     .unwrap_err();
-/// assert!(matches!(error.failures()[0].cause(), taskscope::Cause::Error(_)));
-/// # }
-/// ```
+/// Why a task failed; see [`Failure`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Cause<E> {
@@ -158,17 +146,19 @@ impl<E: fmt::Display> fmt::Display for Cause<E> {
 /// ```
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
 /// # async fn main() {
-/// # use taskscope::{BoxError, TaskGroup};
-/// let error = TaskGroup::<BoxError>::new()
-///     .run(async |g| {
-///         g.spawn_named("users", async { Err::<(), _>("no such table") });
-///         Ok(())
-///     })
-///     .await
-///     .unwrap_err();
-/// let failure = error.first().unwrap();
-/// assert_eq!(failure.name(), "users");
-/// assert!(failure.to_string().ends_with("no such table"));
+/// use taskscope::{BoxError, Cause, TaskGroup};
+///
+/// let group = TaskGroup::<BoxError>::new().run(async |g| {
+///     g.spawn_named("users", async { Err::<(), _>("no such table") });
+///     Ok(())
+/// });
+/// for failure in group.await.unwrap_err().failures() {
+///     assert_eq!((failure.name(), failure.location().file()), ("users", file!()));
+///     match failure.cause() {
+///         Cause::Error(error) => assert_eq!(error.to_string(), "no such table"),
+///         other => println!("{} ({}): {other}", failure.name(), failure.location()),
+///     }
+/// }
 /// # }
 /// ```
 #[derive(Clone, Debug)]
@@ -181,101 +171,28 @@ pub struct Failure<E> {
 }
 
 impl<E> Failure<E> {
-    /// The task's name. That of an async block is made of the function around it and the
+    /// Returns the task's name. That of an async block is made of the function around it and the
     /// line that spawned it: `app::main (src/main.rs:12)`.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// # use taskscope::{BoxError, TaskGroup};
-    /// let error = TaskGroup::<BoxError>::new()
-    ///     .run(async |g| {
-    ///         g.spawn_named("users", async { Err::<(), _>("no such table") });
-    ///         Ok(())
-    ///     })
-    ///     .await
-    ///     .unwrap_err();
-    /// assert_eq!(error.failures()[0].name(), "users");
-    /// # }
-    /// ```
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The task's id.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// # use taskscope::{BoxError, TaskGroup};
-    /// let mut id = None;
-    /// let group = TaskGroup::<BoxError>::new().run(async |g| {
-    ///     id = Some(g.spawn(async { Err::<(), _>("late") }).id());
-    ///     Ok(())
-    /// });
-    /// assert_eq!(Some(group.await.unwrap_err().failures()[0].id()), id);
-    /// # }
-    /// ```
+    /// Returns the task's id.
     pub fn id(&self) -> TaskId {
         self.id
     }
 
-    /// The source line that spawned the task.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// # use taskscope::{BoxError, TaskGroup};
-    /// let error = TaskGroup::<BoxError>::new()
-    ///     .run(async |g| {
-    ///         g.spawn_named("users", async { Err::<(), _>("no such table") });
-    ///         Ok(())
-    ///     })
-    ///     .await
-    ///     .unwrap_err();
-    /// assert!(error.failures()[0].location().line() > 0);
-    /// # }
-    /// ```
+    /// Returns the source line that spawned the task.
     pub fn location(&self) -> &'static Location<'static> {
         self.location
     }
 
-    /// What made it fail.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// # use taskscope::{BoxError, TaskGroup};
-    /// let error = TaskGroup::<BoxError>::new()
-    ///     .run(async |g| {
-    ///         g.spawn_named("users", async { Err::<(), _>("no such table") });
-    ///         Ok(())
-    ///     })
-    ///     .await
-    ///     .unwrap_err();
-    /// assert_eq!(error.failures()[0].cause().to_string(), "no such table");
-    /// # }
-    /// ```
+    /// Returns why the task failed.
     pub fn cause(&self) -> &Cause<E> {
         &self.cause
     }
 
-    /// The error, if the task returned one.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// # use taskscope::{BoxError, TaskGroup};
-    /// let error = TaskGroup::<BoxError>::new()
-    ///     .run(async |g| {
-    ///         g.spawn_named("users", async { Err::<(), _>("no such table") });
-    ///         Ok(())
-    ///     })
-    ///     .await
-    ///     .unwrap_err();
-    /// assert_eq!(error.failures()[0].error().unwrap().to_string(), "no such table");
-    /// # }
-    /// ```
+    /// Returns the error that the task returned; `None` if it panicked or was aborted.
     pub fn error(&self) -> Option<&E> {
         match &self.cause {
             Cause::Error(error) => Some(error),
@@ -307,34 +224,47 @@ impl<E: fmt::Display> fmt::Display for Failure<E> {
     }
 }
 
-/// A group failed, or was cancelled: every failure, in the order in which they
-/// happened.
+/// Why a group has no value: every failure, in the order in which they happened, or the
+/// cancellation of the group.
 ///
 /// `Display` is a short tree of names and causes, and so is `Debug`, which a `main` that
-/// fails prints; `{:#?}` shows the fields. `source()` is `None`, since the causes stand
-/// there.
+/// fails prints; `{:#?}` shows the fields. `source()` is `None`, since the causes are in the
+/// text.
 ///
-/// `{:#}` writes the same on one line, for logs:
+/// `{:#}` writes the tree on one line, for logs:
 ///
 /// ```text
 /// group `connection`: 1 task failed: `reader` (src/chat.rs:20:15): silent for 4s
 /// ```
 ///
 /// ```
-/// # #[tokio::main(flavor = "current_thread")]
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
 /// # async fn main() {
-/// use taskscope::{BoxError, TaskGroup};
+/// use std::time::Duration;
+/// use taskscope::{BoxError, GroupError, TaskGroup};
 ///
-/// let error = TaskGroup::<BoxError>::new()
-///     .name("import")
-///     .run(async |g| {
-///         g.spawn_named("users", async { Err::<(), _>("no such table") });
-///         Ok(())
-///     })
-///     .await
-///     .unwrap_err();
-/// assert_eq!(error.failures()[0].name(), "users");
-/// assert!(error.to_string().contains("no such table"));
+/// async fn import(table: &'static str) -> Result<(), GroupError> {
+///     TaskGroup::<BoxError>::new()
+///         .name("import")
+///         .timeout(Duration::from_secs(1))
+///         .run(async |g| {
+///             g.spawn_named("users", async move {
+///                 match table {
+///                     "slow" => Ok(std::future::pending::<()>().await),
+///                     other => Err(format!("no table `{other}`")),
+///                 }
+///             });
+///             Ok(())
+///         })
+///         .await
+/// }
+///
+/// let failed = import("user").await.unwrap_err();
+/// assert!(failed.to_string().starts_with("group `import`: 1 task failed"));
+/// assert_eq!(failed.failures()[0].name(), "users");
+///
+/// let late = import("slow").await.unwrap_err();
+/// assert!(late.failures().is_empty() && late.cancelled().unwrap().is_deadline());
 /// # }
 /// ```
 pub struct GroupError<E = BoxError>(Box<Contents<E>>);
@@ -357,142 +287,49 @@ impl<E> GroupError<E> {
         GroupError(Box::new(contents))
     }
 
-    /// The failures, in order of occurrence. Empty when the group was only
+    /// Returns the failures, in order of occurrence. Empty when the group was only
     /// cancelled. Under [`OnFailure::Continue`](crate::OnFailure::Continue) these are
     /// the first 64 of the tasks, and that of the body; the others are
     /// [`omitted`](Self::omitted).
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// # use taskscope::{BoxError, TaskGroup};
-    /// let error = TaskGroup::<BoxError>::new()
-    ///     .run(async |g| {
-    ///         g.spawn_named("users", async { Err::<(), _>("no such table") });
-    ///         Ok(())
-    ///     })
-    ///     .await
-    ///     .unwrap_err();
-    /// assert_eq!(error.failures().len(), 1);
-    /// # }
-    /// ```
     pub fn failures(&self) -> &[Failure<E>] {
         &self.0.failures
     }
 
-    /// The number of failures that are not among [`failures`](Self::failures), since
+    /// Returns how many failures are not among [`failures`](Self::failures), because
     /// the group went on after the first 64. Each was reported when it happened, see
     /// [`set_report_hook`](crate::set_report_hook).
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// # use taskscope::{BoxError, OnFailure, TaskGroup};
-    /// # taskscope::set_report_hook(|_| ());
-    /// let error = TaskGroup::<BoxError>::new()
-    ///     .on_failure(OnFailure::Continue)
-    ///     .run(async |g| {
-    ///         for _ in 0..100 {
-    ///             g.spawn(async { Err::<(), _>("no such table") });
-    ///         }
-    ///         Ok(())
-    ///     })
-    ///     .await
-    ///     .unwrap_err();
-    /// assert_eq!((error.failures().len(), error.omitted()), (64, 36));
-    /// # }
-    /// ```
     pub fn omitted(&self) -> usize {
         self.0.omitted
     }
 
-    /// The failure that came first: the others may follow from it.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// # use taskscope::{BoxError, TaskGroup};
-    /// let error = TaskGroup::<BoxError>::new()
-    ///     .run(async |g| {
-    ///         g.spawn_named("users", async { Err::<(), _>("no such table") });
-    ///         Ok(())
-    ///     })
-    ///     .await
-    ///     .unwrap_err();
-    /// assert_eq!(error.first().unwrap().name(), "users");
-    /// # }
-    /// ```
+    /// Returns the failure that came first: the others may follow from it.
     pub fn first(&self) -> Option<&Failure<E>> {
         self.0.failures.first()
     }
 
-    /// The errors that tasks returned: those of the [`failures`](Self::failures), which
+    /// Returns the errors that tasks returned: those of the [`failures`](Self::failures), which
     /// may also be panics and aborted tasks, and then those that were returned after the
     /// group was cancelled.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// # use taskscope::{BoxError, TaskGroup};
-    /// let error = TaskGroup::<BoxError>::new()
-    ///     .run(async |g| {
-    ///         g.spawn_named("users", async { Err::<(), _>("no such table") });
-    ///         Ok(())
-    ///     })
-    ///     .await
-    ///     .unwrap_err();
-    /// assert_eq!(error.errors().next().unwrap().to_string(), "no such table");
-    /// # }
-    /// ```
     pub fn errors(&self) -> impl Iterator<Item = &E> {
         let all = self.0.failures.iter().chain(&self.0.late);
         all.filter_map(Failure::error)
     }
 
-    /// Set when the group itself was cancelled or timed out.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// use std::time::Duration;
-    /// use taskscope::{BoxError, Reason, TaskGroup};
-    /// let error = TaskGroup::<BoxError>::new()
-    ///     .timeout(Duration::from_secs(1))
-    ///     .run(async |_| Ok(std::future::pending::<()>().await))
-    ///     .await
-    ///     .unwrap_err();
-    /// assert!(matches!(error.cancelled().unwrap().reason(), Reason::Deadline));
-    /// # }
-    /// ```
+    /// Returns why the group itself was cancelled, also by its deadline; `None` if it was not.
     pub fn cancelled(&self) -> Option<&Cancelled> {
         self.0.cancelled.as_ref()
     }
 
-    /// What failed and is not among [`failures`](Self::failures), one line each:
+    /// Returns what failed and is not among [`failures`](Self::failures), one line each:
     /// whatever failed in the group or below it after the group was cancelled,
     /// cleanups that exceeded the grace period, and errors that may only repeat a listed
     /// failure, since they come from code that was told of one by a
     /// [`TaskHandle`](crate::TaskHandle).
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// # use taskscope::{BoxError, TaskGroup};
-    /// let error = TaskGroup::<BoxError>::new()
-    ///     .run(async |g| {
-    ///         g.spawn_named("users", async { Err::<(), _>("no such table") });
-    ///         Ok(())
-    ///     })
-    ///     .await
-    ///     .unwrap_err();
-    /// assert!(error.attached().is_empty());
-    /// # }
-    /// ```
     pub fn attached(&self) -> &[String] {
         self.0.attached.as_deref().unwrap_or_default()
     }
 
-    /// The first failure as one error, for callers who expect one; without a failure,
+    /// Converts the first failure into one error, for callers that expect one; without a failure,
     /// the first of the [`errors`](Self::errors).
     ///
     /// A panic, an aborted task and a cancelled group are converted from
@@ -501,13 +338,14 @@ impl<E> GroupError<E> {
     /// ```
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
     /// # async fn main() {
-    /// use taskscope::{BoxError, TaskGroup};
+    /// use taskscope::{BoxError, GroupError, TaskGroup};
+    ///
     /// async fn load() -> Result<(), BoxError> {
     ///     let group = TaskGroup::<BoxError>::new().run(async |g| {
     ///         g.spawn(async { Err::<(), _>("no such table") });
     ///         Ok(())
     ///     });
-    ///     group.await.map_err(|error| error.into_first())
+    ///     group.await.map_err(GroupError::into_first)
     /// }
     /// assert_eq!(load().await.unwrap_err().to_string(), "no such table");
     /// # }

@@ -42,7 +42,7 @@ struct Rare {
 /// # use taskscope::{BoxError, TaskGroup};
 /// # TaskGroup::<BoxError>::new().run(async |g| {
 /// let task = g.spawn(async {});
-/// let id = task.on_done(|_| unreachable!());
+/// let id = task.on_done(|_| unreachable!("it was taken back"));
 /// assert!(task.remove_on_done(id));
 /// # Ok(())
 /// # }).await.unwrap();
@@ -233,14 +233,14 @@ impl<T> Core<T> {
 
 /// The handle of a task: awaits its outcome, or cancels it.
 ///
-/// Dropping it changes nothing: the group owns the task. Cancelling who awaits
-/// it does not cancel the task. It may be awaited after the group has ended.
-/// Cancelled together with the task while it waits, the one who waits is left there.
+/// Dropping the handle changes nothing: the group owns the task. Cancelling the code that awaits
+/// the handle does not cancel the task. The handle may be awaited after the group has ended.
+/// Code that awaits it and is cancelled together with the task gets no error; it is unwound there.
 ///
-/// So a value may come when nobody waits for it any more. It is dropped, without an
+/// So a value may come when nothing waits for it any more. It is dropped, without an
 /// asynchronous cleanup and without a report, also that of
-/// [`spawn_shielded`](crate::Group::spawn_shielded). A task that opens a resource arms its cleanup, and keeps
-/// it armed until the resource has been handed over; the
+/// [`spawn_shielded`](crate::Group::spawn_shielded). A task that opens a resource arms its
+/// cleanup, and keeps it armed until the resource has been handed over; the
 /// [guide](crate::guide::cancel_safety#a-resource-that-nobody-takes) has the pattern.
 ///
 /// # Panics
@@ -254,15 +254,19 @@ impl<T> Core<T> {
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() {
-/// use taskscope::{BoxError, TaskGroup, Value};
+/// use taskscope::{BoxError, TaskError, TaskGroup, Value};
 ///
-/// let late = TaskGroup::<BoxError>::new()
-///     .run(async |g| Ok(g.spawn_named("sum", async { Value(1 + 2) })))
-///     .await
-///     .unwrap();
-/// assert_eq!(late.name(), "sum");
-/// assert!(late.is_finished());
-/// assert_eq!(late.await.unwrap(), 3);
+/// let group = TaskGroup::<BoxError>::new().run(async |g| {
+///     let sum = g.spawn_named("sum", async { Value(1 + 2) });
+///     let mut idle = g.spawn(std::future::pending::<()>());
+///     assert!(idle.cancel());
+///     assert!(matches!((&mut idle).await, Err(TaskError::Cancelled(_))));
+///     Ok(sum)
+/// });
+/// let sum = group.await.unwrap(); // the group has ended
+/// assert_eq!(sum.name(), "sum");
+/// assert!(sum.is_finished());
+/// assert_eq!(sum.await.unwrap(), 3);
 /// # }
 /// ```
 pub struct TaskHandle<T> {
@@ -280,112 +284,35 @@ impl<T> TaskHandle<T> {
         TaskHandle { core }
     }
 
-    /// Cancels this task and what is below it, alone. False if it had finished
+    /// Cancels this task and what is below it, alone. Returns false if the task had finished
     /// or was cancelled before.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// # use taskscope::{BoxError, TaskError, TaskGroup};
-    /// # TaskGroup::<BoxError>::new().run(async |g| {
-    /// let task = g.spawn(std::future::pending::<()>());
-    /// assert!(task.cancel());
-    /// assert!(matches!(task.await, Err(TaskError::Cancelled(_))));
-    /// # Ok(())
-    /// # }).await.unwrap();
-    /// # }
-    /// ```
     pub fn cancel(&self) -> bool {
         self.core.outcome().is_none() && self.core.node.cancel(Reason::Requested)
     }
 
-    /// Asks this task and what is below it to finish, without interrupting it.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// # use taskscope::{BoxError, TaskGroup};
-    /// # TaskGroup::<BoxError>::new().run(async |g| {
-    /// let task = g.spawn(taskscope::stopping());
-    /// task.stop();
-    /// task.await?;
-    /// # Ok(())
-    /// # }).await.unwrap();
-    /// # }
-    /// ```
+    /// Asks this task and what is below it to finish, without interrupting it; see
+    /// [`stopping`](crate::stopping()).
     pub fn stop(&self) {
         self.core.node.stop();
     }
 
-    /// The task's id.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// # use taskscope::{BoxError, TaskGroup};
-    /// # TaskGroup::<BoxError>::new().run(async |g| {
-    /// let task = g.spawn(async {});
-    /// println!("task {}", task.id());
-    /// # Ok(())
-    /// # }).await.unwrap();
-    /// # }
-    /// ```
+    /// Returns the task's id.
     pub fn id(&self) -> TaskId {
         self.core.id()
     }
 
-    /// The task's name: the one it was given, or the one that
+    /// Returns the task's name: the one it was given, or the one that
     /// [`Group::spawn`](crate::Group::spawn) makes of its future.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// # use taskscope::{BoxError, TaskGroup};
-    /// # TaskGroup::<BoxError>::new().run(async |g| {
-    /// assert!(g.spawn(tokio::task::yield_now()).name().contains("yield_now"));
-    /// # Ok(())
-    /// # }).await.unwrap();
-    /// # }
-    /// ```
     pub fn name(&self) -> Cow<'static, str> {
         self.core.node.name()
     }
 
-    /// Whether its outcome is there, its cleanup included.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// # use taskscope::{BoxError, TaskGroup};
-    /// # TaskGroup::<BoxError>::new().run(async |g| {
-    /// let mut task = g.spawn(async {});
-    /// assert!(!task.is_finished());
-    /// (&mut task).await?;
-    /// assert!(task.is_finished());
-    /// # Ok(())
-    /// # }).await.unwrap();
-    /// # }
-    /// ```
+    /// Returns whether the task has ended, its cleanup included.
     pub fn is_finished(&self) -> bool {
         self.core.outcome().is_some()
     }
 
-    /// How far the task is.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() {
-    /// use taskscope::{BoxError, Outcome, TaskGroup, TaskState};
-    /// let group = TaskGroup::<BoxError>::new().run(async |g| {
-    ///     let task = g.spawn(std::future::pending::<()>());
-    ///     assert_eq!(task.state(), TaskState::Pending);
-    ///     task.cancel();
-    ///     assert_eq!(task.state(), TaskState::Cancelling);
-    ///     Ok(task)
-    /// });
-    /// assert_eq!(group.await.unwrap().state(), TaskState::Done(Outcome::Cancelled));
-    /// # }
-    /// ```
+    /// Returns how far the task is.
     pub fn state(&self) -> TaskState {
         if let Some(outcome) = self.core.outcome() {
             return TaskState::Done(outcome);
@@ -400,25 +327,12 @@ impl<T> TaskHandle<T> {
         }
     }
 
-    /// Calls `callback` once the task is gone: in order of registration, on the
-    /// thread that ended the task; at once if it is gone already.
+    /// Calls `callback` once the task has ended: in order of registration, on the
+    /// thread that ended the task; at once if it has ended already. See
+    /// [`Outcome`] for an example.
     ///
     /// The task keeps the callback, and nothing else is kept alive by it. A
     /// panic in it is caught and reported.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() {
-    /// use taskscope::{BoxError, Outcome, TaskGroup};
-    /// let (tell, told) = std::sync::mpsc::channel();
-    /// let group = TaskGroup::<BoxError>::new().run(async |g| {
-    ///     g.spawn(async {}).on_done(move |outcome| tell.send(outcome).unwrap());
-    ///     Ok(())
-    /// });
-    /// group.await.unwrap();
-    /// assert_eq!(told.recv().unwrap(), Outcome::Completed);
-    /// # }
-    /// ```
     pub fn on_done(&self, callback: impl FnOnce(Outcome) + Send + 'static) -> DoneId {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let id = DoneId(NEXT.fetch_add(1, Ordering::Relaxed));
@@ -433,21 +347,7 @@ impl<T> TaskHandle<T> {
         id
     }
 
-    /// Takes back a callback; false if it was called or taken back before.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// # use taskscope::{BoxError, TaskGroup};
-    /// # TaskGroup::<BoxError>::new().run(async |g| {
-    /// let task = g.spawn(async {});
-    /// let id = task.on_done(|_| unreachable!());
-    /// assert!(task.remove_on_done(id));
-    /// assert!(!task.remove_on_done(id));
-    /// # Ok(())
-    /// # }).await.unwrap();
-    /// # }
-    /// ```
+    /// Takes back a callback; returns false if it was called or taken back before.
     pub fn remove_on_done(&self, id: DoneId) -> bool {
         let mut slot = self.core.lock();
         let removed = slot.rare.as_mut().and_then(|rare| {
@@ -458,20 +358,7 @@ impl<T> TaskHandle<T> {
         removed.is_some()
     }
 
-    /// A handle that cancels this task, and can be cloned.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// # use taskscope::{BoxError, TaskGroup};
-    /// # TaskGroup::<BoxError>::new().run(async |g| {
-    /// let task = g.spawn(std::future::pending::<()>());
-    /// let handle = task.cancel_handle();
-    /// g.spawn(async move { assert!(handle.cancel()) });
-    /// # Ok(())
-    /// # }).await.unwrap();
-    /// # }
-    /// ```
+    /// Returns a handle that cancels this task, and can be cloned.
     pub fn cancel_handle(&self) -> CancelHandle {
         CancelHandle::new(self.core.node.clone())
     }

@@ -10,12 +10,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// ```
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
 /// # async fn main() {
-/// # use taskscope::{BoxError, TaskGroup};
-/// # TaskGroup::<BoxError>::new().run(async |g| {
-/// let (a, b) = (g.spawn(async {}), g.spawn(async {}));
-/// assert!(a.id() < b.id());
-/// # Ok(())
-/// # }).await.unwrap();
+/// use std::collections::HashMap;
+/// use taskscope::{BoxError, OnFailure, TaskGroup};
+///
+/// let mut inputs = HashMap::new();
+/// let group = TaskGroup::<BoxError>::new().on_failure(OnFailure::Continue).run(async |g| {
+///     for text in ["1", "x", "3"] {
+///         inputs.insert(g.spawn(async { text.parse::<u8>() }).id(), text);
+///     }
+///     Ok(())
+/// });
+/// let error = group.await.unwrap_err();
+/// assert_eq!(inputs[&error.failures()[0].id()], "x");
 /// # }
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -5,11 +5,17 @@ use crate::task::error::TaskError;
 /// How a task ended.
 ///
 /// ```
-/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() {
-/// use taskscope::{BoxError, Outcome, TaskGroup, TaskState};
-/// let group = TaskGroup::<BoxError>::new().run(async |g| Ok(g.spawn(async {})));
-/// assert_eq!(group.await.unwrap().state(), TaskState::Done(Outcome::Completed));
+/// use taskscope::{BoxError, Outcome, TaskGroup};
+///
+/// let (tell, told) = std::sync::mpsc::channel();
+/// let group = TaskGroup::<BoxError>::new().run(async |g| {
+///     g.spawn(async {}).on_done(move |outcome| tell.send(outcome).unwrap());
+///     Ok(())
+/// });
+/// group.await.unwrap();
+/// assert_eq!(told.recv().unwrap(), Outcome::Completed);
 /// # }
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -17,7 +23,7 @@ use crate::task::error::TaskError;
 pub enum Outcome {
     /// It returned a value.
     Completed,
-    /// It was cancelled and left in order, or never started.
+    /// It was cancelled and unwound, or never started.
     Cancelled,
     /// It returned an error.
     Failed,
@@ -42,14 +48,18 @@ impl Outcome {
 /// How far a task is.
 ///
 /// ```
-/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() {
-/// # use taskscope::{BoxError, TaskGroup, TaskState};
-/// # TaskGroup::<BoxError>::new().run(async |g| {
-/// let task = g.spawn(async {});
-/// assert_eq!(task.state(), TaskState::Pending);
-/// # Ok(())
-/// # }).await.unwrap();
+/// use taskscope::{BoxError, Outcome, TaskGroup, TaskState};
+///
+/// let group = TaskGroup::<BoxError>::new().run(async |g| {
+///     let task = g.spawn(std::future::pending::<()>());
+///     assert_eq!(task.state(), TaskState::Pending);
+///     task.cancel();
+///     assert_eq!(task.state(), TaskState::Cancelling);
+///     Ok(task)
+/// });
+/// assert_eq!(group.await.unwrap().state(), TaskState::Done(Outcome::Cancelled));
 /// # }
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -60,8 +70,8 @@ pub enum TaskState {
     Pending,
     /// Running.
     Running,
-    /// Cancelled, and not yet gone.
+    /// Cancelled, and unwinding.
     Cancelling,
-    /// Gone, its cleanup included.
+    /// Ended, its cleanup included.
     Done(Outcome),
 }

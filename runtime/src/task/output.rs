@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 
-/// The value of a task that cannot fail.
+/// The output of a task that cannot fail.
 ///
 /// A plain `T` would conflict with `Result` in Rust's coherence rules, hence
 /// the wrapper.
@@ -18,14 +18,9 @@ use std::convert::Infallible;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Value<T>(pub T);
 
-/// What a task gives to the one who awaits its handle.
+/// What a task or blocking work may return: `()`, `!`, [`Value<T>`], or a `Result`.
 ///
-/// ```
-/// use taskscope::{TaskOutput, Value};
-/// fn value_of<T: TaskOutput<Value = u8>>(_: T) {}
-/// value_of(Value(7));
-/// value_of(Ok::<u8, String>(7));
-/// ```
+/// [`TaskResult`] adds the error type of the group, and has an example.
 #[diagnostic::on_unimplemented(
     message = "a task or blocking work cannot return a plain `{Self}`",
     label = "this returns `{Self}`",
@@ -43,13 +38,29 @@ pub trait TaskOutput {
     }
 }
 
-/// A task's output, in a group whose error type is `E`: `()`, `!`,
+/// The output of a task in a group whose error type is `E`: `()`, `!`,
 /// [`Value<T>`], or a `Result` whose error converts into `E`.
 ///
+/// A function that spawns a future of its caller's has it as a bound, beside [`ValueOf`]:
+///
 /// ```
-/// use taskscope::{BoxError, TaskResult};
-/// let result: Result<u8, BoxError> = "x".parse::<u8>().into_result();
-/// assert!(result.is_err());
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// use taskscope::{BoxError, Group, TaskGroup, TaskHandle, TaskResult, ValueOf};
+///
+/// fn start<F>(g: &Group<'_>, job: F) -> TaskHandle<ValueOf<F>>
+/// where
+///     F: Future + Send + 'static,
+///     F::Output: TaskResult<BoxError>,
+///     ValueOf<F>: Send,
+/// {
+///     g.spawn_named("job", job)
+/// }
+///
+/// let seven = TaskGroup::<BoxError>::new()
+///     .run(async |g| Ok(start(&g, async { "7".parse::<u8>() }).await?));
+/// assert_eq!(seven.await.unwrap(), 7);
+/// # }
 /// ```
 #[diagnostic::on_unimplemented(
     message = "a task that returns `{Self}` does not fit a group whose error type is `{E}`",
@@ -59,7 +70,7 @@ pub trait TaskOutput {
             another error type for the group: `error = …`"
 )]
 pub trait TaskResult<E>: TaskOutput {
-    /// The value, or the group's failure.
+    /// Returns the value, or the group's failure.
     ///
     /// # Errors
     ///
@@ -77,26 +88,7 @@ pub trait HasValue<T, E>: TaskResult<E, Value = T> {}
 #[diagnostic::do_not_recommend]
 impl<R: TaskResult<E>, E> HasValue<R::Value, E> for R {}
 
-/// The value of a future that is spawned.
-///
-/// ```
-/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-/// # async fn main() {
-/// use taskscope::{BoxError, Group, TaskGroup, TaskHandle, TaskResult, ValueOf};
-/// fn start<F>(g: &Group<'_>, job: F) -> TaskHandle<ValueOf<F>>
-/// where
-///     F: Future + Send + 'static,
-///     F::Output: TaskResult<BoxError>,
-///     ValueOf<F>: Send,
-/// {
-///     g.spawn_named("job", job)
-/// }
-/// TaskGroup::<BoxError>::new()
-///     .run(async |g| Ok(start(&g, async { "7".parse::<u8>() }).await?))
-///     .await
-///     .unwrap();
-/// # }
-/// ```
+/// The value of a spawned future, as its handle returns it; see [`TaskResult`].
 pub type ValueOf<F> = <<F as Future>::Output as TaskOutput>::Value;
 
 #[diagnostic::do_not_recommend]

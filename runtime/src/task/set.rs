@@ -9,10 +9,10 @@ use crate::base::wakeset::{Member, WakeSet};
 use crate::task::error::TaskError;
 use crate::task::handle::TaskHandle;
 
-/// A set of task handles of one type, which gives results in order of
+/// A set of task handles of one type, which returns results in the order of
 /// completion.
 ///
-/// It is apart from the group, so that a group may hold tasks of many types and
+/// The set is separate from the group, so that a group may have tasks of many types and
 /// stores no unread result. Dropping the set changes nothing for the tasks.
 ///
 /// ```
@@ -22,17 +22,19 @@ use crate::task::handle::TaskHandle;
 /// use taskscope::{BoxError, TaskGroup, TaskSet, Value};
 ///
 /// let order = TaskGroup::<BoxError>::new().run(async |g| {
-///     let mut tasks: TaskSet<u64> = [3, 1, 2]
-///         .into_iter()
-///         .map(|n| g.spawn(async move {
+///     let mut tasks = TaskSet::new();
+///     for n in [3, 1, 2] {
+///         tasks.push(g.spawn(async move {
 ///             tokio::time::sleep(Duration::from_secs(n)).await;
 ///             Value(n)
-///         }))
-///         .collect();
+///         }));
+///     }
+///     assert_eq!(tasks.len(), 3);
 ///     let mut order = Vec::new();
 ///     while let Some(n) = tasks.next().await.transpose()? {
 ///         order.push(n);
 ///     }
+///     assert!(tasks.is_empty());
 ///     Ok(order)
 /// });
 /// assert_eq!(order.await.unwrap(), [1, 2, 3]);
@@ -44,12 +46,7 @@ pub struct TaskSet<T> {
 }
 
 impl<T> TaskSet<T> {
-    /// An empty set.
-    ///
-    /// ```
-    /// let set = taskscope::TaskSet::<u32>::new();
-    /// assert!(set.is_empty());
-    /// ```
+    /// Creates an empty set.
     pub fn new() -> TaskSet<T> {
         TaskSet {
             slots: Slab::new(),
@@ -57,77 +54,34 @@ impl<T> TaskSet<T> {
         }
     }
 
-    /// Adds a handle.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// # use taskscope::{BoxError, TaskGroup, TaskSet};
-    /// # TaskGroup::<BoxError>::new().run(async |g| {
-    /// let mut set = TaskSet::new();
-    /// set.push(g.spawn(async { "7".parse::<u8>() }));
-    /// assert_eq!(set.next().await.transpose()?, Some(7));
-    /// # Ok(())
-    /// # }).await.unwrap();
-    /// # }
-    /// ```
+    /// Adds the handle of a task.
     pub fn push(&mut self, handle: TaskHandle<T>) {
         let entry = self.slots.vacant_entry();
         let member = self.set.member(entry.key());
         entry.insert((handle, member));
     }
 
-    /// How many handles are left in the set.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// # use taskscope::{BoxError, TaskGroup, TaskSet};
-    /// # TaskGroup::<BoxError>::new().run(async |g| {
-    /// let mut set: TaskSet<()> = (0..3).map(|_| g.spawn(async {})).collect();
-    /// set.next().await;
-    /// assert_eq!(set.len(), 2);
-    /// # Ok(())
-    /// # }).await.unwrap();
-    /// # }
-    /// ```
+    /// Returns how many handles are left in the set.
     pub fn len(&self) -> usize {
         self.slots.len()
     }
 
-    /// Whether no handle is left.
-    ///
-    /// ```
-    /// assert!(taskscope::TaskSet::<()>::new().is_empty());
-    /// ```
+    /// Returns whether no handle is left in the set.
     pub fn is_empty(&self) -> bool {
         self.slots.is_empty()
     }
 
-    /// Waits for the next task to end, and takes it out; `None` when the set is
+    /// Waits for the next task to end, and takes its result out; `None` when the set is
     /// empty.
     ///
     /// # Errors
     ///
-    /// What the task's handle gives, see [`TaskError`].
+    /// What the task's handle returns, see [`TaskError`].
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: dropped, it has taken nothing out. What nobody takes out any more is dropped,
-    /// as with a [`TaskHandle`].
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// # use taskscope::{BoxError, TaskGroup, TaskSet};
-    /// # TaskGroup::<BoxError>::new().run(async |g| {
-    /// let mut set: TaskSet<u8> = ["7"].map(|n| g.spawn(async { n.parse::<u8>() })).into_iter().collect();
-    /// assert_eq!(set.next().await.transpose()?, Some(7));
-    /// assert!(set.next().await.is_none());
-    /// # Ok(())
-    /// # }).await.unwrap();
-    /// # }
-    /// ```
+    /// Cancel safe: a future that is dropped has taken nothing out. A result that is never taken
+    /// out is dropped, as with a [`TaskHandle`].
     pub async fn next(&mut self) -> Option<Result<T, TaskError>> {
         std::future::poll_fn(|cx| self.poll_next(cx)).await
     }
@@ -158,7 +112,8 @@ impl<T> TaskSet<T> {
     }
 }
 
-/// With the adapters of a `StreamExt`; the inherent [`next`](Self::next) is the same as its.
+/// Gives the set the adapters of a `StreamExt`, whose `next` is the same as the inherent
+/// [`next`](Self::next).
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]

@@ -96,9 +96,10 @@ where
 
 type SilentHook = Arc<dyn Fn(&Point) + Send + Sync>;
 
-/// What [`cancel_everywhere`] does; started by [`check`](Self::check).
+/// The settings of [`cancel_everywhere`]; started by [`check`](Self::check).
 ///
 /// ```
+/// use std::time::Duration;
 /// use taskscope::cancellable;
 /// use taskscope::testing::cancel_everywhere;
 ///
@@ -106,8 +107,11 @@ type SilentHook = Arc<dyn Fn(&Point) + Send + Sync>;
 /// async fn work() {
 ///     tokio::task::yield_now().await;
 /// }
-/// let everywhere = cancel_everywhere(work).limit(100);
-/// everywhere.check(|| true);
+/// cancel_everywhere(work)
+///     .limit(100)
+///     .patience(Duration::from_secs(1))
+///     .also_stop()
+///     .check(|| true);
 /// ```
 #[must_use = "nothing is tried until `check` is called"]
 pub struct Everywhere<F> {
@@ -135,13 +139,15 @@ impl<F> fmt::Debug for Everywhere<F> {
 ///
 /// ```
 /// use std::sync::mpsc;
-/// use taskscope::testing::cancel_everywhere;
+/// use taskscope::testing::{PointKind, cancel_everywhere};
 ///
 /// let (tell, told) = mpsc::channel();
 /// cancel_everywhere(|| async { taskscope::checkpoint().await })
-///     .also_fail(move |point| tell.send(format!("{point:?}")).unwrap())
+///     .also_fail(move |point| tell.send(point.clone()).unwrap())
 ///     .check(|| true);
-/// assert_eq!(told.iter().count(), 1);
+/// let point = told.recv().unwrap();
+/// assert_eq!((point.number(), point.kind()), (1, PointKind::Checkpoint));
+/// assert_eq!(point.location().file(), file!());
 /// ```
 #[derive(Clone, Debug)]
 pub struct Point {
@@ -150,17 +156,6 @@ pub struct Point {
 }
 
 /// What a [`Point`] is.
-///
-/// ```
-/// use std::sync::mpsc;
-/// use taskscope::testing::{PointKind, cancel_everywhere};
-///
-/// let (tell, told) = mpsc::channel();
-/// cancel_everywhere(|| async { taskscope::checkpoint().await })
-///     .also_fail(move |point| tell.send(point.kind()).unwrap())
-///     .check(|| true);
-/// assert_eq!(told.recv().unwrap(), PointKind::Checkpoint);
-/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PointKind {
@@ -172,34 +167,12 @@ pub enum PointKind {
 }
 
 impl Point {
-    /// Its number in the run, from one on.
-    ///
-    /// ```
-    /// use std::sync::mpsc;
-    /// use taskscope::testing::cancel_everywhere;
-    ///
-    /// let (tell, told) = mpsc::channel();
-    /// cancel_everywhere(|| async { taskscope::checkpoint().await })
-    ///     .also_fail(move |point| tell.send(point.number()).unwrap())
-    ///     .check(|| true);
-    /// assert_eq!(told.recv().unwrap(), 1);
-    /// ```
+    /// Returns the point's number in the run, from one on.
     pub fn number(&self) -> usize {
         self.number
     }
 
-    /// What it is.
-    ///
-    /// ```
-    /// use std::sync::mpsc;
-    /// use taskscope::testing::{PointKind, cancel_everywhere};
-    ///
-    /// let (tell, told) = mpsc::channel();
-    /// cancel_everywhere(|| async { taskscope::checkpoint().await })
-    ///     .also_fail(move |point| tell.send(point.kind()).unwrap())
-    ///     .check(|| true);
-    /// assert_eq!(told.recv().unwrap(), PointKind::Checkpoint);
-    /// ```
+    /// Returns whether the point is a checkpoint or an await at which a task waits.
     pub fn kind(&self) -> PointKind {
         match self.reached.kind {
             probe::ReachedKind::Checkpoint => PointKind::Checkpoint,
@@ -207,24 +180,13 @@ impl Point {
         }
     }
 
-    /// The line of the checkpoint that was passed last.
-    ///
-    /// ```
-    /// use std::sync::mpsc;
-    /// use taskscope::testing::cancel_everywhere;
-    ///
-    /// let (tell, told) = mpsc::channel();
-    /// cancel_everywhere(|| async { taskscope::checkpoint().await })
-    ///     .also_fail(move |point| tell.send(point.location()).unwrap())
-    ///     .check(|| true);
-    /// assert!(told.recv().unwrap().line() > 0);
-    /// ```
+    /// Returns the source line of the checkpoint that was passed last.
     pub fn location(&self) -> &'static Location<'static> {
         self.reached.location
     }
 }
 
-/// What was tried, all of it well; `Display` is one line.
+/// What [`check`](Everywhere::check) has tried without finding a mistake; `Display` is one line.
 ///
 /// ```
 /// use taskscope::cancellable;
@@ -236,7 +198,9 @@ impl Point {
 /// }
 /// let coverage = cancel_everywhere(work).check(|| true);
 /// println!("{coverage}");
-/// assert_eq!(coverage.points(), 2);
+/// assert_eq!(coverage.points(), 2); // the checkpoint, and where it waits
+/// assert_eq!(coverage.runs(), 3); // the first one counts the points
+/// assert_eq!(coverage.missed(), 0);
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Coverage {
@@ -247,71 +211,23 @@ pub struct Coverage {
 }
 
 impl Coverage {
-    /// How many points one run passes.
-    ///
-    /// ```
-    /// use taskscope::cancellable;
-    /// use taskscope::testing::cancel_everywhere;
-    ///
-    /// #[cancellable]
-    /// async fn work() {
-    ///     tokio::task::yield_now().await;
-    /// }
-    /// let coverage = cancel_everywhere(work).check(|| true);
-    /// assert_eq!(coverage.points(), 2); // the checkpoint, and where it waits
-    /// ```
+    /// Returns how many points one run passes.
     pub fn points(&self) -> usize {
         self.points
     }
 
-    /// How many runs there were, the first one included.
-    ///
-    /// ```
-    /// use taskscope::cancellable;
-    /// use taskscope::testing::cancel_everywhere;
-    ///
-    /// #[cancellable]
-    /// async fn work() {
-    ///     tokio::task::yield_now().await;
-    /// }
-    /// let coverage = cancel_everywhere(work).check(|| true);
-    /// assert_eq!(coverage.runs(), 3); // the first one counts the points
-    /// ```
+    /// Returns how many runs there were, the first one included.
     pub fn runs(&self) -> usize {
         self.runs
     }
 
-    /// How many runs ended before they came to their point: what they do is not
+    /// Returns how many runs ended before they came to their point: what they do is not
     /// always the same.
-    ///
-    /// ```
-    /// use taskscope::cancellable;
-    /// use taskscope::testing::cancel_everywhere;
-    ///
-    /// #[cancellable]
-    /// async fn work() {
-    ///     tokio::task::yield_now().await;
-    /// }
-    /// let coverage = cancel_everywhere(work).check(|| true);
-    /// assert_eq!(coverage.missed(), 0);
-    /// ```
     pub fn missed(&self) -> usize {
         self.missed
     }
 
-    /// How long it took.
-    ///
-    /// ```
-    /// use taskscope::cancellable;
-    /// use taskscope::testing::cancel_everywhere;
-    ///
-    /// #[cancellable]
-    /// async fn work() {
-    ///     tokio::task::yield_now().await;
-    /// }
-    /// let coverage = cancel_everywhere(work).check(|| true);
-    /// println!("{:?}", coverage.elapsed());
-    /// ```
+    /// Returns how long all runs took together.
     pub fn elapsed(&self) -> Duration {
         self.elapsed
     }
@@ -361,18 +277,7 @@ struct Ran {
 }
 
 impl<F> Everywhere<F> {
-    /// Tries at most so many points, evenly spread, where a run passes more.
-    ///
-    /// ```
-    /// use taskscope::cancellable;
-    /// use taskscope::testing::cancel_everywhere;
-    ///
-    /// #[cancellable]
-    /// async fn work() {
-    ///     tokio::task::yield_now().await;
-    /// }
-    /// cancel_everywhere(work).limit(1).check(|| true);
-    /// ```
+    /// Tries at most this many points, evenly spread, where a run passes more.
     pub fn limit(mut self, points: usize) -> Self {
         self.limit = Some(points.max(1));
         self
@@ -381,18 +286,6 @@ impl<F> Everywhere<F> {
     /// Tries only the await points at which a task waits: where a future of plain
     /// Rust can be dropped. Left out are checkpoints that are passed, those of loops
     /// among them. Enough for code that changes nothing between its awaits.
-    ///
-    /// ```
-    /// use taskscope::cancellable;
-    /// use taskscope::testing::cancel_everywhere;
-    ///
-    /// #[cancellable]
-    /// async fn work() {
-    ///     tokio::task::yield_now().await;
-    /// }
-    /// let coverage = cancel_everywhere(work).suspensions_only().check(|| true);
-    /// assert_eq!(coverage.runs(), 2);
-    /// ```
     pub fn suspensions_only(mut self) -> Self {
         self.suspensions_only = true;
         self
@@ -400,53 +293,20 @@ impl<F> Everywhere<F> {
 
     /// Runs on tokio's paused clock, where sleeping takes no time. Needs feature
     /// `test-util`.
-    ///
-    /// ```
-    /// # #[cfg(feature = "test-util")] {
-    /// use std::time::Duration;
-    /// use taskscope::testing::cancel_everywhere;
-    ///
-    /// cancel_everywhere(|| tokio::time::sleep(Duration::from_secs(60)))
-    ///     .start_paused(true)
-    ///     .check(|| true);
-    /// # }
-    /// ```
     pub fn start_paused(mut self, paused: impl PausedClock) -> Self {
         self.start_paused = paused.paused();
         self
     }
 
-    /// How long one run may take, on its own clock, before it counts as hung. The
+    /// Sets how long one run may take, on its own clock, before it counts as hung. The
     /// default is 10 seconds, on the paused clock an hour.
-    ///
-    /// ```
-    /// use taskscope::cancellable;
-    /// use taskscope::testing::cancel_everywhere;
-    ///
-    /// #[cancellable]
-    /// async fn work() {
-    ///     tokio::task::yield_now().await;
-    /// }
-    /// cancel_everywhere(work).patience(std::time::Duration::from_secs(1)).check(|| true);
-    /// ```
     pub fn patience(mut self, patience: Duration) -> Self {
         self.patience = Some(patience);
         self
     }
 
-    /// The grace period of each run; see [`Scope::grace`]. There is none by
+    /// Sets the grace period of each run; see [`Scope::grace`]. There is none by
     /// default, and what does not end counts as hung.
-    ///
-    /// ```
-    /// use taskscope::cancellable;
-    /// use taskscope::testing::cancel_everywhere;
-    ///
-    /// #[cancellable]
-    /// async fn work() {
-    ///     tokio::task::yield_now().await;
-    /// }
-    /// cancel_everywhere(work).grace(std::time::Duration::from_secs(1)).check(|| true);
-    /// ```
     pub fn grace(mut self, grace: Duration) -> Self {
         self.grace = Some(grace);
         self
@@ -454,17 +314,6 @@ impl<F> Everywhere<F> {
 
     /// Also asks to stop at each point, which the run has to heed: without being
     /// cancelled it must end within its patience.
-    ///
-    /// ```
-    /// use taskscope::cancellable;
-    /// use taskscope::testing::cancel_everywhere;
-    ///
-    /// #[cancellable]
-    /// async fn work() {
-    ///     tokio::task::yield_now().await;
-    /// }
-    /// cancel_everywhere(work).also_stop().check(|| true);
-    /// ```
     pub fn also_stop(mut self) -> Self {
         self.stop = true;
         self
@@ -567,22 +416,11 @@ where
     F: FnMut() -> Fut,
     Fut: Future,
 {
-    /// Tries them all, and asks after each run whether the invariant holds.
+    /// Tries all points, and asks after each run whether the invariant holds.
     ///
     /// # Panics
     ///
     /// At the first run that goes wrong, with its point. Inside a runtime.
-    ///
-    /// ```
-    /// use taskscope::cancellable;
-    /// use taskscope::testing::cancel_everywhere;
-    ///
-    /// #[cancellable]
-    /// async fn work() {
-    ///     tokio::task::yield_now().await;
-    /// }
-    /// cancel_everywhere(work).check(|| true);
-    /// ```
     #[track_caller]
     pub fn check<I: Invariant>(mut self, mut invariant: impl FnMut() -> I) -> Coverage {
         assert!(

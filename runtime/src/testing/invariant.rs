@@ -26,7 +26,7 @@ use crate::base::caught::catch;
     note = "assert in the closure and return `()`, or return a `bool`, or a `Result<(), E>` with `E: Display`"
 )]
 pub trait Invariant {
-    /// What is wrong, if anything is.
+    /// Returns what is wrong; `None` if the invariant holds.
     fn violation(self) -> Option<String>;
 }
 

@@ -14,7 +14,7 @@ use crate::scope::scope::Scope;
 /// How long what is about to end may take to do so, in real time.
 pub(super) const PATIENCE: Duration = Duration::from_millis(200);
 
-/// Runs `future` and makes sure that it leaves nothing behind: no task in the
+/// Runs `future` and asserts that it leaves nothing behind: no task in the
 /// tree or, spawned with `tokio::spawn`, on the current runtime, and no cleanup
 /// that was lost or cut.
 ///

@@ -20,17 +20,21 @@ use crate::notes::names::is_default;
 /// ```
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
 /// # async fn main() {
-/// use std::time::Duration;
-/// use taskscope::Reason;
+/// use taskscope::{Reason, Scope};
 ///
-/// let late = taskscope::timeout(Duration::from_secs(1), std::future::pending::<()>()).await;
-/// assert!(matches!(late.unwrap_err().reason(), Reason::Deadline));
+/// let scope = Scope::new();
+/// scope.handle().cancel_with(Reason::other("the disk is full"));
+/// let cancelled = scope.run(std::future::pending::<()>()).await.unwrap_err();
+/// match cancelled.reason() {
+///     Reason::Deadline => println!("try again"),
+///     reason => assert_eq!(reason.as_other().unwrap().to_string(), "the disk is full"),
+/// }
 /// # }
 /// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Reason {
-    /// Somebody called `cancel()`.
+    /// `cancel()` was called.
     Requested,
     /// The scope's deadline passed.
     Deadline,
@@ -48,51 +52,37 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// A reason of the caller's own, made from any error or message.
-    ///
-    /// ```
-    /// let reason = taskscope::Reason::other("the disk is full");
-    /// assert_eq!(reason.to_string(), "the disk is full");
-    /// ```
+    /// Makes a reason of the caller's own, from any error or message.
     pub fn other(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Reason::Other(Arc::from(error.into()))
     }
 
-    /// Whether somebody called `cancel()`.
+    /// Returns whether `cancel()` was called.
     pub fn is_requested(&self) -> bool {
         matches!(self, Reason::Requested)
     }
 
-    /// Whether a deadline passed.
-    ///
-    /// ```
-    /// assert!(taskscope::Reason::Deadline.is_deadline());
-    /// ```
+    /// Returns whether a deadline passed.
     pub fn is_deadline(&self) -> bool {
         matches!(self, Reason::Deadline)
     }
 
-    /// Whether a task of the same group, or the group's body, failed.
+    /// Returns whether a task of the same group, or the group's body, failed.
     pub fn is_sibling_failed(&self) -> bool {
         matches!(self, Reason::SiblingFailed)
     }
 
-    /// Whether the process is shutting down.
+    /// Returns whether the process is shutting down.
     pub fn is_shutdown(&self) -> bool {
         matches!(self, Reason::Shutdown)
     }
 
-    /// Whether the future that owned the scope was dropped.
+    /// Returns whether the future that owned the scope was dropped.
     pub fn is_dropped(&self) -> bool {
         matches!(self, Reason::Dropped)
     }
 
-    /// The caller's own reason, if it is one.
-    ///
-    /// ```
-    /// let reason = taskscope::Reason::other("the disk is full");
-    /// assert_eq!(reason.as_other().unwrap().to_string(), "the disk is full");
-    /// ```
+    /// Returns the caller's own reason, if it is one.
     pub fn as_other(&self) -> Option<&(dyn Error + Send + Sync + 'static)> {
         match self {
             Reason::Other(error) => Some(&**error),
@@ -180,11 +170,11 @@ impl Origin {
     }
 }
 
-/// A boundary was cancelled: the value of a scope that has none.
+/// A boundary was cancelled: what a scope returns when it has no value.
 ///
 /// Made by the boundaries alone ([`Scope::run`](crate::Scope::run),
 /// [`timeout`](crate::timeout()), a group, a task's handle), never inside the
-/// cancelled code: that is left, it does not see an error. So there is no
+/// cancelled code: that code is unwound, it does not see an error. So there is no
 /// public constructor.
 ///
 /// Keeping a `Cancelled` keeps no scope alive.
@@ -192,9 +182,15 @@ impl Origin {
 /// ```
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
 /// # async fn main() {
-/// let cancelled = taskscope::timeout(std::time::Duration::ZERO, std::future::pending::<()>()).await.unwrap_err();
-/// assert!(cancelled.to_string().ends_with(" was cancelled: deadline of 0ns passed"));
-/// assert_eq!(std::io::Error::from(cancelled).kind(), std::io::ErrorKind::TimedOut);
+/// use std::{io, time::Duration};
+/// use taskscope::Scope;
+///
+/// let scope = Scope::new().name("import").timeout(Duration::from_secs(1));
+/// let cancelled = scope.run(std::future::pending::<()>()).await.unwrap_err();
+/// assert!(cancelled.is_deadline());
+/// assert_eq!(cancelled.scope(), "import");
+/// assert_eq!(cancelled.to_string(), "`import` was cancelled: deadline of 1s passed");
+/// assert_eq!(io::Error::from(cancelled).kind(), io::ErrorKind::TimedOut);
 /// # }
 /// ```
 #[derive(Clone)]
@@ -240,82 +236,48 @@ impl Cancelled {
         self.extra.as_ref()?.task.as_deref()
     }
 
-    /// Why the scope was cancelled.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// let cancelled = taskscope::timeout(std::time::Duration::ZERO, std::future::pending::<()>()).await.unwrap_err();
-    /// assert!(matches!(cancelled.reason(), taskscope::Reason::Deadline));
-    /// # }
-    /// ```
+    /// Returns why the scope was cancelled.
     pub fn reason(&self) -> &Reason {
         &self.origin.reason
     }
 
-    /// Whether the reason is that somebody called `cancel()`.
+    /// Returns whether the reason is that `cancel()` was called.
     pub fn is_requested(&self) -> bool {
         self.reason().is_requested()
     }
 
-    /// Whether the reason is that a deadline passed.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// let cancelled = taskscope::timeout(std::time::Duration::ZERO, std::future::pending::<()>()).await.unwrap_err();
-    /// assert!(cancelled.is_deadline() && !cancelled.is_shutdown());
-    /// # }
-    /// ```
+    /// Returns whether the reason is that a deadline passed.
     pub fn is_deadline(&self) -> bool {
         self.reason().is_deadline()
     }
 
-    /// Whether the reason is that a task of the same group, or the group's body, failed.
+    /// Returns whether the reason is that a task of the same group, or the group's body, failed.
     pub fn is_sibling_failed(&self) -> bool {
         self.reason().is_sibling_failed()
     }
 
-    /// Whether the reason is that the process is shutting down.
+    /// Returns whether the reason is that the process is shutting down.
     pub fn is_shutdown(&self) -> bool {
         self.reason().is_shutdown()
     }
 
-    /// Whether the reason is that the future that owned the scope was dropped.
+    /// Returns whether the reason is that the future that owned the scope was dropped.
     pub fn is_dropped(&self) -> bool {
         self.reason().is_dropped()
     }
 
-    /// The name of the scope or task where the cancellation began.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// let scope = taskscope::Scope::new().name("import");
-    /// scope.handle().cancel();
-    /// let cancelled = scope.run(std::future::pending::<()>()).await.unwrap_err();
-    /// assert_eq!(cancelled.scope(), "import");
-    /// # }
-    /// ```
+    /// Returns the name of the scope or task where the cancellation began.
     pub fn scope(&self) -> &str {
         &self.origin.scope
     }
 
-    /// The source line where the scope or task was made in which the cancellation began. The
+    /// Returns the source line of the scope or task in which the cancellation began. The
     /// text of a `Cancelled` has it where a scope has no name of its own.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// let late = taskscope::timeout(std::time::Duration::ZERO, std::future::pending::<()>()).await;
-    /// assert_eq!(late.unwrap_err().location().file(), file!());
-    /// # }
-    /// ```
     pub fn location(&self) -> &'static Location<'static> {
         self.origin.location
     }
 
-    /// The name of the task whose failure cancelled its group, for
+    /// Returns the name of the task whose failure cancelled its group, for
     /// [`Reason::SiblingFailed`]; `body` for the group's own body.
     ///
     /// ```
@@ -340,17 +302,9 @@ impl Cancelled {
         culprit.map(|culprit| culprit.task.as_str())
     }
 
-    /// What failed after the cancellation, one line each: errors and panics of tasks
+    /// Returns what failed after the cancellation, one line each: errors and panics of tasks
     /// that no caller was told of, and cleanups that exceeded the grace period. Each
     /// line ends with the names of the scopes and the task, from the outermost one on.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// let cancelled = taskscope::timeout(std::time::Duration::ZERO, std::future::pending::<()>()).await.unwrap_err();
-    /// assert!(cancelled.attached().is_empty());
-    /// # }
-    /// ```
     pub fn attached(&self) -> &[String] {
         let extra = self.extra.as_ref();
         let attached = extra.and_then(|extra| extra.attached.as_deref());
@@ -474,7 +428,7 @@ impl Error for Cancelled {
     note = "return a `Result` whose error implements `From<Cancelled>`, such as `BoxError`, `io::Error` or `Cancelled`"
 )]
 pub trait FromCancelled {
-    /// The error that says so.
+    /// Converts the cancellation into the error.
     fn from_cancelled(cancelled: Cancelled) -> Self;
 }
 

@@ -100,15 +100,6 @@ impl Drop for ShieldState {
 
 pin_project! {
     /// Future of [`shield`].
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// use taskscope::Shield;
-    /// let saving: Shield<_> = taskscope::shield(async { "saved" });
-    /// assert_eq!(saving.await, "saved");
-    /// # }
-    /// ```
     #[derive(Debug)]
     #[must_use = "futures do nothing unless awaited"]
     pub struct Shield<F> {
