@@ -57,7 +57,7 @@ pub use group::policy::OnFailure;
 pub use notes::report::{Report, ReportKind, set_report_hook};
 pub use notes::stats::{Stats, stats};
 pub use observe::{Tree, tree};
-pub use poll::context::Gate;
+pub use poll::gate::Gate;
 #[cfg(feature = "shutdown")]
 pub use process::shutdown::Shutdown;
 pub use scope::ambient::{cancelled, checkpoint, deadline, is_cancelled, is_stopping, stopping};

@@ -16,7 +16,9 @@ use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use crate::notes::span::WorkSpan;
-use crate::poll::context::{self, Frame};
+use crate::poll::budget;
+use crate::poll::context;
+use crate::poll::frame::Frame;
 use crate::poll::probe;
 use crate::scope::handle::CancelHandle;
 use crate::scope::watch::FlagWatch;
@@ -71,7 +73,7 @@ pub fn checkpoint_blocking() -> Result<(), Cancelled> {
 #[inline]
 #[track_caller]
 pub fn refused() -> Option<Cancelled> {
-    if context::pass_blocking(Location::caller()) {
+    if budget::pass_blocking(Location::caller()) {
         None
     } else {
         look()
@@ -101,10 +103,10 @@ fn look() -> Option<Cancelled> {
 pub(crate) fn enter<R>(frame: &Frame<'_>, f: impl FnOnce() -> R) -> R {
     // What was learnt about the pace of other code says nothing about this.
     let former = PACE.take();
-    context::set_unclocked(0);
+    budget::set_unclocked(0);
     let result = context::enter(frame, f);
     PACE.set(former);
-    context::set_unclocked(0);
+    budget::set_unclocked(0);
     result
 }
 
@@ -138,7 +140,7 @@ fn pace() {
         _ => 0,
     };
     PACE.set(Some((now, checkpoints)));
-    context::set_unclocked(checkpoints);
+    budget::set_unclocked(checkpoints);
 }
 
 /// Blocks the current thread for this long, or until the current scope is
@@ -172,7 +174,7 @@ pub fn sleep_blocking(duration: Duration) -> Result<(), Cancelled> {
     let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
     let mut cancelled = pin!(FlagWatch::new(Some(node.clone()), bits));
     loop {
-        context::set_unclocked(0);
+        budget::set_unclocked(0);
         checkpoint_blocking()?;
         let polled = cancelled
             .as_mut()

@@ -17,7 +17,8 @@ use pin_project_lite::pin_project;
 
 use crate::base::caught::{Panic, catch};
 use crate::branch::join::{Concurrent, concurrent, poll_branch};
-use crate::poll::context::{self, OuterFrame};
+use crate::poll::context;
+use crate::poll::outer::OuterFrame;
 use crate::tree::node::{Node, flag};
 use crate::tree::reason::Reason;
 use crate::unwind::exit::{Exit, KeptPanic, PanicSite};

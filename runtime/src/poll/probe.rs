@@ -10,7 +10,8 @@ use std::panic::Location;
 use std::sync::{Arc, Weak};
 
 use crate::base::sync::Mutex;
-use crate::poll::context::{Frame, open_regions};
+use crate::poll::context::open_regions;
+use crate::poll::frame::Frame;
 use crate::tree::node::{Node, flag};
 use crate::tree::table::{RegionId, RegionKind};
 

@@ -5,6 +5,7 @@ use std::panic::Location;
 use tokio::time::Instant;
 
 use crate::poll::context;
+use crate::poll::gate;
 use crate::scope::watch::{UntilCancelled, UntilStopping};
 use crate::tree::node::flag;
 
@@ -26,8 +27,8 @@ use crate::tree::node::flag;
 /// # }
 /// ```
 #[track_caller]
-pub fn checkpoint() -> context::Gate {
-    context::gate()
+pub fn checkpoint() -> gate::Gate {
+    gate::gate()
 }
 
 /// Returns whether the current scope is cancelled. False in a shield, in a cleanup, and

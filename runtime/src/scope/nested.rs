@@ -15,7 +15,8 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
-use crate::poll::context::{self, Frame};
+use crate::poll::context;
+use crate::poll::frame::Frame;
 use crate::tree::node::Node;
 use crate::tree::reason::Cancelled;
 use crate::unwind::boundary::{Boundary, Owner};

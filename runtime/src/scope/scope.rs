@@ -14,7 +14,7 @@ use std::time::Duration;
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
 
-use crate::poll::context::{self};
+use crate::poll::context;
 use crate::scope::trigger::{self, Action, Triggers};
 use crate::tree::node::Node;
 use crate::tree::reason::Cancelled;

@@ -16,6 +16,7 @@ use crate::base::caught::catch;
 use crate::base::sync::{Mutex, MutexGuard};
 use crate::notes::report::{self, ReportKind};
 use crate::poll::context;
+use crate::poll::gate::park;
 use crate::scope::handle::CancelHandle;
 use crate::task::error::TaskError;
 use crate::tree::node::{Node, flag};
@@ -481,7 +482,7 @@ fn leaves_alike(cancelled: &Cancelled, cx: &Context<'_>) -> bool {
             .origin()
             .is_some_and(|origin| cancelled.began_as(&origin));
         if alike {
-            frame.park(cx.waker());
+            park(frame, cx.waker());
         }
         alike
     })

@@ -14,7 +14,7 @@ use crate::base::alarm::abort;
 use crate::base::caught::catch;
 use crate::notes::report::{Sink, folded, mute_losses};
 use crate::observe::Tree;
-use crate::poll::context;
+use crate::poll::budget;
 use crate::poll::probe::{self, Act, Probe, Reached, Stood};
 use crate::process::entry::{PausedClock, alive_beyond};
 use crate::scope::scope::Scope;
@@ -484,7 +484,7 @@ where
             let counted = u32::try_from(number).unwrap_or(u32::MAX);
             (counted, self.act(how, number, scope.node()))
         });
-        let probe = Arc::new(Probe::new(self.suspensions_only, context::BUDGET, target));
+        let probe = Arc::new(Probe::new(self.suspensions_only, budget::BUDGET, target));
         let sink = Sink::default();
         let ran = sink.collect(|| catch(|| self.run_once(scope, &sink, &probe)));
         let mut wrong =
@@ -524,7 +524,7 @@ where
         };
         let patience = self.patience_now();
         let left = runtime.block_on(async {
-            let _installed = (probe.install(), context::probed());
+            let _installed = (probe.install(), budget::probed());
             let mut run = Box::pin(scope.run(future));
             match tokio::time::timeout(patience, run.as_mut()).await {
                 Ok(_) => Vec::new(),

@@ -17,7 +17,8 @@ use tokio::time::{Instant, Sleep};
 
 use crate::base::caught::catch;
 use crate::base::wakers::WakerId;
-use crate::poll::context::{self, Frame};
+use crate::poll::context;
+use crate::poll::frame::Frame;
 use crate::tree::node::{Node, flag};
 use crate::tree::table::Verdict;
 use crate::unwind::exit::{Exit, PanicSite, polled_after_completion};

@@ -21,6 +21,7 @@ use pin_project_lite::pin_project;
 use crate::base::caught::Panic;
 use crate::notes::events::CleanupTrace;
 use crate::poll::context;
+use crate::poll::gate::park;
 use crate::tree::table::RegionKind;
 use crate::unwind::exit::{Exit, PanicSite};
 use crate::unwind::lost::report_lost;
@@ -225,7 +226,7 @@ impl<T> Future for LeaveBlock<T> {
 pub(crate) fn parked<T>(what: &str, location: &Location<'_>, cx: &mut Context<'_>) -> Poll<T> {
     let unwinding = context::current(|frame| {
         let frame = frame.filter(|frame| frame.in_pass());
-        frame.inspect(|frame| frame.park(cx.waker())).is_some()
+        frame.inspect(|frame| park(frame, cx.waker())).is_some()
     });
     assert!(
         unwinding,

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use crate::base::caught::Panic;
-use crate::poll::context::{self, Frame};
+use crate::poll::context;
+use crate::poll::frame::Frame;
 use crate::tree::node::{Node, flag};
 use crate::tree::table::{RegionId, RegionKind};
 

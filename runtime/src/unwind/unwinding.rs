@@ -18,7 +18,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use crate::base::caught::catch;
-use crate::poll::context;
+use crate::poll::gate;
 use crate::unwind::exit::{Exit, PanicSite};
 use crate::unwind::region::{Region, out_of_budget};
 
@@ -38,7 +38,7 @@ impl Region {
         let polled = self.enter_at(at, cx, false, |cx| catch(|| future.poll(cx)));
         let exit = Exit::of(polled).or_else(|| {
             // Only the code below a `defer!` has such an end.
-            if self.kind().holds() && context::take_done() {
+            if self.kind().holds() && gate::take_done() {
                 return Some(Exit::Ended);
             }
             let unwound = self.may_drop(false) && !out_of_budget(tries, cx);

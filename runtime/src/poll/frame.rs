@@ -1,0 +1,159 @@
+//! The frame of a poll: the node and the region that code runs in, and how a cancellation
+//! reaches it.
+
+use std::cell::Cell;
+use std::panic::Location;
+use std::ptr;
+use std::sync::Arc;
+use std::task::Waker;
+
+use tokio::task::Id;
+
+use crate::tree::node::{Node, flag};
+use crate::tree::table::{RegionId, RegionKind};
+
+/// What the current poll runs in.
+pub(crate) struct Frame<'a> {
+    pub(crate) node: &'a Arc<Node>,
+    /// The region that what is opened now lies in, once that is open.
+    pub(super) region: Cell<Option<RegionId>>,
+    /// What to open then.
+    pub(super) unopened: Option<Unopened<'a>>,
+    /// The frame that was current when this one was entered.
+    pub(super) below: Cell<*const Frame<'static>>,
+    /// Inside a shield or a cleanup.
+    pub(crate) shielded: bool,
+    /// On a thread that may block: nothing is left here, code asks for itself.
+    pub(super) blocking: bool,
+    /// The waker that polls the node's future.
+    pub(crate) waker: &'a Waker,
+    /// The tokio task, `None` under `Runtime::block_on`.
+    pub(super) task: Option<Id>,
+}
+
+/// A region that is opened when something has to find it: a future that is ready
+/// at once needs none.
+pub(super) struct Unopened<'a> {
+    outer: &'a Frame<'a>,
+    kind: RegionKind,
+    location: Option<&'static Location<'static>>,
+}
+
+impl<'a> Frame<'a> {
+    /// The frame of a node's own future.
+    pub(crate) fn of(node: &'a Arc<Node>, waker: &'a Waker) -> Self {
+        let task = tokio::task::try_id();
+        Frame {
+            node,
+            region: Cell::new(Some(RegionId::ROOT)),
+            unopened: None,
+            below: Cell::new(ptr::null()),
+            shielded: false,
+            blocking: false,
+            waker,
+            task,
+        }
+    }
+
+    /// The frame of code that blocks its thread.
+    pub(crate) fn blocking(node: &'a Arc<Node>, shielded: bool) -> Self {
+        Frame {
+            shielded,
+            blocking: true,
+            ..Frame::of(node, Waker::noop())
+        }
+    }
+
+    /// The frame of a region inside this one, open or not.
+    pub(crate) fn inside(
+        &'a self,
+        region: Option<RegionId>,
+        kind: RegionKind,
+        location: Option<&'static Location<'static>>,
+        shielded: bool,
+    ) -> Frame<'a> {
+        Frame {
+            node: self.node,
+            region: Cell::new(region),
+            unopened: Some(Unopened {
+                outer: self,
+                kind,
+                location,
+            }),
+            below: Cell::new(ptr::null()),
+            shielded: self.shielded || shielded,
+            blocking: self.blocking,
+            waker: self.waker,
+            task: self.task,
+        }
+    }
+
+    /// The region of this frame, opened now if it was not.
+    pub(crate) fn region(&self) -> RegionId {
+        self.opened().unwrap_or_else(|| self.open())
+    }
+
+    /// The region of this frame, if it is open.
+    #[inline]
+    pub(crate) fn opened(&self) -> Option<RegionId> {
+        self.region.get()
+    }
+
+    fn open(&self) -> RegionId {
+        let id = match &self.unopened {
+            None => RegionId::ROOT,
+            Some(unopened) => {
+                let Unopened {
+                    outer,
+                    kind,
+                    location,
+                } = unopened;
+                let within = outer.region();
+                self.node
+                    .open_region(within, *kind, *location, outer.shielded)
+            }
+        };
+        self.region.set(Some(id));
+        id
+    }
+
+    /// The flags by which this code counts as cancelled.
+    pub(crate) fn cancelling(&self) -> u32 {
+        if self.shielded {
+            flag::ABORTED
+        } else {
+            flag::CANCELLED | flag::ABORTED
+        }
+    }
+
+    pub(crate) fn is_shielded(&self) -> bool {
+        self.shielded
+    }
+
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.node.flags_acquire() & self.cancelling() != 0
+    }
+
+    /// The flags that close a gate.
+    pub(super) fn mask(&self) -> u32 {
+        if self.blocking { 0 } else { self.cancelling() }
+    }
+
+    /// Whether what runs here is to be left.
+    pub(crate) fn leaving(&self) -> bool {
+        self.node.flags_acquire() & self.mask() != 0
+    }
+
+    pub(crate) fn aborting(&self) -> bool {
+        !self.blocking && self.node.flags_acquire() & flag::ABORTED != 0
+    }
+
+    /// Whether regions have to report that they were polled.
+    pub(crate) fn in_pass(&self) -> bool {
+        !self.blocking && self.node.flags() & (flag::CANCELLED | flag::ABORTED) != 0
+    }
+
+    pub(super) fn is_ours(&self) -> bool {
+        self.task == tokio::task::try_id()
+    }
+}
