@@ -7,7 +7,10 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use taskscope::{BoxError, TaskGroup, Value, stats, tree};
+use taskscope::{
+    BoxError, TaskGroup, Value,
+    observe::{stats, tree},
+};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;

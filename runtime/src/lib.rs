@@ -28,7 +28,9 @@ mod absent;
 mod base;
 mod blocking;
 mod branch;
-mod group;
+pub mod error;
+pub mod future;
+pub mod group;
 pub mod guide;
 #[cfg(all(test, taskscope_loom))]
 mod loom_tests;
@@ -38,8 +40,9 @@ mod poll;
 pub mod prelude;
 mod process;
 mod scope;
-mod task;
+pub mod task;
 pub mod testing;
+pub mod thread;
 #[cfg(feature = "tower")]
 pub mod tower;
 mod tree;
@@ -47,29 +50,20 @@ mod unwind;
 #[doc(hidden)]
 pub mod warnings;
 
-pub use blocking::blocking::{Blocking, blocking};
-pub use blocking::thread::{Ambient, block_on, checkpoint_blocking, sleep_blocking};
+pub use blocking::blocking::blocking;
+pub use blocking::thread::block_on;
 pub use group::builder::TaskGroup;
 pub use group::group::Group;
-pub use group::local::LocalGroup;
-pub use group::permit::Permit;
 pub use group::policy::OnFailure;
-pub use notes::report::{Report, ReportKind, set_report_hook};
-pub use notes::stats::{Stats, stats};
-pub use observe::{Tree, tree};
-pub use poll::gate::Gate;
 #[cfg(feature = "shutdown")]
 pub use process::shutdown::Shutdown;
 pub use scope::ambient::{cancelled, checkpoint, deadline, is_cancelled, is_stopping, stopping};
 pub use scope::handle::CancelHandle;
-pub use scope::scope::{Scope, ScopeRun};
+pub use scope::scope::Scope;
 pub use scope::timeout::{timeout, timeout_at};
-pub use scope::watch::{UntilCancelled, UntilStopping};
-pub use task::error::{BoxError, Cause, Failure, GroupError, TaskError};
-pub use task::handle::{DoneId, TaskHandle};
-pub use task::id::TaskId;
-pub use task::outcome::{Outcome, TaskState};
-pub use task::output::{TaskOutput, TaskResult, Value, ValueOf};
+pub use task::error::{BoxError, GroupError, TaskError};
+pub use task::handle::TaskHandle;
+pub use task::output::Value;
 pub use task::set::TaskSet;
 #[cfg(feature = "shutdown")]
 pub use taskscope_macros::main;
@@ -177,5 +171,16 @@ pub use taskscope_macros::race;
 pub use taskscope_macros::{
     cancellable, checkpoint, defer, no_checkpoint, on_cancel, task_group, test,
 };
-pub use tree::reason::{Cancelled, FromCancelled, Reason};
-pub use unwind::shield::{Shield, shield};
+pub use tree::reason::{Cancelled, Reason};
+pub use unwind::shield::shield;
+
+// Names that have moved into a module stay here until 0.2.
+#[doc(hidden)]
+pub use self::{
+    error::{Cause, Failure, FromCancelled},
+    future::{Blocking, Gate, ScopeRun, Shield, UntilCancelled, UntilStopping},
+    group::{LocalGroup, Permit},
+    observe::{Report, ReportKind, Stats, Tree, set_report_hook, stats, tree},
+    task::{DoneId, Outcome, TaskId, TaskOutput, TaskResult, TaskState, ValueOf},
+    thread::{Ambient, checkpoint_blocking, sleep_blocking},
+};

@@ -27,12 +27,14 @@
 //! A name that is imported explicitly hides one of the prelude: after
 //! `use tokio::time::timeout`, `timeout` is tokio's.
 
+pub use crate::group::LocalGroup;
+pub use crate::thread::{Ambient, checkpoint_blocking, sleep_blocking};
 pub use crate::{
-    Ambient, BoxError, CancelHandle, Cancelled, Group, GroupError, LocalGroup, OnFailure, Reason,
-    Scope, TaskError, TaskGroup, TaskHandle, TaskSet, Value,
+    BoxError, CancelHandle, Cancelled, Group, GroupError, OnFailure, Reason, Scope, TaskError,
+    TaskGroup, TaskHandle, TaskSet, Value,
 };
 pub use crate::{
-    blocking, cancelled, checkpoint, checkpoint_blocking, deadline, is_cancelled, is_stopping,
-    shield, sleep_blocking, stopping, timeout, timeout_at,
+    blocking, cancelled, checkpoint, deadline, is_cancelled, is_stopping, shield, stopping,
+    timeout, timeout_at,
 };
 pub use crate::{cancellable, defer, no_checkpoint, on_cancel, race, task_group, try_join};

@@ -118,7 +118,7 @@ struct Stats {
 
 async fn stats(State(app): State<App>) -> Json<Stats> {
     let [begun, committed, rolled_back, lost] = app.store.counts().read();
-    let stats = taskscope::stats();
+    let stats = taskscope::observe::stats();
     Json(Stats {
         open_transactions: begun.saturating_sub(committed + rolled_back + lost),
         committed,

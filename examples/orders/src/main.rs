@@ -59,7 +59,7 @@ async fn main() -> Result<(), BoxError> {
 
 /// How many tasks run.
 fn tasks() -> usize {
-    let tree = taskscope::tree();
+    let tree = taskscope::observe::tree();
     tree.entries()
         .filter(|entry| entry.kind() == Kind::Task)
         .count()

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use clap::Parser;
-use taskscope::{BoxError, Group, Permit, cancellable, defer, race, stopping, task_group};
+use taskscope::{BoxError, Group, cancellable, defer, group::Permit, race, stopping, task_group};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::sleep;
 

@@ -596,7 +596,7 @@ const IN_PLAIN: Mistake = Mistake {
 const IN_CLOSURE: Mistake = Mistake {
     what: "`#[checkpoint]` in a closure of a blocking function",
     why: "the checkpoint of a loop returns, which would leave the closure alone",
-    help: "write the loop outside the closure, or call `taskscope::checkpoint_blocking()` in it",
+    help: "write the loop outside the closure, or call `taskscope::thread::checkpoint_blocking()` in it",
 };
 
 impl VisitMut for Rewriter<'_> {

@@ -1,6 +1,6 @@
 //! Since when something is there, cheaply.
 //!
-//! Every scope and every task notes when it was made, for [`tree`](crate::tree())
+//! Every scope and every task notes when it was made, for [`tree`](crate::observe::tree())
 //! alone. So the kernel's coarse clock is read, a few milliseconds behind and
 //! several times as cheap as the exact one.
 

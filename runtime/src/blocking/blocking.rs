@@ -34,7 +34,7 @@ use crate::unwind::region::Region;
 ///
 /// In the closure, [`is_cancelled`](crate::is_cancelled),
 /// [`deadline`](crate::deadline()) and
-/// [`checkpoint_blocking`](crate::checkpoint_blocking()) are those of the scope
+/// [`checkpoint_blocking`](crate::thread::checkpoint_blocking()) are those of the scope
 /// that awaits it. Functions with `#[cancellable(blocking)]` have a checkpoint in
 /// each round of their loops.
 ///

@@ -47,7 +47,7 @@ use crate::unwind::exit::Exit;
 /// ```
 /// # #[tokio::main]
 /// # async fn main() {
-/// use taskscope::{Cancelled, Scope, blocking, checkpoint_blocking};
+/// use taskscope::{Cancelled, Scope, blocking, thread::checkpoint_blocking};
 ///
 /// let scope = Scope::new();
 /// let handle = scope.handle();
@@ -154,7 +154,7 @@ fn pace() {
 /// # #[tokio::main]
 /// # async fn main() {
 /// use std::time::Duration;
-/// use taskscope::{blocking, sleep_blocking, timeout};
+/// use taskscope::{blocking, thread::sleep_blocking, timeout};
 ///
 /// let long = Duration::from_secs(3600);
 /// let slept = timeout(Duration::from_millis(1), blocking(move || sleep_blocking(long)));
@@ -288,7 +288,7 @@ fn park_on<F: Future>(future: F) -> F::Output {
 /// ```
 /// # #[tokio::main]
 /// # async fn main() {
-/// use taskscope::{Ambient, Cancelled, blocking, checkpoint_blocking};
+/// use taskscope::{Cancelled, blocking, thread::{Ambient, checkpoint_blocking}};
 ///
 /// let sum = blocking(|| {
 ///     let scope = Ambient::current();

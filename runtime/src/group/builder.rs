@@ -100,7 +100,7 @@ impl<E: Send + 'static> TaskGroup<E> {
     /// A task that awaits one it has spawned into its own full group waits until
     /// another one frees a place. Where all that have a place wait like that,
     /// nothing can go on: this is reported once, with names, as
-    /// [`ReportKind::Stalled`](crate::ReportKind::Stalled). Give such tasks a
+    /// [`ReportKind::Stalled`](crate::observe::ReportKind::Stalled). Give such tasks a
     /// group of their own, or do not await them in the task.
     pub fn limit(mut self, limit: usize) -> Self {
         self.limit = Some(limit.clamp(1, Semaphore::MAX_PERMITS));
@@ -150,7 +150,7 @@ impl<E: Send + 'static> TaskGroup<E> {
     /// # async fn main() {
     /// # use taskscope::{TaskGroup, timeout};
     /// # use std::time::Duration;
-    /// # taskscope::set_report_hook(|_| ());
+    /// # taskscope::observe::set_report_hook(|_| ());
     /// let group = TaskGroup::<std::fmt::Error>::new()
     ///     .describe(ToString::to_string)
     ///     .run(async |g| {

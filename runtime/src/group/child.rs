@@ -148,7 +148,7 @@ impl<T, E: Send + 'static> TaskEnding<T, E> {
         }
     }
 
-    /// For [`stats`](crate::stats()): before anyone can learn of it.
+    /// For [`stats`](crate::observe::stats()): before anyone can learn of it.
     fn count(outcome: &Result<T, TaskError>) {
         stats::count(match outcome {
             Ok(_) => Count::Completed,

@@ -57,14 +57,14 @@ pub enum ReportKind {
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
 /// # async fn main() {
 /// # use std::sync::mpsc;
-/// # use taskscope::{ReportKind, cancellable, defer};
+/// # use taskscope::{cancellable, defer, observe::ReportKind};
 /// #[cancellable]
 /// async fn armed() {
 ///     defer! { tokio::task::yield_now().await; }
 ///     std::future::pending::<()>().await;
 /// }
 /// let (tell, told) = mpsc::channel();
-/// taskscope::set_report_hook(move |report| tell.send(report.clone()).unwrap());
+/// taskscope::observe::set_report_hook(move |report| tell.send(report.clone()).unwrap());
 /// tokio::time::timeout(std::time::Duration::ZERO, armed()).await.ok(); // a hard drop
 /// let report = told.recv().unwrap();
 /// assert_eq!(report.kind(), ReportKind::LostCleanup);
@@ -197,7 +197,7 @@ static HOOK: RwLock<Option<Hook>> = RwLock::new(None);
 /// most until the end of the grace period.
 ///
 /// ```
-/// taskscope::set_report_hook(|report| eprintln!("taskscope: {report}"));
+/// taskscope::observe::set_report_hook(|report| eprintln!("taskscope: {report}"));
 /// ```
 pub fn set_report_hook(hook: impl Fn(&Report) + Send + Sync + 'static) {
     let hook: Hook = Arc::new(hook);

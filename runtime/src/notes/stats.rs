@@ -102,7 +102,7 @@ fn sum(what: Count) -> u64 {
 /// ```
 /// # #[tokio::main]
 /// # async fn main() {
-/// use taskscope::{BoxError, TaskGroup, stats};
+/// use taskscope::{BoxError, TaskGroup, observe::stats};
 ///
 /// TaskGroup::<BoxError>::new()
 ///     .run(async |g| {

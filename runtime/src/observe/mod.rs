@@ -1,8 +1,8 @@
 //! Seeing what runs: [`tree`] takes a picture, a [`Watchdog`] names what is
-//! stuck.
+//! stuck, [`stats`] counts, and a hook ([`set_report_hook`]) receives what no return value says.
 //!
-//! Nothing is done for them while nobody looks, but that each scope and task notes
-//! when it was made (some 10 ns) and the line of its last checkpoint, and each
+//! The picture and the watchdog cost nothing while they are not used, except that each scope and
+//! task notes when it was made (some 10 ns) and the line of its last checkpoint, and each
 //! thread what it polls.
 
 mod display;
@@ -13,6 +13,8 @@ mod snapshot;
 pub(crate) mod stalls;
 mod watchdog;
 
+pub use crate::notes::report::{Report, ReportKind, set_report_hook};
+pub use crate::notes::stats::{Stats, stats};
 pub use snapshot::{Entry, Held, Kind, State, Tree};
 pub use watchdog::Watchdog;
 
@@ -54,7 +56,7 @@ pub use watchdog::Watchdog;
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() {
-/// use taskscope::{Scope, tree};
+/// use taskscope::{Scope, observe::tree};
 ///
 /// let seen = Scope::new().name("import").run(async { tree() }).await.unwrap();
 /// let import = seen.entries().find(|entry| entry.name() == "import").unwrap();

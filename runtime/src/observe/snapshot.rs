@@ -10,7 +10,7 @@ use crate::tree::node::{Inner, Node, flag};
 use crate::tree::table;
 
 /// The scopes and tasks of the process at one moment; made by
-/// [`tree`](crate::tree()), which shows how it is printed.
+/// [`tree`](crate::observe::tree()), which shows how it is printed.
 ///
 /// The entries are in the order of a walk through the tree, each before what is
 /// below it, with its [`depth`](Entry::depth) and [`parent`](Entry::parent).
@@ -18,7 +18,7 @@ use crate::tree::table;
 /// ```
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
 /// # async fn main() {
-/// # use taskscope::{Scope, tree};
+/// # use taskscope::{Scope, observe::tree};
 /// let seen = Scope::new().name("import").run(async { tree() }).await.unwrap();
 /// for entry in seen.entries() {
 ///     println!("{:indent$}{}", "", entry.name(), indent = 2 * entry.depth());
@@ -130,9 +130,9 @@ pub enum State {
 /// ```
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
 /// # async fn main() {
-/// # use taskscope::{Scope, cancellable, defer, tree};
+/// # use taskscope::{Scope, cancellable, defer, observe::tree};
 /// #[cancellable]
-/// async fn guarded() -> taskscope::Tree {
+/// async fn guarded() -> taskscope::observe::Tree {
 ///     defer! { println!("bye"); }
 ///     tree()
 /// }

@@ -59,7 +59,7 @@ const MOST_NAMED: usize = 20;
 ///
 /// Another signal ends the step at hand, unless it comes within 100 ms of the last one that
 /// counted: some supervisors send several at once. SIGUSR1 prints what runs, see
-/// [`tree`](crate::tree()), and changes nothing. On other systems than Unix, Ctrl-C alone
+/// [`tree`](crate::observe::tree()), and changes nothing. On other systems than Unix, Ctrl-C alone
 /// counts. Only while the future runs are signals listened to: before and after,
 /// they do what they do to any process.
 ///

@@ -118,7 +118,7 @@ fn asks(shielded: bool) -> u32 {
 ///
 /// In a shield or a cleanup a request to stop is seen, a cancellation is not. Called and
 /// polled outside any scope, the future never completes; that is reported once for each
-/// line of code, as [`ReportKind::Unscoped`](crate::ReportKind::Unscoped).
+/// line of code, as [`ReportKind::Unscoped`](crate::observe::ReportKind::Unscoped).
 ///
 /// While a future waits here, a signal gives the program time to drain, see
 /// [`Shutdown::drain`](crate::Shutdown::drain).

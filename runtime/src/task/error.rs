@@ -146,7 +146,7 @@ impl<E: fmt::Display> fmt::Display for Cause<E> {
 /// ```
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
 /// # async fn main() {
-/// use taskscope::{BoxError, Cause, TaskGroup};
+/// use taskscope::{BoxError, TaskGroup, error::Cause};
 ///
 /// let group = TaskGroup::<BoxError>::new().run(async |g| {
 ///     g.spawn_named("users", async { Err::<(), _>("no such table") });
@@ -297,7 +297,7 @@ impl<E> GroupError<E> {
 
     /// Returns how many failures are not among [`failures`](Self::failures), because
     /// the group went on after the first 64. Each was reported when it happened, see
-    /// [`set_report_hook`](crate::set_report_hook).
+    /// [`set_report_hook`](crate::observe::set_report_hook).
     pub fn omitted(&self) -> usize {
         self.0.omitted
     }

@@ -1,4 +1,8 @@
 //! Tasks as their owners see them: outputs, errors, handles and sets of handles.
+//!
+//! [`TaskHandle`](crate::TaskHandle), [`TaskSet`](crate::TaskSet),
+//! [`TaskError`](crate::TaskError) and [`Value`](crate::Value) are in the crate root. This
+//! module has what identifies a task, what says how far it is, and the traits of its output.
 
 pub(crate) mod describe;
 pub(crate) mod error;
@@ -8,3 +12,8 @@ pub(crate) mod outcome;
 pub(crate) mod output;
 pub(crate) mod set;
 pub(crate) mod summary;
+
+pub use handle::DoneId;
+pub use id::TaskId;
+pub use outcome::{Outcome, TaskState};
+pub use output::{TaskOutput, TaskResult, ValueOf};

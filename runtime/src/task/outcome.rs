@@ -7,7 +7,7 @@ use crate::task::error::TaskError;
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() {
-/// use taskscope::{BoxError, Outcome, TaskGroup};
+/// use taskscope::{BoxError, TaskGroup, task::Outcome};
 ///
 /// let (tell, told) = std::sync::mpsc::channel();
 /// let group = TaskGroup::<BoxError>::new().run(async |g| {
@@ -50,7 +50,7 @@ impl Outcome {
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() {
-/// use taskscope::{BoxError, Outcome, TaskGroup, TaskState};
+/// use taskscope::{BoxError, TaskGroup, task::{Outcome, TaskState}};
 ///
 /// let group = TaskGroup::<BoxError>::new().run(async |g| {
 ///     let task = g.spawn(std::future::pending::<()>());

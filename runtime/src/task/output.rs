@@ -46,7 +46,7 @@ pub trait TaskOutput {
 /// ```
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
 /// # async fn main() {
-/// use taskscope::{BoxError, Group, TaskGroup, TaskHandle, TaskResult, ValueOf};
+/// use taskscope::{BoxError, Group, TaskGroup, TaskHandle, task::{TaskResult, ValueOf}};
 ///
 /// fn start<F>(g: &Group<'_>, job: F) -> TaskHandle<ValueOf<F>>
 /// where

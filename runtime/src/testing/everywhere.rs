@@ -348,7 +348,7 @@ impl<F> Everywhere<F> {
 
     /// Also counts the checkpoints that work on the blocking pool passes: those of
     /// `#[cancellable(blocking)]` and
-    /// [`checkpoint_blocking`](crate::checkpoint_blocking()). Without it such work is
+    /// [`checkpoint_blocking`](crate::thread::checkpoint_blocking()). Without it such work is
     /// cancelled only where it is waited for, which often is before it begins.
     ///
     /// Where the run does something else meanwhile, the points may come in another
@@ -356,7 +356,7 @@ impl<F> Everywhere<F> {
     ///
     /// ```
     /// use taskscope::testing::cancel_everywhere;
-    /// use taskscope::{Cancelled, blocking, checkpoint_blocking};
+    /// use taskscope::{Cancelled, blocking, thread::checkpoint_blocking};
     ///
     /// fn work() -> Result<(), Cancelled> {
     ///     checkpoint_blocking()?;

@@ -1,6 +1,6 @@
 //! Where the trees begin: the nodes that are polled outside of every scope.
 //!
-//! Only [`tree`](crate::tree()) and the watchdog read it. A root is entered when
+//! Only [`tree`](crate::observe::tree()) and the watchdog read it. A root is entered when
 //! it is first polled and taken out when its node is dropped, so that what a
 //! boundary left behind is still found. It is spread over several locks, which
 //! are held for a few instructions each.

@@ -6,6 +6,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use syn::{Attribute, Item, UseTree};
+
 /// Where the repository is.
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -149,6 +151,60 @@ fn public_names() -> BTreeSet<String> {
         .filter_map(|line| line.strip_prefix("macro_rules! "));
     names.extend(macros.map(|name| name.trim_end_matches(" {").to_owned()));
     names
+}
+
+fn is_hidden(attrs: &[Attribute]) -> bool {
+    let hidden = |attr: &Attribute| {
+        let list = attr.meta.require_list();
+        attr.path().is_ident("doc") && list.is_ok_and(|doc| doc.tokens.to_string() == "hidden")
+    };
+    attrs.iter().any(hidden)
+}
+
+fn add_imported(tree: &UseTree, names: &mut BTreeSet<String>) {
+    match tree {
+        UseTree::Path(path) => add_imported(&path.tree, names),
+        UseTree::Group(group) => group
+            .items
+            .iter()
+            .for_each(|tree| add_imported(tree, names)),
+        UseTree::Name(name) => drop(names.insert(name.ident.to_string())),
+        UseTree::Rename(name) => drop(names.insert(name.rename.to_string())),
+        UseTree::Glob(_) => panic!("a glob in the crate root"),
+    }
+}
+
+/// The names that the documentation of the crate root shows, without its modules.
+fn names_in_the_root() -> BTreeSet<String> {
+    let parse = |path: &str| syn::parse_file(&read(path)).unwrap().items;
+    let mut names = BTreeSet::new();
+    for item in parse("runtime/src/lib.rs") {
+        match item {
+            Item::Use(item) if !is_hidden(&item.attrs) => add_imported(&item.tree, &mut names),
+            _ => {}
+        }
+    }
+    for item in parse("runtime/src/branch/join.rs") {
+        let Item::Macro(item) = item else { continue };
+        let exported = item
+            .attrs
+            .iter()
+            .any(|attr| attr.path().is_ident("macro_export"));
+        if exported && !is_hidden(&item.attrs) {
+            names.extend(item.ident.map(|name| name.to_string()));
+        }
+    }
+    names
+}
+
+/// What few programs name belongs in a module.
+#[test]
+fn the_root_has_at_most_35_names() {
+    let names = names_in_the_root();
+    for name in ["Scope", "TaskHandle", "join", "main", "race", "timeout"] {
+        assert!(names.contains(name), "`{name}` is not seen");
+    }
+    assert!(names.len() <= 35, "{} names: {names:?}", names.len());
 }
 
 #[test]
