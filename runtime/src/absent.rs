@@ -116,8 +116,8 @@ absent!(Joined: [T] TaskHandle<T>: join(), wait());
 #[diagnostic::on_unimplemented(
     message = "a task is cancelled, not aborted",
     label = "a handle has no such method",
-    note = "write `handle.cancel()`: the task runs its cleanups, and its group waits for it",
-    note = "for a handle that only cancels, write `handle.cancel_handle()`"
+    note = "write `task.cancel()`: the task runs its cleanups, and its group waits for it",
+    note = "for a handle that only cancels, write `task.handle()`"
 )]
 pub trait AbortedAlone {}
 absent!(AbortedAlone: [T] TaskHandle<T>: abort(), abort_handle());

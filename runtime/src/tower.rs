@@ -244,7 +244,7 @@ where
         let caught = Caught::new(called, plan.location);
         let task = group.spawn_at(name, plan.location, span.clone(), caught);
         if let Some(at) = timeout.and_then(after) {
-            task.cancel_handle().set_deadline(at);
+            task.handle().set_deadline(at);
         }
         ResponseFuture {
             task,
@@ -376,7 +376,7 @@ impl<Resp, Error> Future for ResponseFuture<Resp, Error> {
 
 impl<Resp, Error> Drop for ResponseFuture<Resp, Error> {
     fn drop(&mut self) {
-        self.task.cancel_handle().cancel_with(Reason::Dropped);
+        self.task.handle().cancel_with(Reason::Dropped);
         self.span.close();
     }
 }

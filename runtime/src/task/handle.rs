@@ -360,8 +360,14 @@ impl<T> TaskHandle<T> {
     }
 
     /// Returns a handle that cancels this task, and can be cloned.
-    pub fn cancel_handle(&self) -> CancelHandle {
+    pub fn handle(&self) -> CancelHandle {
         CancelHandle::new(self.core.node.clone())
+    }
+
+    /// The former name of [`handle`](Self::handle).
+    #[doc(hidden)]
+    pub fn cancel_handle(&self) -> CancelHandle {
+        self.handle()
     }
 }
 

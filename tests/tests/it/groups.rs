@@ -761,7 +761,7 @@ fn a_deadline_also_cuts_a_task_that_is_queued() {
             g.spawn_shielded(sleep(Duration::from_secs(10)));
             let queued = g.spawn(async { unreachable!("its time is over") });
             let at = Instant::now() + Duration::from_secs(1);
-            queued.cancel_handle().set_deadline(at);
+            queued.handle().set_deadline(at);
             match queued.await {
                 Err(TaskError::Cancelled(cancelled)) => assert!(cancelled.is_deadline()),
                 other => panic!("{:?}", other.err()),

@@ -343,7 +343,7 @@ fn a_result_that_nobody_takes_is_dropped() {
                         yield_now().await;
                     }
                 }
-                let handle = task.cancel_handle();
+                let handle = task.handle();
                 drop(task);
                 Ok(handle)
             });

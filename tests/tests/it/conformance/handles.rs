@@ -105,7 +105,7 @@ fn i02_awaiting_a_cancelled_child_gives_a_value_and_does_not_cancel() {
                 pending::<()>().await;
             });
             parked.await?;
-            let cancel = child.cancel_handle();
+            let cancel = child.handle();
             let awaiter = g.spawn(awaits(child, log.clone()));
             cancel.cancel();
             Ok(awaiter.await?)

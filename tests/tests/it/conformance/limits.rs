@@ -361,9 +361,9 @@ fn j11_release_racing_with_cancel_keeps_the_count() {
                 let mut waits = Driven::new(scope.run(g.reserve()));
                 let _ = waits.poll();
                 let (first, second) = if round % 2 == 0 {
-                    (queued.cancel_handle(), in_scope)
+                    (queued.handle(), in_scope)
                 } else {
-                    (in_scope, queued.cancel_handle())
+                    (in_scope, queued.handle())
                 };
                 cancel.send(first).unwrap();
                 cancel.send(second).unwrap();

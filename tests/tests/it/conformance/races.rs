@@ -52,7 +52,7 @@ fn m02_a_task_that_cancels_its_own_scope_stops_at_its_next_await() {
                 let handle = take.await.unwrap();
                 body(handle, inner).await;
             });
-            give.send(task.cancel_handle()).unwrap();
+            give.send(task.handle()).unwrap();
             let ended = task.await;
             assert!(matches!(ended, Err(TaskError::Cancelled(_))), "{ended:?}");
             Ok(sibling.await?)
@@ -281,7 +281,7 @@ fn m06_completion_racing_with_cancel_has_one_outcome() {
                 for _ in 0..random(&mut seed, 2000) {
                     std::hint::spin_loop();
                 }
-                canceller.cancel(&task.cancel_handle());
+                canceller.cancel(&task.handle());
                 Ok(task.await)
             });
             match group.await.unwrap() {

@@ -80,7 +80,7 @@ fn h01_origin_is_the_task_that_was_cancelled() {
             let other = g.spawn_named("other", pending::<()>());
             one.cancel();
             other
-                .cancel_handle()
+                .handle()
                 .cancel_with(Reason::other("no longer needed"));
             Ok((cancelled_of(one).await, cancelled_of(other).await))
         });
