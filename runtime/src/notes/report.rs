@@ -278,16 +278,23 @@ impl Sink {
         SINK.set(Some(self.clone()));
     }
 
-    /// For as long as `f` runs, which does not unwind.
+    /// For as long as `f` runs.
     pub(crate) fn collect<R>(&self, f: impl FnOnce() -> R) -> R {
-        let former = SINK.replace(Some(self.clone()));
-        let result = f();
-        SINK.set(former);
-        result
+        let _former = FormerSink(SINK.replace(Some(self.clone())));
+        f()
     }
 
     pub(crate) fn take(&self) -> Vec<Report> {
         std::mem::take(&mut *self.0.lock())
+    }
+}
+
+/// Puts the former sink of the thread back, also when unwinding.
+struct FormerSink(Option<Sink>);
+
+impl Drop for FormerSink {
+    fn drop(&mut self) {
+        SINK.set(self.0.take());
     }
 }
 

@@ -8,10 +8,11 @@ use std::process::ExitStatus;
 use std::sync::{Barrier, Once, mpsc};
 use std::time::Duration;
 
+use taskscope::testing::assert_no_leaks;
 use taskscope::{
     Ambient, BoxError, TaskGroup, Value, blocking, cancellable, defer, task_group, timeout,
 };
-use taskscope_tests::{Driven, lost_cleanups, test_again, text_of, watch_reports, watched};
+use taskscope_tests::{Driven, caught, lost_cleanups, test_again, text_of, watch_reports, watched};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, yield_now};
@@ -242,6 +243,19 @@ fn a_cleanup_lost_in_a_leaked_task_is_named_too() {
         &failure(leaks),
         &["`tokio::spawn`", "lost cleanup", "entry_test.rs:"],
     );
+}
+
+/// A check inside the test collects its own reports, no longer than it runs.
+#[test]
+fn a_cleanup_lost_after_a_check_that_panicked_is_named() {
+    #[taskscope::test]
+    async fn loses_it() {
+        let checked = assert_no_leaks(async { panic!("on purpose") });
+        assert!(caught(checked).await.is_err());
+        Driven::new(armed()).pending();
+    }
+
+    contains(&failure(loses_it), &["`loses_it`", "lost cleanup"]);
 }
 
 #[test]
