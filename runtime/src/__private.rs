@@ -8,9 +8,9 @@ pub use crate::group::hint::{HintOf, Unknown, hint, hint_blocking};
 pub use crate::poll::gate::{Done, Gate, closed, done, gate};
 #[cfg(feature = "shutdown")]
 pub use crate::process::entry::Main;
-pub use crate::process::entry::{PausedClock, Test};
 pub use crate::task::describe::Described;
 pub use crate::task::output::Never;
+pub use crate::testing::test::{PausedClock, Test};
 pub use crate::unwind::cleanup::{BorrowsLocals, Cleanup, Guard, Leave, LeaveBlock};
 pub use crate::unwind::exit::Exit;
 

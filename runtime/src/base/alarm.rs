@@ -1,23 +1,25 @@
-//! The time limit of a test, in real time.
+//! Time limits in real time, kept by threads.
 //!
-//! A test that hangs may wait for ever, spin, or block its thread, and tokio's clock may be
-//! paused. So a thread keeps the time:
+//! A [`Countdown`] acts when a time is over, whatever the other threads do. An [`Alarm`] is the
+//! limit of a test, which may wait for ever, spin, or block its thread, while tokio's clock may
+//! be paused:
 //!
 //! ```text
-//! test starts ── limit ──▶ the root is woken ── 5 s ──▶ the process aborts
+//! test starts ── limit ──▶ the test is woken ── 5 s ──▶ the process aborts
 //!                          │                            └ its thread has not come back
 //!                          └ it fails with the tree
 //! ```
 
+use std::convert::Infallible;
 use std::fmt;
-use std::future::{Future, poll_fn};
+use std::future::pending;
 use std::io::Write;
-use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use crate::base::aside;
 
 /// What the limit is called in the environment, in seconds.
 const VARIABLE: &str = "TASKSCOPE_TEST_TIMEOUT";
@@ -30,7 +32,7 @@ const RETURN: Duration = Duration::from_secs(5);
 
 /// The limit that counts: that of the environment, or the test's own, or the default.
 /// `None` means no limit.
-pub(crate) fn limit(own: Option<Duration>) -> Option<Duration> {
+fn limit(own: Option<Duration>) -> Option<Duration> {
     // Their clocks have nothing to do with how long a test should take.
     if cfg!(any(miri, taskscope_loom)) {
         return None;
@@ -49,75 +51,65 @@ pub(crate) fn limit(own: Option<Duration>) -> Option<Duration> {
     }
 }
 
-/// Rings when the time is over, until it is dropped.
-#[derive(Default)]
-pub(crate) struct Alarm {
-    bell: Arc<Bell>,
-    /// Dropped to end the thread.
-    _running: Option<mpsc::Sender<()>>,
+/// A thread that waits for times to be over, until this is dropped.
+#[derive(Debug)]
+#[must_use = "the thread ends once this is dropped"]
+pub(crate) struct Countdown {
+    _running: Sender<Infallible>,
 }
 
-#[derive(Default)]
-struct Bell {
-    rung: AtomicBool,
-    waker: Mutex<Option<Waker>>,
+impl Countdown {
+    /// Starts the thread. `steps` is given a function that waits for a time, and returns whether
+    /// it is over: false once the countdown was dropped. If the system has no thread for it,
+    /// nothing is done.
+    pub(crate) fn start(
+        name: &str,
+        steps: impl FnOnce(&dyn Fn(Duration) -> bool) + Send + 'static,
+    ) -> Countdown {
+        let (running, ended) = mpsc::channel();
+        let is_over = move |time| ended.recv_timeout(time) == Err(RecvTimeoutError::Timeout);
+        drop(aside::spawn(name, move || steps(&is_over)));
+        Countdown { _running: running }
+    }
+}
+
+/// Rings when the time is over, until it is dropped.
+pub(crate) struct Alarm {
+    rung: oneshot::Receiver<Duration>,
+    _countdown: Option<Countdown>,
 }
 
 impl Alarm {
-    /// Starts the clock. If the alarm is still there 5 s after the limit, the process aborts
-    /// with what `stuck` says. Without a thread for it there is no limit.
-    pub(crate) fn set(limit: Duration, stuck: impl FnOnce() -> String + Send + 'static) -> Alarm {
-        let bell = Arc::new(Bell::default());
-        let (running, ended) = mpsc::channel();
-        let ringing = bell.clone();
-        let thread = std::thread::Builder::new().name("taskscope-alarm".to_owned());
-        let started = thread.spawn(move || {
-            let is_over = |time| ended.recv_timeout(time) == Err(RecvTimeoutError::Timeout);
-            if is_over(limit) {
-                ringing.ring();
-                if is_over(RETURN) {
-                    abort(format_args!("{}", stuck()));
+    /// Starts the clock, unless there is no [`limit`]. If the alarm is still there 5 s after the
+    /// limit, the process aborts with what `stuck` says.
+    pub(crate) fn set(
+        own: Option<Duration>,
+        stuck: impl FnOnce(Duration) -> String + Send + 'static,
+    ) -> Alarm {
+        let (ring, rung) = oneshot::channel();
+        let countdown = limit(own).map(|limit| {
+            Countdown::start("taskscope-alarm", move |is_over| {
+                if is_over(limit) {
+                    ring.send(limit).ok();
+                    if is_over(RETURN) {
+                        abort(format_args!("{}", stuck(limit)));
+                    }
                 }
-            }
+            })
         });
         Alarm {
-            bell,
-            _running: started.is_ok().then_some(running),
+            rung,
+            _countdown: countdown,
         }
     }
 
-    /// Polls `future` until it is ready, or the alarm rings: then `None`.
-    pub(crate) async fn run<F: Future>(&self, mut future: Pin<&mut F>) -> Option<F::Output> {
-        poll_fn(|cx| {
-            if self.bell.has_rung(cx) {
-                return Poll::Ready(None);
-            }
-            future.as_mut().poll(cx).map(Some)
-        })
-        .await
-    }
-}
-
-impl Bell {
-    fn ring(&self) {
-        self.rung.store(true, Ordering::SeqCst);
-        let waker = self.waker().take();
-        if let Some(waker) = waker {
-            waker.wake();
+    /// Waits until the time is over, and returns the limit.
+    pub(crate) async fn rung(&mut self) -> Duration {
+        match (&mut self.rung).await {
+            Ok(limit) => limit,
+            // There is no limit.
+            Err(_) => pending().await,
         }
-    }
-
-    /// Notes the waker before the look: either the look sees the ring, or the ring finds
-    /// the waker.
-    fn has_rung(&self, cx: &Context<'_>) -> bool {
-        let waker = cx.waker().clone();
-        let former = self.waker().replace(waker);
-        drop(former);
-        self.rung.load(Ordering::SeqCst)
-    }
-
-    fn waker(&self) -> std::sync::MutexGuard<'_, Option<Waker>> {
-        self.waker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -15,21 +15,27 @@ use crate::poll::frame::Frame;
 use crate::tree::node::{Node, flag};
 use crate::tree::table::{RegionId, RegionKind};
 
-/// Where a run can be interrupted.
+/// What a [`Point`](crate::testing::Point) is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ReachedKind {
+#[non_exhaustive]
+pub enum PointKind {
+    /// A checkpoint that was passed: an await of annotated code is about to
+    /// begin, or a round of a loop.
     Checkpoint,
+    /// A task waits, at the await behind the checkpoint that it passed last.
     Suspension,
 }
 
 /// One of the points, as it was reached.
 #[derive(Clone, Debug)]
 pub(crate) struct Reached {
-    pub(crate) kind: ReachedKind,
+    pub(crate) kind: PointKind,
     pub(crate) location: &'static Location<'static>,
     pub(crate) path: String,
     /// Where else the run stood: all of this is left as well.
     pub(crate) others: Vec<Stood>,
+    /// The checkpoint that the code went on to after that, and was refused at.
+    pub(crate) refused_at: Option<&'static Location<'static>>,
     /// Its address, to know it again.
     node: usize,
 }
@@ -54,8 +60,6 @@ struct ProbeState {
     target: Option<(u32, Act)>,
     reached: Option<Reached>,
     passed: Passed,
-    /// Where the code went on to after that, and was refused.
-    left: Option<&'static Location<'static>>,
     /// Checkpoints since the task last gave way.
     unbroken: u32,
     /// The gate itself makes the poll pending.
@@ -93,7 +97,6 @@ impl Probe {
                 target,
                 reached: None,
                 passed: Passed::new(),
-                left: None,
                 unbroken: 0,
                 giving_way: false,
             }),
@@ -115,15 +118,13 @@ impl Probe {
         self.state.lock().counted
     }
 
-    /// The point at which something was done, and the checkpoint that the code
-    /// came to after it.
-    pub(crate) fn reached(&self) -> Option<(Reached, Option<&'static Location<'static>>)> {
-        let state = self.state.lock();
-        state.reached.clone().map(|reached| (reached, state.left))
+    /// The point at which something was done.
+    pub(crate) fn reached(&self) -> Option<Reached> {
+        self.state.lock().reached.clone()
     }
 
-    fn point(&self, kind: ReachedKind, node: &Arc<Node>) {
-        if self.suspensions_only && kind == ReachedKind::Checkpoint {
+    fn point(&self, kind: PointKind, node: &Arc<Node>) {
+        if self.suspensions_only && kind == PointKind::Checkpoint {
             return;
         }
         let mut state = self.state.lock();
@@ -150,6 +151,7 @@ impl Probe {
             location: here.location,
             path: here.path,
             others,
+            refused_at: None,
             node: Arc::as_ptr(node).addr(),
         };
         state.reached = Some(reached.clone());
@@ -218,7 +220,7 @@ pub(crate) fn gives_way(frame: &Frame<'_>) -> bool {
         return true;
     }
     drop(state);
-    probe.point(ReachedKind::Checkpoint, node);
+    probe.point(PointKind::Checkpoint, node);
     false
 }
 
@@ -227,7 +229,7 @@ pub(crate) fn gives_way(frame: &Frame<'_>) -> bool {
 pub(crate) fn asks_blocking(node: &Arc<Node>) -> bool {
     let probe = current();
     if let Some(probe) = &probe {
-        probe.point(ReachedKind::Checkpoint, node);
+        probe.point(PointKind::Checkpoint, node);
     }
     probe.is_some()
 }
@@ -236,11 +238,11 @@ pub(crate) fn asks_blocking(node: &Arc<Node>) -> bool {
 pub(crate) fn refused(node: &Arc<Node>) {
     let Some(probe) = current() else { return };
     let mut state = probe.state.lock();
-    let same = |reached: &Reached| {
-        reached.kind == ReachedKind::Suspension && reached.node == Arc::as_ptr(node).addr()
-    };
-    if state.reached.as_ref().is_some_and(same) && state.left.is_none() {
-        state.left = Some(node.last_location());
+    if let Some(reached) = &mut state.reached
+        && reached.kind == PointKind::Suspension
+        && reached.node == Arc::as_ptr(node).addr()
+    {
+        reached.refused_at.get_or_insert(node.last_location());
     }
 }
 
@@ -253,7 +255,7 @@ pub(crate) fn suspended(node: &Arc<Node>) {
         return;
     }
     drop(state);
-    probe.point(ReachedKind::Suspension, &innermost(node));
+    probe.point(PointKind::Suspension, &innermost(node));
 }
 
 /// The scope inside this task that waits: its last checkpoint tells where.

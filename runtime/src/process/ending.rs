@@ -11,13 +11,12 @@
 //! The thread that waits here does nothing that may block. In particular, the runtime is
 //! dropped on a helper thread, because that drops its tasks, which may report.
 
-use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::{Handle, Runtime};
 
+use crate::base::alarm::Countdown;
 use crate::base::aside::{self, Aside, ThreadEnd};
 use crate::base::clock::Moment;
 use crate::notes::report::{self, print};
@@ -155,32 +154,20 @@ fn wait_for_tasks(gone: &ThreadEnd, runtime: &Handle, due: Instant) {
     }
 }
 
-/// Exits the process after a time, whatever the other threads wait for, unless it is
+/// Exits the process after a time, whatever the other threads wait for, unless the countdown is
 /// dropped first.
-#[derive(Debug)]
-#[must_use = "it does nothing once it is dropped"]
-pub(crate) struct LastResort {
-    _running: Sender<Infallible>,
-}
-
-impl LastResort {
-    pub(crate) fn after(most: Duration, code: i32) -> LastResort {
-        let (running, ended) = mpsc::channel::<Infallible>();
-        // Without a thread for it, the process is as likely to end as any other.
-        let spawned = aside::spawn("taskscope-exit", move || {
-            if ended.recv_timeout(most) == Err(RecvTimeoutError::Timeout) {
-                exit_at_once(code);
-            }
-        });
-        drop(spawned);
-        LastResort { _running: running }
-    }
+pub(crate) fn exit_after(most: Duration, code: i32) -> Countdown {
+    Countdown::start("taskscope-exit", move |is_over| {
+        if is_over(most) {
+            exit_at_once(code);
+        }
+    })
 }
 
 /// Exits the process. Gives `atexit` handlers and the flush of standard output at most
 /// `most`: they may wait for a reader, or for a lock.
 pub(crate) fn exit(code: i32, most: Duration) -> ! {
-    let _last_resort = LastResort::after(most, code);
+    let _last_resort = exit_after(most, code);
     std::process::exit(code)
 }
 

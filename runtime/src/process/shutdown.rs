@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 
+use crate::base::alarm::Countdown;
 use crate::base::aside::Aside;
 use crate::base::caught::{catch, contain};
 #[cfg(feature = "tracing")]
@@ -22,7 +23,7 @@ use crate::notes::report::{self, ReportKind, print_lines};
 use crate::observe::stalls::report_stalls;
 use crate::observe::{Watchdog, tree};
 use crate::poll::stall;
-use crate::process::ending::{self, LINGER, LastResort, RootEnding, exit_code};
+use crate::process::ending::{self, LINGER, RootEnding, exit_after, exit_code};
 use crate::process::signal::{Signal, Signals};
 use crate::scope::scope::Scope;
 use crate::tree::node::{Node, flag};
@@ -503,10 +504,10 @@ impl Escalation {
     }
 
     /// In case that this thread is itself held up, by a waker or a `Drop` of the user's.
-    fn last_resort(&self, signal: Signal, drain: Duration) -> LastResort {
+    fn last_resort(&self, signal: Signal, drain: Duration) -> Countdown {
         let steps = drain.saturating_add(self.plan.grace);
         let most = steps.saturating_add(LINGER + LAST_WORDS + 2 * LAST_STEPS);
-        LastResort::after(most, self.exit_code(signal))
+        exit_after(most, self.exit_code(signal))
     }
 
     fn exit_code(&self, signal: Signal) -> i32 {

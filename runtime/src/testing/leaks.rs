@@ -1,18 +1,13 @@
 //! What a future leaves behind.
 
-use std::future::{Future, IntoFuture, poll_fn};
+use std::future::{Future, IntoFuture, pending, poll_fn};
 use std::panic::Location;
 use std::pin::pin;
-use std::time::Duration;
 
 use tokio::runtime::Handle;
 
-use crate::notes::report::{Report, ReportKind, Sink, folded};
-use crate::process::entry::{alive_beyond, still_running};
+use super::trial::{Trial, run};
 use crate::scope::scope::Scope;
-
-/// How long what is about to end may take to do so, in real time.
-pub(super) const PATIENCE: Duration = Duration::from_millis(200);
 
 /// Runs `future` and asserts that it leaves nothing behind: no task in the
 /// tree or, spawned with `tokio::spawn`, on the current runtime, and no cleanup
@@ -44,44 +39,12 @@ pub(super) const PATIENCE: Duration = Duration::from_millis(200);
 pub fn assert_no_leaks<F: IntoFuture>(future: F) -> impl Future<Output = F::Output> {
     let location = Location::caller();
     async move {
-        let sink = Sink::default();
+        let mut trial = Trial::new(format!("the future at {location}"));
         let before = Handle::current().metrics().num_alive_tasks();
-        let (output, mut left) = run(Scope::at("assert_no_leaks", location), future, &sink).await;
-        let more = alive_beyond(before, PATIENCE).await;
-        if more > 0 {
-            left.push(spawned(more));
-        }
-        let mut reports = sink.take();
-        reports.retain(is_bad);
-        left.extend(folded(&reports));
-        assert!(
-            left.is_empty(),
-            "the future at {location} left something behind:\n  {}",
-            left.join("\n  ")
-        );
-        output
+        let scope = Scope::at("assert_no_leaks", location);
+        let mut run = pin!(run(scope, future, pending()));
+        let ended = poll_fn(|cx| trial.collect(|_| run.as_mut().poll(cx))).await;
+        trial.wait_for_tasks(before).await;
+        trial.verdict(ended)
     }
-}
-
-async fn run<F: IntoFuture>(scope: Scope<'_>, future: F, sink: &Sink) -> (F::Output, Vec<String>) {
-    let root = scope.node().clone();
-    let mut run = pin!(scope.run(async {
-        let output = future.await;
-        (output, still_running(&root))
-    }));
-    match poll_fn(|cx| sink.collect(|| run.as_mut().poll(cx))).await {
-        Ok(ended) => ended,
-        // Nobody has a handle to it, and it has no deadline.
-        Err(cancelled) => panic!("the future ended early: {}", cancelled.text()),
-    }
-}
-
-pub(super) fn spawned(tasks: usize) -> String {
-    format!("tasks spawned with `tokio::spawn` were still running: {tasks}")
-}
-
-/// Whether a report tells of something that was left behind.
-pub(super) fn is_bad(report: &Report) -> bool {
-    use ReportKind::{Abandoned, LostCleanup, Overrun};
-    matches!(report.kind(), LostCleanup | Overrun | Abandoned)
 }

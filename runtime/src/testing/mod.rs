@@ -7,7 +7,10 @@
 mod everywhere;
 mod invariant;
 mod leaks;
+pub(crate) mod test;
+mod trial;
 
-pub use everywhere::{Coverage, Everywhere, Point, PointKind, cancel_everywhere};
+pub use crate::poll::probe::PointKind;
+pub use everywhere::{Coverage, Everywhere, Point, cancel_everywhere};
 pub use invariant::Invariant;
 pub use leaks::assert_no_leaks;
