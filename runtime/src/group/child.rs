@@ -11,6 +11,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::base::caught::Panic;
 use crate::group::shared::Shared;
+use crate::notes::outcome::Outcome;
 use crate::notes::span::WorkSpan;
 use crate::notes::stats::{self, Count};
 use crate::task::error::{Cause, Failure, TaskError};
@@ -148,17 +149,6 @@ impl<T, E: Send + 'static> TaskEnding<T, E> {
         }
     }
 
-    /// For [`stats`](crate::observe::stats()): before anyone can learn of it.
-    fn count(outcome: &Result<T, TaskError>) {
-        stats::count(match outcome {
-            Ok(_) => Count::Completed,
-            Err(TaskError::Failed) => Count::Failed,
-            Err(TaskError::Panicked(_)) => Count::Panicked,
-            Err(TaskError::Cancelled(_)) => Count::Cancelled,
-            Err(_) => Count::Aborted,
-        });
-    }
-
     /// The outcome of the task, unless it was told. A failure is noted in the group; the
     /// handle and the group learn of the end by [`end`](Self::end).
     fn outcome(&self, exit: Exit<Result<T, E>>) -> Option<Result<T, TaskError>> {
@@ -252,7 +242,7 @@ impl<T, E: Send + 'static> Drop for TaskEnding<T, E> {
         if self.group.is_none() {
             return;
         }
-        stats::count(Count::Aborted);
+        stats::count(Count::Ended(Outcome::Aborted));
         self.end(Err(TaskError::Aborted));
     }
 }
@@ -393,7 +383,8 @@ where
         // Before anyone can learn that the task has ended: no span outlives that of its group.
         this.span.close();
         if let Some(outcome) = outcome {
-            TaskEnding::<T, E>::count(&outcome);
+            // Before anyone can learn of the end.
+            stats::count(Count::Ended(Outcome::of(&outcome)));
             this.boundary.holder().end(outcome);
         }
         Poll::Ready(())

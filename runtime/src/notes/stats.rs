@@ -7,6 +7,8 @@
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use crate::notes::outcome::Outcome;
+
 /// Counters of the whole process, since its start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
@@ -38,21 +40,31 @@ pub struct Stats {
 /// What is counted.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Count {
+    /// Tasks that ended so.
+    Ended(Outcome),
     Spawned,
-    Completed,
-    Failed,
-    Panicked,
-    Cancelled,
-    Aborted,
     LostCleanup,
     Overrun,
 }
 
-const COUNTS: usize = Count::Overrun as usize + 1;
+const ENDS: usize = Outcome::Aborted as usize + 1;
+const COUNTS: usize = ENDS + 3;
 const SHARDS: usize = 32;
 
 /// How many tasks a thread spawns between two looks at how many there are.
 const PEAK_EVERY: u64 = 16;
+
+impl Count {
+    /// Its place in a shard.
+    fn index(self) -> usize {
+        match self {
+            Count::Ended(outcome) => outcome as usize,
+            Count::Spawned => ENDS,
+            Count::LostCleanup => ENDS + 1,
+            Count::Overrun => ENDS + 2,
+        }
+    }
+}
 
 /// Two cache lines: processors fetch them in pairs.
 #[repr(align(128))]
@@ -80,7 +92,7 @@ fn mine() -> &'static CountShard {
 
 /// Counts one more; tells how many this thread's shard had before.
 pub(crate) fn count(what: Count) -> u64 {
-    mine().0[what as usize].fetch_add(1, Ordering::Relaxed)
+    mine().0[what.index()].fetch_add(1, Ordering::Relaxed)
 }
 
 /// Counts a task that is spawned.
@@ -91,7 +103,7 @@ pub(crate) fn spawned() {
 }
 
 fn sum(what: Count) -> u64 {
-    let each = ALL.iter().map(|shard| &shard.0[what as usize]);
+    let each = ALL.iter().map(|shard| &shard.0[what.index()]);
     each.map(|count| count.load(Ordering::Relaxed)).sum()
 }
 
@@ -118,11 +130,12 @@ fn sum(what: Count) -> u64 {
 /// # }
 /// ```
 pub fn stats() -> Stats {
-    use Count::{Aborted, Cancelled, Completed, Failed, LostCleanup, Overrun, Panicked, Spawned};
+    use Outcome::{Aborted, Cancelled, Completed, Failed, Panicked};
     // Ends first: one that ends meanwhile is then still there, and never less
     // than none are.
-    let ended = [Completed, Failed, Panicked, Cancelled, Aborted].map(sum);
-    let spawned = sum(Spawned);
+    let ended = [Completed, Failed, Panicked, Cancelled, Aborted];
+    let ended = ended.map(|outcome| sum(Count::Ended(outcome)));
+    let spawned = sum(Count::Spawned);
     let live_tasks = spawned.saturating_sub(ended.iter().sum());
     let [completed, failed, panicked, cancelled, aborted] = ended;
     Stats {
@@ -136,7 +149,7 @@ pub fn stats() -> Stats {
         panicked,
         cancelled,
         aborted,
-        lost_cleanups: sum(LostCleanup),
-        overruns: sum(Overrun),
+        lost_cleanups: sum(Count::LostCleanup),
+        overruns: sum(Count::Overrun),
     }
 }

@@ -8,6 +8,7 @@ use std::panic::Location;
 use std::sync::Arc;
 
 use crate::notes::names::without_line;
+use crate::notes::outcome::Outcome;
 use crate::task::describe::Describe;
 use crate::task::handle::note_told_elsewhere;
 use crate::task::id::TaskId;
@@ -66,6 +67,18 @@ impl TaskError {
         [FAILED, PANICKED, ABORTED]
             .iter()
             .any(|told| text.contains(told))
+    }
+}
+
+impl Outcome {
+    pub(crate) fn of<T>(result: &Result<T, TaskError>) -> Outcome {
+        match result {
+            Ok(_) => Outcome::Completed,
+            Err(TaskError::Cancelled(_)) => Outcome::Cancelled,
+            Err(TaskError::Failed) => Outcome::Failed,
+            Err(TaskError::Panicked(_)) => Outcome::Panicked,
+            Err(TaskError::Aborted) => Outcome::Aborted,
+        }
     }
 }
 
@@ -391,43 +404,27 @@ impl<E> GroupError<E> {
     /// assert!(numbers.is_some() && rest.is_none());
     /// # }
     /// ```
-    pub fn split(self, mut predicate: impl FnMut(&E) -> bool) -> (Option<Self>, Option<Self>) {
-        let Contents {
-            group,
-            failures,
-            late,
-            omitted,
-            cancelled,
-            attached,
-            describe,
-        } = *self.0;
-        let (matching, rest): (Vec<_>, Vec<_>) = failures
-            .into_iter()
-            .partition(|failure| failure.error().is_some_and(&mut predicate));
-        let is_rest = !rest.is_empty() || omitted > 0 || cancelled.is_some() || attached.is_some();
-        let left = (!matching.is_empty()).then(|| {
+    pub fn split(mut self, mut predicate: impl FnMut(&E) -> bool) -> (Option<Self>, Option<Self>) {
+        let failures = std::mem::take(&mut self.0.failures).into_iter();
+        let (matching, rest): (Vec<_>, Vec<_>) =
+            failures.partition(|failure| failure.error().is_some_and(&mut predicate));
+        let matching = (!matching.is_empty()).then(|| {
             GroupError::new(Contents {
-                group: group.clone(),
+                group: self.0.group.clone(),
                 failures: matching,
                 late: Vec::new(),
                 omitted: 0,
                 cancelled: None,
                 attached: None,
-                describe,
+                describe: self.0.describe,
             })
         });
-        let right = is_rest.then(|| {
-            GroupError::new(Contents {
-                group,
-                failures: rest,
-                late,
-                omitted,
-                cancelled,
-                attached,
-                describe,
-            })
-        });
-        (left, right)
+        self.0.failures = rest;
+        let is_rest = !self.0.failures.is_empty()
+            || self.0.omitted > 0
+            || self.0.cancelled.is_some()
+            || self.0.attached.is_some();
+        (matching, is_rest.then_some(self))
     }
 }
 
@@ -508,15 +505,14 @@ impl<E: fmt::Debug + 'static> fmt::Debug for GroupError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !f.alternate() {
             return self.write_tree(f, |failure| {
-                let known = failure
-                    .error()
-                    .and_then(|error| self.0.describe.known_text(error));
-                match (known, &failure.cause) {
-                    (Some(text), _) => failure.line(text),
-                    (None, Cause::Error(error)) => failure.line(format!("{error:?}")),
-                    (None, Cause::Panic(message)) => failure.line(format!("panicked: {message}")),
-                    (None, Cause::Aborted) => failure.line("aborted"),
-                }
+                failure.line(match &failure.cause {
+                    Cause::Error(error) => {
+                        let known = self.0.describe.known_text(error);
+                        known.unwrap_or_else(|| format!("{error:?}"))
+                    }
+                    Cause::Panic(message) => format!("panicked: {message}"),
+                    Cause::Aborted => "aborted".to_owned(),
+                })
             });
         }
         f.debug_struct("GroupError")

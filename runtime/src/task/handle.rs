@@ -1,7 +1,7 @@
 //! The handle of a task, and what it shares with the task.
 
 use crate::task::id::TaskId;
-use crate::task::outcome::{Outcome, TaskState};
+use crate::task::state::TaskState;
 use std::borrow::Cow;
 use std::fmt;
 use std::future::Future;
@@ -14,6 +14,7 @@ use tokio::task::coop::RestoreOnPending;
 
 use crate::base::caught::catch;
 use crate::base::sync::{Mutex, MutexGuard};
+use crate::notes::outcome::Outcome;
 use crate::notes::report::{self, ReportKind};
 use crate::poll::context;
 use crate::poll::gate::park;
@@ -174,7 +175,7 @@ impl<T> Core<T> {
     pub(crate) fn complete(&self, result: Result<T, TaskError>, group: &Arc<Node>) {
         let outcome = Outcome::of(&result);
         // Made before the lock is taken.
-        let listed = tells_of_failure(&result).then(|| {
+        let listed = outcome.is_failure().then(|| {
             Box::new(Rare {
                 group: Some(Arc::downgrade(group)),
                 ..Rare::default()
@@ -492,10 +493,6 @@ fn leaves_alike(cancelled: &Cancelled, cx: &Context<'_>) -> bool {
         }
         alike
     })
-}
-
-fn tells_of_failure<T>(result: &Result<T, TaskError>) -> bool {
-    matches!(result, Err(error) if !matches!(error, TaskError::Cancelled(_)))
 }
 
 /// The current code was given the failures of a group, as errors: what it says of tasks

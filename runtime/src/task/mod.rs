@@ -8,12 +8,13 @@ pub(crate) mod describe;
 pub(crate) mod error;
 pub(crate) mod handle;
 pub(crate) mod id;
-pub(crate) mod outcome;
 pub(crate) mod output;
 pub(crate) mod set;
+pub(crate) mod state;
 pub(crate) mod summary;
 
+pub use crate::notes::outcome::Outcome;
 pub use handle::DoneId;
 pub use id::TaskId;
-pub use outcome::{Outcome, TaskState};
 pub use output::{TaskOutput, TaskResult, ValueOf};
+pub use state::TaskState;
