@@ -38,7 +38,9 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::base::caught::{Panic, catch};
+use crate::group::child::Start;
 use crate::group::group::Group;
+use crate::group::shared::TaskKind;
 use crate::notes::report::{self, ReportKind};
 use crate::notes::span::WorkSpan;
 use crate::poll::context;
@@ -239,10 +241,13 @@ where
         });
         let group = &self.layer.group;
         // Inside of it already: what a layer further in does in `call` is part of the request.
-        let span = group.task_span(&name, plan.location);
+        let span = WorkSpan::task(&group.shared.span, || Cow::Borrowed(&*name), plan.location);
         let called = planned.and_then(|()| span.within(|| catch(|| self.inner.call(request))));
         let caught = Caught::new(called, plan.location);
-        let task = group.spawn_at(name, plan.location, span.clone(), caught);
+        let (name, start) = (name.into(), Start::within(span.clone()));
+        let task = group
+            .shared
+            .spawn(TaskKind::Plain, name, plan.location, start, caught);
         if let Some(at) = timeout.and_then(after) {
             task.handle().set_deadline(at);
         }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use crate::blocking::blocking::blocking;
-use crate::group::child::{Start, Task};
+use crate::group::child::Start;
 use crate::group::run::report_lost_deferred;
 use crate::group::scoped::erase;
 use crate::group::shared::{Shared, TaskKind};
@@ -20,7 +20,7 @@ use crate::notes::span::WorkSpan;
 use crate::poll::context;
 use crate::scope::handle::CancelHandle;
 use crate::task::error::BoxError;
-use crate::task::handle::{Core, TaskHandle};
+use crate::task::handle::TaskHandle;
 use crate::task::output::{HasValue, TaskResult};
 use crate::tree::node::flag;
 use crate::tree::reason::Reason;
@@ -129,36 +129,6 @@ impl<'env, E: Send + 'static> Group<'env, E> {
         self.start(TaskKind::Plain, name.into().into(), future)
     }
 
-    /// The span of a task whose work begins before the task is spawned, with
-    /// [`spawn_at`](Self::spawn_at).
-    #[cfg(feature = "tower")]
-    pub(crate) fn task_span(&self, name: &str, location: &'static Location<'static>) -> WorkSpan {
-        WorkSpan::task(&self.shared.span, || Cow::Borrowed(name), location)
-    }
-
-    /// Spawns a task that another module makes, located at a line of the user's.
-    #[cfg(feature = "tower")]
-    pub(crate) fn spawn_at<F, T>(
-        &self,
-        name: Cow<'static, str>,
-        location: &'static Location<'static>,
-        span: WorkSpan,
-        future: F,
-    ) -> TaskHandle<T>
-    where
-        F: Future + Send + 'static,
-        F::Output: TaskResult<E, Value = T>,
-        T: Send,
-    {
-        self.shared.spawn(
-            TaskKind::Plain,
-            name.into(),
-            location,
-            Start::within(span),
-            future,
-        )
-    }
-
     /// Spawns a task that runs concurrently inside the group's own task, so that it may
     /// borrow from outside the group. It is a task in every other way, but does
     /// not count under the limit.
@@ -182,17 +152,10 @@ impl<'env, E: Send + 'static> Group<'env, E> {
         F::Output: TaskResult<E, Value = T>,
         T: Send + 'env,
     {
-        let (name, location) = (Name::of_future::<F>(), Location::caller());
-        match self.shared.expect(TaskKind::Plain, name, location, ()) {
-            Err(node) => TaskHandle::refused(Core::beside(node), self.shared.refusal()),
-            Ok(node) => {
-                let core = Core::beside(node);
-                let (task, handle) = Task::new(&self.shared, core, Start::default(), future);
-                drop(self.shared.scoped.push(erase(Box::pin(task))));
-                self.shared.node.wake();
-                handle
-            }
-        }
+        let location = Location::caller();
+        self.shared.spawn_inside(location, future, |task| {
+            drop(self.shared.scoped.push(erase(task)));
+        })
     }
 
     /// Runs a closure on the blocking pool, as a task of this group.

@@ -6,12 +6,9 @@ use std::future::Future;
 use std::panic::Location;
 use std::rc::Rc;
 
-use crate::group::child::{Start, Task};
 use crate::group::scoped::{ErasedLocal, Queue, erase_local};
-use crate::group::shared::TaskKind;
-use crate::notes::names::Name;
 use crate::task::error::BoxError;
-use crate::task::handle::{Core, TaskHandle};
+use crate::task::handle::TaskHandle;
 use crate::task::output::TaskResult;
 
 /// A running group of [`TaskGroup::run_local`](crate::TaskGroup::run_local), which also takes
@@ -77,17 +74,9 @@ impl<'env, E: Send + 'static> LocalGroup<'env, E> {
         F::Output: TaskResult<E, Value = T>,
         T: 'env,
     {
-        let shared = &self.group.shared;
-        let (name, location) = (Name::of_future::<F>(), Location::caller());
-        match shared.expect(TaskKind::Plain, name, location, ()) {
-            Err(node) => TaskHandle::refused(Core::beside(node), shared.refusal()),
-            Ok(node) => {
-                let core = Core::beside(node);
-                let (task, handle) = Task::new(shared, core, Start::default(), future);
-                drop(self.queue.push(erase_local(Box::pin(task))));
-                shared.node.wake();
-                handle
-            }
-        }
+        let location = Location::caller();
+        self.group.shared.spawn_inside(location, future, |task| {
+            drop(self.queue.push(erase_local(task)));
+        })
     }
 }

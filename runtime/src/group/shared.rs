@@ -372,6 +372,30 @@ impl<E: Send + 'static> Shared<E> {
         handle
     }
 
+    /// Spawns a task that the group's own future polls; `push` hands it over.
+    pub(crate) fn spawn_inside<F>(
+        self: &Arc<Self>,
+        location: &'static Location<'static>,
+        future: F,
+        push: impl FnOnce(Pin<Box<Task<F, ValueOf<F>, E>>>),
+    ) -> TaskHandle<ValueOf<F>>
+    where
+        F: Future,
+        F::Output: TaskResult<E>,
+    {
+        let name = Name::of_future::<F>();
+        match self.expect(TaskKind::Plain, name, location, ()) {
+            Err(node) => TaskHandle::refused(Core::beside(node), self.refusal()),
+            Ok(node) => {
+                let core = Core::beside(node);
+                let (task, handle) = Task::new(self, core, Start::default(), future);
+                push(Box::pin(task));
+                self.node.wake();
+                handle
+            }
+        }
+    }
+
     pub(crate) fn deferred_failed(&self, cause: Cause<E>, panic: Option<Panic>) {
         if let Some(panic) = panic
             && self.on_failure == OnFailure::Cancel
