@@ -4,8 +4,8 @@ use std::fmt;
 use std::panic::Location;
 use std::time::Duration;
 
-use super::layout::{Row, WaitsFor, What, rows};
-use super::snapshot::{Entry, State, Tree};
+use super::layout::{Alike, Row, RowContent, WaitsFor, rows};
+use super::snapshot::{Entry, Tree, next_to_unwind};
 
 const WIDTH: usize = 80;
 
@@ -27,29 +27,18 @@ impl fmt::Display for Tree {
 
 fn write_row(row: &Row<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let (here, below) = prefixes(&row.more);
-    let What::Alike {
-        first,
-        count,
-        name,
-        youngest,
-        oldest,
-        waits_for,
-    } = &row.what
-    else {
-        let What::Hidden(count) = row.what else {
-            return Ok(());
-        };
-        return writeln!(f, "{here}… {count} more");
+    let alike = match &row.content {
+        RowContent::Alike(alike) => alike,
+        RowContent::Hidden(count) => return writeln!(f, "{here}… {count} more"),
     };
-    let state = state_of(first, *youngest, *oldest);
-    let count = if *count > 1 {
-        format!(" × {count}")
-    } else {
-        String::new()
+    let (first, state) = (alike.first, state_of(alike));
+    let count = match alike.count {
+        1 => String::new(),
+        count => format!(" × {count}"),
     };
     let line = line_in_name(first);
     let taken = width(&here) + width(&line) + width(&count) + 2 + width(&state);
-    let name = short_name(name, WIDTH.saturating_sub(taken).max(MIN_NAME));
+    let name = short_name(&alike.name, WIDTH.saturating_sub(taken).max(MIN_NAME));
     let head = format!("{here}{name}{line}{count}  {state}");
     let place = place_of(first, usize::MAX);
     if place.is_empty() {
@@ -60,13 +49,16 @@ fn write_row(row: &Row<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let room = WIDTH.saturating_sub(width(&below) + 2);
         writeln!(f, "{head}\n{below}  {}", place_of(first, room))?;
     }
-    if let Some(phase) = phase_of(first) {
-        writeln!(f, "{below}  {phase}")?;
-    }
-    if let Some(waits_for) = waits_for {
-        writeln!(f, "{below}  {waits_for}")?;
+    for note in notes_of(alike) {
+        writeln!(f, "{below}  {note}")?;
     }
     Ok(())
+}
+
+/// The lines below a row: the cleanup that the entries are in, and what they wait for.
+pub(super) fn notes_of(alike: &Alike<'_>) -> impl Iterator<Item = String> {
+    let waits_for = alike.waits_for.as_ref().map(ToString::to_string);
+    phase_of(alike.first).into_iter().chain(waits_for)
 }
 
 /// The rails before a row, and before the lines that belong to it.
@@ -108,20 +100,21 @@ impl fmt::Display for WaitsFor {
     }
 }
 
-pub(super) fn state_of(entry: &Entry, youngest: Duration, oldest: Duration) -> String {
+pub(super) fn state_of(alike: &Alike<'_>) -> String {
+    let entry = alike.first;
     let kind = match entry {
         _ if entry.is_service() => "service, ",
         _ if entry.is_shielded() => "shielded, ",
         _ => "",
     };
     let word = format!("{kind}{}", entry.state().word());
-    if let (State::Cancelling | State::Aborting, Some(since)) =
-        (entry.state(), entry.cancelled_for())
+    if entry.state().is_cancelled()
+        && let Some(since) = entry.cancelled_for()
     {
         let reason = entry.reason().unwrap_or("requested");
-        return format!("{word} ({reason}) {}", Span(since));
+        return format!("{word} ({reason}) {}", ShortDuration(since));
     }
-    let (young, old) = (Span(youngest).to_string(), Span(oldest).to_string());
+    let [young, old] = [alike.youngest, alike.oldest].map(|age| ShortDuration(age).to_string());
     if young == old {
         format!("{word} {old}")
     } else {
@@ -158,35 +151,23 @@ fn place_of(entry: &Entry, room: usize) -> String {
     )
 }
 
-/// The cleanup that is under way, or else what has to be left first.
-pub(super) fn phase_of(entry: &Entry) -> Option<String> {
-    if !matches!(entry.state(), State::Cancelling | State::Aborting) {
+/// Where something that is cancelled is on its way out.
+fn phase_of(entry: &Entry) -> Option<String> {
+    if !entry.state().is_cancelled() {
         return None;
     }
     let held = entry.held();
-    let first = held
-        .iter()
-        .find(|held| held.is_running())
-        .or(held.first())?;
+    let (preposition, first) = next_to_unwind(held)?;
     let at = first.location().map(line).unwrap_or_default();
-    let verb = match (first.is_running(), first.what()) {
-        (_, "`shield`") => "in",
-        (true, _) => "in the cleanup of",
-        (false, _) => "before",
-    };
     let then = match held.len() - 1 {
         0 => String::new(),
         more => format!(", then {more} more"),
     };
-    let room = WIDTH / 2;
-    Some(format!(
-        "{verb} {} at {}{then}",
-        first.what(),
-        short_path(&at, room)
-    ))
+    let (what, at) = (first.what(), short_path(&at, WIDTH / 2));
+    Some(format!("{preposition} {what} at {at}{then}"))
 }
 
-fn line(location: &Location<'_>) -> String {
+pub(super) fn line(location: &Location<'_>) -> String {
     format!("{}:{}", location.file(), location.line())
 }
 
@@ -237,9 +218,9 @@ fn without_modules(name: &str) -> String {
 }
 
 /// A duration with as many digits as one wants to read.
-pub(super) struct Span(pub(super) Duration);
+pub(super) struct ShortDuration(pub(super) Duration);
 
-impl fmt::Display for Span {
+impl fmt::Display for ShortDuration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = self.0.as_secs();
         match seconds {

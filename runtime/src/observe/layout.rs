@@ -19,7 +19,7 @@ const MOST_ROWS: usize = 400;
 /// One line of the picture.
 #[derive(Debug)]
 pub(super) struct Row<'a> {
-    pub(super) what: What<'a>,
+    pub(super) content: RowContent<'a>,
     /// The row, by its number, that this one hangs on.
     pub(super) parent: Option<usize>,
     /// For each level above: whether more rows come on it.
@@ -27,20 +27,23 @@ pub(super) struct Row<'a> {
 }
 
 #[derive(Debug)]
-pub(super) enum What<'a> {
-    /// Entries that are alike, the first of them shown.
-    Alike {
-        first: &'a Entry,
-        count: usize,
-        /// Without the line that the name of a block ends in.
-        name: String,
-        youngest: Duration,
-        oldest: Duration,
-        /// What it waits for, if its body has ended.
-        waits_for: Option<WaitsFor>,
-    },
+pub(super) enum RowContent<'a> {
+    Alike(Alike<'a>),
     /// So many that are not shown.
     Hidden(usize),
+}
+
+/// Entries that are alike, the first of them shown.
+#[derive(Debug)]
+pub(super) struct Alike<'a> {
+    pub(super) first: &'a Entry,
+    pub(super) count: usize,
+    /// Without the line that the name of a block ends in.
+    pub(super) name: String,
+    pub(super) youngest: Duration,
+    pub(super) oldest: Duration,
+    /// What the first one waits for, if its body has ended.
+    pub(super) waits_for: Option<WaitsFor>,
 }
 
 /// What an entry whose body has ended waits for.
@@ -126,10 +129,10 @@ impl<'a> Shape<'a> {
         name.replace(char::is_control, " ")
     }
 
-    fn row(&self, group: &[usize]) -> What<'a> {
+    fn alike(&self, group: &[usize]) -> Alike<'a> {
         let entries = || group.iter().map(|&index| &self.tree.entries[index]);
         let first = &self.tree.entries[group[0]];
-        What::Alike {
+        Alike {
             first,
             count: group.len(),
             name: self.name_of(group),
@@ -194,16 +197,16 @@ pub(super) fn rows(tree: &Tree) -> Vec<Row<'_>> {
     while let Some(next) = stack.pop() {
         let here = rows.len();
         let full = here + 1 == MOST_ROWS;
-        let what = match next.group {
+        let content = match next.group {
             Some(group) if !full => {
                 let below = &shape.below[group[0]];
                 push_below(&shape, below, Some(here), &next.more, &mut stack);
-                shape.row(&group)
+                RowContent::Alike(shape.alike(&group))
             }
-            _ => What::Hidden(next.hidden),
+            _ => RowContent::Hidden(next.hidden),
         };
         rows.push(Row {
-            what,
+            content,
             parent: next.parent,
             more: next.more,
         });

@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use super::display::{phase_of, state_of};
-use super::layout::{Row, What, rows};
+use super::display::{line, notes_of, state_of};
+use super::layout::{Alike, Row, RowContent, rows};
 use super::snapshot::{Kind, Tree};
 
 impl Tree {
@@ -20,49 +20,40 @@ impl Tree {
 }
 
 fn write_row(number: usize, row: &Row<'_>, chart: &mut String) -> std::fmt::Result {
-    match &row.what {
-        What::Hidden(count) => writeln!(chart, "  n{number}[\"… {count} more\"]")?,
-        What::Alike {
-            first,
-            count,
-            name,
-            youngest,
-            oldest,
-            waits_for,
-        } => {
-            let (open, close) = match first.kind() {
+    match &row.content {
+        RowContent::Hidden(count) => writeln!(chart, "  n{number}[\"… {count} more\"]")?,
+        RowContent::Alike(alike) => {
+            let (open, close) = match alike.first.kind() {
                 Kind::Task => ("([", "])"),
                 Kind::Blocking => ("[[", "]]"),
                 Kind::Scope => ("[", "]"),
             };
-            let made = format!("{}:{}", first.location().file(), first.location().line());
-            let mut text = escaped(name);
-            if first.name_has_line() {
-                write!(text, " ({})", escaped(&made))?;
-            }
-            if *count > 1 {
-                write!(text, " × {count}")?;
-            }
-            let state = state_of(first, *youngest, *oldest);
-            write!(text, "<br>{}", escaped(&state))?;
-            let last = first.last_checkpoint();
-            let last = last.map(|at| format!("{}:{}", at.file(), at.line()));
-            if let Some(at) = last.or((!first.name_has_line()).then_some(made)) {
-                write!(text, "<br>{}", escaped(&at))?;
-            }
-            if let Some(phase) = phase_of(first) {
-                write!(text, "<br>{}", escaped(&phase))?;
-            }
-            if let Some(waits_for) = waits_for {
-                write!(text, "<br>{}", escaped(&waits_for.to_string()))?;
-            }
-            writeln!(chart, "  n{number}{open}\"{text}\"{close}")?;
+            writeln!(chart, "  n{number}{open}\"{}\"{close}", label(alike))?;
         }
     }
     match row.parent {
         Some(parent) => writeln!(chart, "  n{parent} --> n{number}"),
         None => Ok(()),
     }
+}
+
+fn label(alike: &Alike<'_>) -> String {
+    let first = alike.first;
+    let made = line(first.location());
+    let mut text = escaped(&alike.name);
+    if first.name_has_line() {
+        text += &format!(" ({})", escaped(&made));
+    }
+    if alike.count > 1 {
+        text += &format!(" × {}", alike.count);
+    }
+    let last = first.last_checkpoint().map(line);
+    let at = last.or((!first.name_has_line()).then_some(made));
+    let lines = [state_of(alike)].into_iter().chain(at);
+    for line in lines.chain(notes_of(alike)) {
+        text += &format!("<br>{}", escaped(&line));
+    }
+    text
 }
 
 /// What would end the label or be read as a tag.

@@ -357,6 +357,10 @@ impl State {
         }
     }
 
+    pub(super) fn is_cancelled(self) -> bool {
+        matches!(self, State::Cancelling | State::Aborting)
+    }
+
     /// In one word.
     pub(super) fn word(self) -> &'static str {
         match self {
@@ -396,6 +400,18 @@ pub(crate) fn held_in(inner: &Inner) -> Vec<Held> {
         running: held.cleaning,
     })
     .collect()
+}
+
+/// Returns the cleanup that is under way, otherwise the code that has to unwind first; and the
+/// preposition that says where that finds the code which is cancelled.
+pub(super) fn next_to_unwind(held: &[Held]) -> Option<(&'static str, &Held)> {
+    let next = held.iter().find(|held| held.running).or(held.first())?;
+    let preposition = match (next.running, next.what) {
+        (_, "`shield`") => "in",
+        (true, _) => "in the cleanup of",
+        (false, _) => "before",
+    };
+    Some((preposition, next))
 }
 
 #[cfg(feature = "serde")]

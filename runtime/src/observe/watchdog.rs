@@ -7,8 +7,8 @@ use std::ptr;
 use std::sync::{Arc, Weak, mpsc};
 use std::time::{Duration, Instant};
 
-use super::display::Span;
-use super::snapshot::held_in;
+use super::display::ShortDuration;
+use super::snapshot::{held_in, next_to_unwind};
 use crate::base::aside::{self, ThreadEnd};
 use crate::base::caught::contain;
 use crate::base::clock::Moment;
@@ -228,7 +228,7 @@ fn report_busy(key: usize, look: Look, stuck: Duration) {
         "busy: one poll has kept the thread `{}` for {} without a checkpoint; {}; \
          last checkpoint",
         poller.name,
-        Span(stuck),
+        ShortDuration(stuck),
         advice(&poller),
     );
     report::report(
@@ -283,7 +283,7 @@ pub(crate) fn late(since: Duration, reason: Option<String>) -> String {
     let reason = reason.map(|reason| format!(" ({reason})"));
     format!(
         "late: still running {} after it was cancelled{}",
-        Span(since),
+        ShortDuration(since),
         reason.unwrap_or_default()
     )
 }
@@ -294,16 +294,11 @@ fn phase_of(node: &Node) -> String {
         return "its blocking work still runs".to_owned();
     }
     let held = held_in(&node.lock());
-    let running = held.iter().find(|held| held.is_running());
-    match running.or(held.first()) {
-        Some(held) => {
-            let what = match (held.is_running(), held.what()) {
-                (_, "`shield`") => "in",
-                (true, _) => "in the cleanup of",
-                (false, _) => "before",
-            };
+    match next_to_unwind(&held) {
+        Some((preposition, held)) => {
             let at = held.location().map(|at| format!(" at {at}"));
-            format!("it is {what} {}{}", held.what(), at.unwrap_or_default())
+            let at = at.unwrap_or_default();
+            format!("it is {preposition} {}{at}", held.what())
         }
         None => "it has not reached a checkpoint".to_owned(),
     }
