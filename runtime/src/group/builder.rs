@@ -83,7 +83,7 @@ impl<E: Send + 'static> TaskGroup<E> {
             limit: None,
             timeout: None,
             on_failure: OnFailure::Cancel,
-            describe: Describe::by_type(),
+            describe: Describe::Unknown,
         }
     }
 
@@ -162,7 +162,7 @@ impl<E: Send + 'static> TaskGroup<E> {
     /// # }
     /// ```
     pub fn describe(mut self, text: fn(&E) -> String) -> Self {
-        self.describe = Describe::by_text(text);
+        self.describe = Describe::Text(text);
         self
     }
 
@@ -206,7 +206,7 @@ impl<E: Send + 'static> TaskGroup<E> {
     /// # }
     /// ```
     pub fn as_error(mut self, error: fn(&E) -> &(dyn Error + 'static)) -> Self {
-        self.describe = Describe::by_error(error);
+        self.describe = Describe::Error(error);
         self
     }
 

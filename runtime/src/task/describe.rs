@@ -21,19 +21,13 @@ use crate::notes::names;
 use crate::task::error::{BoxError, TaskError};
 
 /// Answers the two questions for errors of one type.
-pub struct Describe<E> {
-    text: fn(&E) -> String,
-    /// The error as one whose sources can be asked, if it is one.
-    error: AsError<E>,
-    /// Whether the text is the error's own, and so repeats what it passes on.
-    own_text: bool,
-}
-
-/// An error as one whose sources can be asked.
-enum AsError<E> {
-    /// Where the type is one that is known here.
-    ByType,
-    Given(fn(&E) -> &(dyn Error + 'static)),
+pub enum Describe<E> {
+    /// Nothing is known of the type, unless it is one of those that are known here.
+    Unknown,
+    /// The text is made for this type, and so repeats what the error passes on.
+    Text(fn(&E) -> String),
+    /// The error is or holds one that has a text, and whose sources can be asked.
+    Error(fn(&E) -> &(dyn Error + 'static)),
 }
 
 /// Whether an error only repeats what the handle of a failed task said.
@@ -61,14 +55,6 @@ impl<E> Clone for Describe<E> {
 
 impl<E> Copy for Describe<E> {}
 
-impl<E> Clone for AsError<E> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<E> Copy for AsError<E> {}
-
 impl<E> fmt::Debug for Describe<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Describe").finish_non_exhaustive()
@@ -76,43 +62,18 @@ impl<E> fmt::Debug for Describe<E> {
 }
 
 impl<E: 'static> Describe<E> {
-    /// For a type of which nothing else is known.
-    pub(crate) fn by_type() -> Describe<E> {
-        Describe {
-            text: text_by_type,
-            error: AsError::ByType,
-            own_text: false,
-        }
-    }
-
-    /// With a text that the user makes.
-    pub(crate) fn by_text(text: fn(&E) -> String) -> Describe<E> {
-        Describe {
-            text,
-            error: AsError::ByType,
-            own_text: true,
-        }
-    }
-
-    /// With text and sources of the error that it is or holds.
-    pub(crate) fn by_error(error: fn(&E) -> &(dyn Error + 'static)) -> Describe<E> {
-        Describe {
-            error: AsError::Given(error),
-            ..Describe::by_type()
-        }
-    }
-
     /// The text of an error, if there is one other than its `Debug`.
     pub(crate) fn known_text(&self, error: &E) -> Option<String> {
-        let is_known = self.own_text || self.error.get(error).is_some();
+        let is_known = matches!(self, Describe::Text(_)) || self.as_error(error).is_some();
         is_known.then(|| self.text(error))
     }
 
     /// The text of an error. Runs the user's code, so not under a lock.
     pub(crate) fn text(&self, error: &E) -> String {
-        let text = catch(|| match self.error {
-            AsError::Given(given) => given(error).to_string(),
-            AsError::ByType => (self.text)(error),
+        let text = catch(|| match (self, self.as_error(error)) {
+            (Describe::Text(text), _) => text(error),
+            (_, Some(error)) => error.to_string(),
+            (_, None) => format!("a `{}`", names::type_name::<E>()),
         });
         text.unwrap_or_else(|_| "an error whose Display panics".to_owned())
     }
@@ -120,12 +81,12 @@ impl<E: 'static> Describe<E> {
     /// What an error passes on of what a handle said. Runs the user's code, so not
     /// under a lock.
     pub(crate) fn passes(&self, error: &E) -> Passes {
-        let in_chain = catch(|| self.error.get(error).map(passed_on));
+        let in_chain = catch(|| self.as_error(error).map(passed_on));
         match in_chain {
             Ok(Some(Some(error))) => Passes::On(error),
             // A source may be hidden: `#[error(transparent)]` skips the error itself.
             Ok(Some(None)) => self.passes_in_text(error),
-            Ok(None) if self.own_text => self.passes_in_text(error),
+            Ok(None) if matches!(self, Describe::Text(_)) => self.passes_in_text(error),
             Ok(None) | Err(_) => Passes::Unknown,
         }
     }
@@ -137,12 +98,11 @@ impl<E: 'static> Describe<E> {
             Passes::Nothing
         }
     }
-}
 
-impl<E: 'static> AsError<E> {
-    fn get<'a>(&self, error: &'a E) -> Option<&'a (dyn Error + 'static)> {
-        if let AsError::Given(given) = self {
-            return Some(given(error));
+    /// The error as one whose sources can be asked, if it is one.
+    fn as_error<'a>(&self, error: &'a E) -> Option<&'a (dyn Error + 'static)> {
+        if let Describe::Error(view) = self {
+            return Some(view(error));
         }
         let any: &dyn Any = error;
         if let Some(error) = any.downcast_ref::<BoxError>() {
@@ -152,14 +112,6 @@ impl<E: 'static> AsError<E> {
             return Some(error);
         }
         any.downcast_ref::<TaskError>().map(|error| error as _)
-    }
-}
-
-/// What can be said of an error of any type.
-fn text_by_type<E: 'static>(error: &E) -> String {
-    match AsError::ByType.get(error) {
-        Some(error) => error.to_string(),
-        None => format!("a `{}`", names::type_name::<E>()),
     }
 }
 
@@ -195,7 +147,7 @@ impl<E> Described<E> {
 
 impl<E: Error + 'static> Described<E> {
     pub fn how(&self) -> Describe<E> {
-        Describe::by_error(|error| error)
+        Describe::Error(|error| error)
     }
 }
 
@@ -213,7 +165,7 @@ pub struct Holder<E>(Shown<E>);
 
 impl<E: AsRef<dyn Error + Send + Sync> + 'static> Holder<E> {
     pub fn how(&self) -> Describe<E> {
-        Describe::by_error(|error| error.as_ref())
+        Describe::Error(|error| error.as_ref())
     }
 }
 
@@ -231,7 +183,7 @@ pub struct Shown<E>(Opaque<E>);
 
 impl<E: Display + 'static> Shown<E> {
     pub fn how(&self) -> Describe<E> {
-        Describe::by_text(E::to_string)
+        Describe::Text(E::to_string)
     }
 }
 
@@ -249,6 +201,6 @@ pub struct Opaque<E>(PhantomData<fn(&E)>);
 
 impl<E: 'static> Opaque<E> {
     pub fn how(&self) -> Describe<E> {
-        Describe::by_type()
+        Describe::Unknown
     }
 }
