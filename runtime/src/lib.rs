@@ -85,10 +85,10 @@ pub use taskscope_macros::main;
 /// - the handler runs when all the futures have been dropped, so that it may change what
 ///   they borrowed. It may await, `return`, `?`, `break` and `continue`.
 ///
-/// What is different is how a branch loses: its `defer!`s run and are awaited
+/// The difference is how a branch loses: its `defer!`s run and are awaited
 /// before the handler begins, and so are the tasks of its groups.
 ///
-/// A future that belongs to someone else is not cancelled when it loses, it is
+/// A future that the branch does not own is not cancelled when it loses, it is
 /// no longer polled: `&mut fut`, `fut.as_mut()`, and futures that only borrow,
 /// such as a stream's `.next()`. It can go on in the next race. An `async` block
 /// or function that waits for such a future counts as one too, unless it holds
@@ -100,14 +100,14 @@ pub use taskscope_macros::main;
 /// # Panics
 ///
 /// When all branches are disabled and there is no `else`. A panic of a branch is
-/// resumed once the others have left.
+/// resumed once the others have unwound.
 ///
 /// # Cancel safety
 ///
-/// As safe as its branches: what a branch that loses has already taken from
-/// elsewhere and not yet returned is lost, unless its `defer!` gives it back. A
-/// branch with nothing to be left in order is not polled again after it has lost. Any
-/// other branch is, so that it may take something even then: `socket.read(…)` loses no
+/// As safe as its branches: a value that a losing branch has already taken, out of a channel for
+/// instance, and not yet returned is lost, unless its `defer!` puts it back. A
+/// branch without armed cleanups, shields or scopes is not polled again after it has lost. Any
+/// other branch is, so that it may take a value even then: `socket.read(…)` loses no
 /// bytes, `timeout(limit, socket.read(…))` may. Give the limit a branch of its own.
 ///
 /// ```

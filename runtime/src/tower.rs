@@ -1,8 +1,8 @@
 //! A request is a task: a layer for axum, tonic and other tower services.
 //!
-//! A server drops a request's future when its client goes away, wherever it
-//! stands. [`ScopeLayer`] puts a task of a group between the two, so that what is
-//! dropped is only who waits: the task is then cancelled, leaves in order (its
+//! A server drops a request's future when its client goes away, wherever the future
+//! is suspended. [`ScopeLayer`] puts a task of a group between the two, so that the server
+//! drops only a future that waits: the task is then cancelled, unwinds (its
 //! `defer!`s run, its groups end), and the group waits for it.
 //!
 //! - The client disconnects: cancelled with [`Reason::Dropped`].

@@ -41,8 +41,8 @@ use crate::unwind::region::Region;
 /// - Cancelled before it has begun, the closure is dropped and never runs.
 /// - Once begun it is waited for, as nothing can interrupt it. An `Err` after one
 ///   of its checkpoints has refused counts as the cancellation: it is not returned.
-/// - When the grace period is over it is left behind and reported; its thread
-///   goes on. [`abandon`](Blocking::abandon) leaves it at once, without a report.
+/// - When the grace period is over it is abandoned and reported; its thread
+///   goes on. With [`abandon`](Blocking::abandon) it is abandoned at once, without a report.
 ///
 /// # Panics
 ///
@@ -51,7 +51,7 @@ use crate::unwind::region::Region;
 ///
 /// # Cancel safety
 ///
-/// Dropped from outside while the closure runs, it leaves the thread behind,
+/// Dropped from outside while the closure runs, it abandons the closure, which is
 /// reported and cancelled with [`Reason::Dropped`].
 ///
 /// ```

@@ -35,7 +35,7 @@ use crate::unwind::exit::Exit;
 /// sees a deadline that has passed where no async code gets to run.
 ///
 /// In async code use [`checkpoint`](crate::checkpoint()), or an `.await` in a
-/// `#[cancellable]` function, which leave in order.
+/// `#[cancellable]` function: there the code unwinds.
 ///
 /// [`Group::spawn_blocking`]: crate::Group::spawn_blocking
 ///
@@ -211,11 +211,11 @@ impl Wake for Unpark {
 /// inside the current one.
 ///
 /// The future runs in the tokio runtime of the current scope, if there is one;
-/// cancelled, it is left in order, as in [`Scope::run`](crate::Scope::run).
+/// cancelled, it unwinds, as in [`Scope::run`](crate::Scope::run).
 ///
 /// # Errors
 ///
-/// [`Cancelled`] when the current scope was cancelled and the future was left.
+/// [`Cancelled`] when the current scope was cancelled and the future was unwound.
 ///
 /// # Panics
 ///

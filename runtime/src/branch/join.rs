@@ -482,15 +482,15 @@ flatten!(A B C D E F G H I J K L M N O P Q R S T U V W X Y Z);
 /// Runs futures concurrently in the current task, and returns the tuple of their
 /// outputs. Borrowing is allowed; at most 26 branches.
 ///
-/// Each future is a branch: when the current scope is cancelled, it leaves in
-/// order for itself, and what it held is free for the cleanup of the others. When
-/// a branch panics, the others are cancelled and left in order before the panic
+/// Each future is a branch: when the current scope is cancelled, each unwinds on its own, and
+/// what it held is free for the cleanup of the others. When
+/// a branch panics, the others are cancelled and unwind before the panic
 /// is resumed. Like `tokio::join!` it awaits inside the macro, and is a
 /// checkpoint.
 ///
 /// # Cancel safety
 ///
-/// As safe as its branches; they are left in order.
+/// As safe as its branches; they unwind.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]

@@ -163,7 +163,7 @@ impl<'env, E: Send + 'static> Group<'env, E> {
     /// It runs inside the group's scope, see [`blocking`](crate::blocking()):
     /// cancelled before it has begun, it never runs; once begun it is waited
     /// for, until one of its checkpoints refuses or the grace period is over.
-    /// For one that may be left behind, spawn `blocking(f).abandon()`.
+    /// For one that may be abandoned, spawn `blocking(f).abandon()`.
     ///
     /// A body that is cancelled while it awaits the handle does not get the value: a file or a
     /// connection that the closure has opened by then is dropped without an asynchronous
@@ -214,12 +214,12 @@ impl<'env, E: Send + 'static> Group<'env, E> {
     /// have ended, in whatever way, so that their cleanup may still use
     /// it. It does not count under the limit.
     ///
-    /// A service is cancelled, not drained: it is not asked to stop first, and what is left in
-    /// its queue is lost unless a `defer!` empties it. See
+    /// A service is cancelled, not drained: it is not asked to stop first, and messages that are
+    /// still in its queue are lost unless a `defer!` empties it. See
     /// [A queue that must be emptied](crate::guide::groups#a-queue-that-must-be-emptied).
     ///
-    /// A service must not hold what a task of the group waits to be dropped, such as the
-    /// sender of the channel that the task reads from: the task would wait for the service, and
+    /// A service must not hold the sender of a channel that a task of the group reads until it
+    /// closes: the task would wait for the service, and
     /// the service for the task. Give it a weak sender, see
     /// [Services](crate::guide::groups#services).
     ///

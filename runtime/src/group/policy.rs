@@ -29,8 +29,8 @@ pub enum OnFailure {
     ///
     /// A group like this may live for months. It keeps the first 64 failures of its
     /// tasks and counts the others, see [`GroupError::omitted`](crate::GroupError::omitted); each of those goes to
-    /// the report hook when it happens. A supervisor that handles failures itself makes
-    /// them values, which are no failures of the group:
+    /// the report hook when it happens. A supervisor that handles failures itself turns
+    /// them into values, which are not failures of the group:
     /// `g.spawn(async { Value(work().await) })`.
     Continue,
 }

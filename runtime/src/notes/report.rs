@@ -25,7 +25,7 @@ pub enum ReportKind {
     /// period, or had not ended when a second signal ended it. It was dropped where it was;
     /// blocking work was abandoned.
     Overrun,
-    /// A failure or a panic that no caller is left to be told of, and what keeps the library
+    /// A failure or a panic that is returned to no caller, and what keeps the library
     /// from reporting or listening.
     Unreported,
     /// Blocking work still runs, though the future that waited for it was dropped.
@@ -48,7 +48,7 @@ pub enum ReportKind {
     Unscoped,
 }
 
-/// Something that went wrong where nobody could be told by a return value.
+/// A mistake or failure that no return value could tell.
 ///
 /// `Display` is one line: what happened, the source line, and the scope or task. The first
 /// lost cleanup of a process also says where to [read on](Self::help).
@@ -181,7 +181,7 @@ type Hook = Arc<dyn Fn(&Report) + Send + Sync>;
 
 static HOOK: RwLock<Option<Hook>> = RwLock::new(None);
 
-/// Replaces what is done with a [`Report`]: by default one line is written to
+/// Sets the function that receives each [`Report`]. Without one, a line is written to
 /// standard error, by one `write`. With feature `tracing`, a subscriber that takes the
 /// report's event takes the place of that line; if none does, because none is set or a
 /// filter leaves the event out, the line is written. A hook is called in any case.

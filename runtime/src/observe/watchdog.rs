@@ -24,7 +24,7 @@ const MOST_NAMED: usize = 20;
 /// How long dropping a watchdog waits for a report that is being delivered.
 const LINGER: Duration = Duration::from_millis(250);
 
-/// Names, from a thread of its own, what is stuck:
+/// A thread that reports what is stuck:
 ///
 /// - a task that has been polled for this long without a checkpoint: a loop that
 ///   computes, or a call that blocks the thread of the executor
@@ -70,7 +70,7 @@ impl Watchdog {
     ///
     /// # Errors
     ///
-    /// When the system gives no more threads.
+    /// When the system starts no more threads.
     pub fn start(stuck_after: Duration) -> io::Result<Watchdog> {
         let (running, told) = mpsc::channel();
         let mut watch = WatchdogLoop::new(stuck_after, Mailbox::open());

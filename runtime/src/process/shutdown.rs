@@ -48,11 +48,11 @@ const MOST_NAMED: usize = 20;
 ///
 /// 1. *stop*: [`is_stopping`](crate::is_stopping) turns true everywhere below, in what
 ///    is shielded too, and nothing is interrupted;
-/// 2. after [`drain`](Self::drain), *cancel* with [`Reason::Shutdown`]: all is
-///    left in order, and what is shielded is waited for;
-/// 3. after [`grace`](Self::grace), *abort*: what is still there is dropped where
+/// 2. after [`drain`](Self::drain), *cancel* with [`Reason::Shutdown`]: all
+///    code unwinds, and shielded code is waited for;
+/// 3. after [`grace`](Self::grace), *abort*: what still runs is dropped where
 ///    it is, and reported;
-/// 4. what cannot even be dropped, because it blocks its thread, is reported with
+/// 4. a task that cannot even be dropped, because it blocks its thread, is reported with
 ///    the line of its last checkpoint, and the process exits without it.
 ///
 /// A full or closed standard error, a held `stderr().lock()` or a report hook that blocks
@@ -139,12 +139,12 @@ impl Shutdown {
     ///
     /// # Errors
     ///
-    /// [`Cancelled`] when a signal came and the future was left. A future that
+    /// [`Cancelled`] when a signal came and the future was unwound. A future that
     /// ends all the same, as while it drains, keeps its value.
     ///
     /// # Panics
     ///
-    /// A panic of `future` is resumed once all inside is gone. The returned
+    /// A panic of `future` is resumed once everything inside has ended. The returned
     /// future panics outside of a tokio runtime with a timer.
     ///
     /// # Cancel safety

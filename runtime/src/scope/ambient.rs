@@ -49,7 +49,7 @@ pub fn is_cancelled() -> bool {
 ///
 /// # Cancel safety
 ///
-/// Cancel safe: dropped, it leaves nothing behind.
+/// Cancel safe: the future may be dropped at any time.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -125,7 +125,7 @@ fn asks(shielded: bool) -> u32 {
 ///
 /// # Cancel safety
 ///
-/// Cancel safe: dropped, it leaves nothing behind.
+/// Cancel safe: the future may be dropped at any time.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]

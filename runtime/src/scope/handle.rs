@@ -138,7 +138,7 @@ impl CancelHandle {
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: dropped, it leaves nothing behind.
+    /// Cancel safe: the future may be dropped at any time.
     pub async fn cancelled(&self) -> Reason {
         FlagWatch::new(Some(self.node.clone()), flag::CANCELLED).await;
         self.reason().unwrap_or(Reason::Requested)
@@ -148,7 +148,7 @@ impl CancelHandle {
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: dropped, it leaves nothing behind.
+    /// Cancel safe: the future may be dropped at any time.
     pub async fn stopping(&self) {
         FlagWatch::new(Some(self.node.clone()), flag::STOPPING | flag::CANCELLED).await;
     }

@@ -149,7 +149,7 @@ impl<'a> Scope<'a> {
     /// The future is polled in the same task, outside of the scope; it is
     /// dropped when the scope returns. Given several times, the first to
     /// complete counts. Its panic cancels the scope as well, and is resumed once
-    /// the scope has been left.
+    /// the scope has ended.
     ///
     /// It is the bridge from tokio-util's tokens: `cancel_when(token.cancelled_owned())`.
     ///
@@ -194,14 +194,14 @@ impl<'a> Scope<'a> {
     ///
     /// # Errors
     ///
-    /// [`Cancelled`] when the scope was cancelled and `future` was left. A
+    /// [`Cancelled`] when the scope was cancelled and `future` was unwound. A
     /// future that completes all the same keeps its value. When an enclosing,
     /// unshielded scope is cancelled as well, this does not return: the
     /// outermost cancelled boundary does.
     ///
     /// # Panics
     ///
-    /// A panic of `future` is resumed once all inside is gone. The returned
+    /// A panic of `future` is resumed once everything inside has ended. The returned
     /// future panics when it is polled again after it has completed. Where a timeout, a
     /// deadline, a drain or a grace period is set and the runtime has no timer, it panics when
     /// it is first polled, before anything runs.

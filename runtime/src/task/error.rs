@@ -383,7 +383,7 @@ impl<E> GroupError<E> {
         }
     }
 
-    /// Parts the failures: those whose error satisfies `predicate`, and the
+    /// Splits the failures into those whose error satisfies `predicate`, and the
     /// rest, with the panics, the aborted tasks, the cancellation, and what is
     /// [`attached`](Self::attached) or [`omitted`](Self::omitted). What Python's
     /// `except*` does.

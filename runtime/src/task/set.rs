@@ -112,7 +112,7 @@ impl<T> TaskSet<T> {
     }
 }
 
-/// Gives the set the adapters of a `StreamExt`, whose `next` is the same as the inherent
+/// Adds the adapters of a `StreamExt`, whose `next` is the same as the inherent
 /// [`next`](Self::next).
 ///
 /// ```

@@ -21,7 +21,7 @@ use crate::scope::scope::Scope;
 ///
 /// # Panics
 ///
-/// When something is left, with names and lines; and when `future` panics.
+/// When something still runs or was lost, with names and lines; and when `future` panics.
 ///
 /// # Cancel safety
 ///

@@ -19,14 +19,14 @@ use crate::unwind::region::Region;
 /// [`is_cancelled`](crate::is_cancelled) is false, [`deadline`](crate::deadline())
 /// is `None`, and groups and timeouts opened there work as ever. The value is
 /// passed out unchanged; the cancellation takes effect right after, at the next
-/// checkpoint. Entering and leaving a shield is not a checkpoint.
+/// checkpoint. Neither the beginning nor the end of a shield is a checkpoint.
 ///
 /// `#[cancellable]` sees that where the shield is awaited in the expression that makes it, also in
 /// parentheses, a block, `pin!` or `Box::pin`. It does not see into a variable: in a scope that is
 /// cancelled already, `let save = shield(commit()); save.await` ends before the commit begins. Where
 /// the commit must happen, write `shield(commit()).await`.
 ///
-/// Only the end of the grace period cuts a shield, with a report.
+/// Only the end of the grace period drops a shielded future, with a report.
 ///
 /// # Cancel safety
 ///
