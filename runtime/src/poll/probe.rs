@@ -22,7 +22,7 @@ pub enum PointKind {
     /// A checkpoint that was passed: an await of annotated code is about to
     /// begin, or a round of a loop.
     Checkpoint,
-    /// A task waits, at the await behind the checkpoint that it passed last.
+    /// A task waits, at the await after the checkpoint that it passed last.
     Suspension,
 }
 
