@@ -11,6 +11,7 @@ mod entry;
 mod group;
 mod race;
 mod rewrite;
+mod rules;
 mod syntax;
 #[cfg(test)]
 mod tests;

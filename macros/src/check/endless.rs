@@ -1,6 +1,7 @@
 //! [blocking]: loops that nothing can end.
 
-use super::{Check, Finding, Own};
+use super::{Finding, Own};
+use crate::rules::Check;
 use crate::syntax::item::has_marker;
 use crate::syntax::known::{arguments, is_quiet};
 use proc_macro2::TokenStream;

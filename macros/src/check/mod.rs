@@ -1,50 +1,50 @@
 //! What is reported before anything is rewritten. Nothing here changes the code.
 //!
-//! A macro sees names, not types, so a structure check fires only where a path is
-//! telling by itself: `tokio::spawn`, but not a bare `spawn`, nor `self::task::spawn`.
-//! A plain closure may run anywhere, on a blocking thread too, so that [blocking] has
-//! nothing to say about it; a task is detached and a future dropped there as well.
+//! Most reports are about a function, a method or a macro with a known name: `rules.rs` lists the
+//! names, and `named.rs` finds them in the code. A macro sees names, not types, so a name is reported only where
+//! it tells enough by itself: `tokio::spawn`, but not a bare `spawn`, nor `self::task::spawn`.
+//! Each check that needs more than a name has a module of its own.
+//!
+//! A plain closure may run anywhere, on a blocking thread too, so `blocking` reports nothing in it. A
+//! task is detached and a future dropped there as well.
 
-mod blocking;
-mod detached;
 pub(crate) mod ending;
 mod endless;
-mod hard_drop;
 mod item;
 mod marker;
+mod named;
 mod plain;
 mod recursion;
+mod select;
 mod send;
-mod signals;
 mod streams;
 
 pub(crate) use item::{
     check_body, check_function, check_other, expanded_at, is_expanded, stray_guard, stray_marker,
 };
+use named::is_select;
 pub(crate) use plain::{check_blocking, returns_result};
 pub(crate) use recursion::FunctionPlace;
 pub(crate) use send::{check_send, refuse_boxed};
-use signals::SignalCheck;
 use streams::Streams;
 
 use crate::diag::{Diag, Mistake};
+use crate::rules::Check;
 use crate::syntax::group;
-use crate::syntax::known::{arguments, is_transparent, names, strs};
+use crate::syntax::known::{arguments, is_transparent};
 use crate::syntax::lock::{match_takes_lock, matches_on_lock, takes_lock};
 use crate::syntax::options::{CheckLevel, Levels, Options};
-use crate::syntax::own::{CRATES, Own};
+use crate::syntax::own::Own;
 use crate::syntax::path::{Crate, mixed};
 use crate::syntax::race;
 use crate::syntax::span::ends;
-use crate::syntax::text::{short, text};
+use crate::syntax::text::text;
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote_spanned};
 use std::mem;
-use syn::punctuated::Punctuated;
 use syn::visit::{self, Visit};
 use syn::{
-    Attribute, Block, Expr, ExprCall, ExprMethodCall, ExprPath, FnArg, Lit, Macro, Pat, Signature,
-    Stmt, Token, Type, TypePath,
+    Attribute, Block, Expr, ExprCall, ExprMethodCall, FnArg, Lit, Macro, Pat, Signature, Stmt, Type,
 };
 
 /// Reads the bodies of one macro input.
@@ -76,33 +76,12 @@ pub(crate) enum Site {
     Main,
 }
 
-/// The checks that can be switched off.
-#[derive(Clone, Copy)]
-enum Check {
-    Detached,
-    Blocking,
-    HardDrop,
-    /// In the body of `#[taskscope::main]` alone.
-    Signals,
-}
-
 /// A finding: what is wrong, why, what to write instead.
 struct Finding {
     check: Check,
     what: String,
     why: &'static str,
     help: String,
-}
-
-impl Check {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Detached => "detached",
-            Self::Blocking => "blocking",
-            Self::HardDrop => "hard_drop",
-            Self::Signals => "signals",
-        }
-    }
 }
 
 impl<'a> Checker<'a> {
@@ -165,17 +144,22 @@ impl<'a> Checker<'a> {
     }
 
     /// Reads the body of `#[taskscope::main]` for signals that the attribute handles.
+    ///
+    /// ```text
+    /// race! {
+    ///     result = serve() => result?,
+    ///     _ = tokio::signal::ctrl_c() => flush().await,   // `main` is cancelled at the same moment
+    /// }
+    /// ```
+    ///
+    /// The signal reaches both, so the code after the wait races with the cancellation of `main`.
+    /// `stopping()` comes first, and the code after it has the time of `drain`.
+    ///
+    /// The body is read as it was written or as `#[cancellable]` has left it, with the bodies of its
+    /// groups. Other functions are not read, the usual `shutdown_signal()` among them.
     pub(crate) fn signals(&mut self, block: &Block) {
         self.own.visit_block(block);
-        let findings = {
-            let code_in = |mac: &Macro| self.all_code_in(mac);
-            let mut signals = SignalCheck::new(&self.own, &code_in);
-            signals.visit_block(block);
-            signals.findings(&self.crate_name())
-        };
-        for (at, finding) in findings {
-            self.report(at, &finding);
-        }
+        self.visit_block(block);
     }
 
     fn check_streams(&mut self, visit: impl FnOnce(&mut Streams)) {
@@ -243,17 +227,19 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn is_own(&self, path: &[&str]) -> bool {
-        path.first().is_some_and(|first| self.own.has_item(first))
-    }
-
     fn is_off(&self, check: Check) -> bool {
         match check {
+            Check::Signals => !self.is_for_signals(),
+            _ if self.is_for_signals() => true,
             Check::Detached => self.levels.detached == CheckLevel::Allow,
             Check::Blocking => self.levels.blocking == CheckLevel::Allow || self.plain,
             Check::HardDrop => self.levels.hard_drop == CheckLevel::Allow,
-            Check::Signals => false,
         }
+    }
+
+    // Whether nothing but signals is looked for.
+    fn is_for_signals(&self) -> bool {
+        matches!(self.site, Site::Main)
     }
 
     /// What the user calls this crate.
@@ -263,75 +249,12 @@ impl<'a> Checker<'a> {
             .map_or_else(|| "taskscope".to_owned(), text)
     }
 
-    // The path of a function, with its arguments where it is called.
-    fn check_path(&mut self, path: &ExprPath, args: Option<&Punctuated<Expr, Token![,]>>) {
-        // Most paths are locals: one name alone tells nothing, if it is not imported.
-        if path.path.segments.len() < 2 && path.qself.is_none() && !self.own.has_aliases() {
-            return;
-        }
-        let names = function_names(path, &self.own);
-        let strs = strs(&names);
-        if self.is_own(&strs) {
-            return;
-        }
-        let call = Call {
-            path,
-            args,
-            krate: &self.crate_name(),
-        };
-        let finding = detached::check(&strs, &call, self.group.as_deref())
-            .or_else(|| blocking::check_path(&strs, &call))
-            .or_else(|| hard_drop::check_path(&strs, &call));
-        if let Some(mut finding) = finding {
-            finding.help.extend(if_own(&strs));
-            self.report(path, &finding);
-        }
-    }
-
-    // A method at the end of a chain that begins with a function.
-    fn check_built(&self, call: &ExprMethodCall) -> Option<Finding> {
-        let names = function_names(maker(&call.receiver)?, &self.own);
-        let strs = strs(&names);
-        if self.is_own(&strs) {
-            return None;
-        }
-        blocking::check_built(&strs, call, &self.crate_name())
-    }
-
     fn check_loop(&mut self, expr: &Expr, attrs: &[Attribute]) {
-        marker::check_loop(attrs, self.diag);
+        if !self.is_for_signals() {
+            marker::check_loop(attrs, self.diag);
+        }
         if let Some((at, finding)) = endless::check(expr, self.loops && !self.locked, &self.own) {
             self.report(at, &finding);
-        }
-    }
-
-    // A bare `timeout` is taken for this crate's, unless it is declared in the code.
-    fn check_lent(&mut self, call: &ExprCall, func: &ExprPath) {
-        let names = ["timeout", "timeout_at"];
-        let is_ours = |name: &&str| self.krate.names(&func.path, name);
-        let Some(name) = names.into_iter().find(is_ours) else {
-            return;
-        };
-        if func.path.get_ident().is_some() && self.own.has_value(name) {
-            return;
-        }
-        let call = Call {
-            path: func,
-            args: Some(&call.args),
-            krate: &self.crate_name(),
-        };
-        if let Some((future, finding)) = hard_drop::check_lent(name, &call) {
-            self.report(future, &finding);
-        }
-    }
-
-    fn check_macro(&mut self, mac: &Macro) {
-        let names = self.own.macro_names(&mac.path);
-        if self.is_own(&strs(&names)) {
-            return;
-        }
-        if let Some(finding) = hard_drop::check_macro(&strs(&names), mac, &self.crate_name()) {
-            self.report(&mac.path, &finding);
         }
     }
 
@@ -366,11 +289,9 @@ impl<'a> Checker<'a> {
     }
 
     fn is_race(&self, mac: &Macro) -> bool {
-        let is_select = || {
-            let names = self.own.macro_names(&mac.path);
-            hard_drop::is_select(&strs(&names), mac)
-        };
-        self.own.is_ours(self.krate, &mac.path, "race") || is_select()
+        let is_select = |(key, _): (String, _)| is_select(&key);
+        self.own.is_ours(self.krate, &mac.path, "race")
+            || self.find_macro(mac).is_some_and(is_select)
     }
 
     fn within(&mut self, plain: bool, visit: impl FnOnce(&mut Self)) {
@@ -393,7 +314,7 @@ impl<'a> Checker<'a> {
 impl<'ast> Visit<'ast> for Checker<'_> {
     fn visit_expr(&mut self, expr: &'ast Expr) {
         match expr {
-            Expr::Path(expr) => self.check_path(expr, None),
+            Expr::Path(expr) => self.check_function(expr, None),
             Expr::Loop(parts) => {
                 self.check_loop(expr, &parts.attrs);
                 self.visit_block(&parts.body);
@@ -431,8 +352,10 @@ impl<'ast> Visit<'ast> for Checker<'_> {
             .iter()
             .for_each(|attr| self.visit_attribute(attr));
         if let Expr::Path(func) = &*call.func {
-            self.check_path(func, Some(&call.args));
-            self.check_lent(call, func);
+            self.check_function(func, Some(&call.args));
+            if self.is_for_signals() {
+                self.check_signal(call);
+            }
         } else {
             self.visit_expr(&call.func);
         }
@@ -442,16 +365,7 @@ impl<'ast> Visit<'ast> for Checker<'_> {
     }
 
     fn visit_expr_method_call(&mut self, call: &'ast ExprMethodCall) {
-        // A method of `self` is the user's own.
-        if !matches!(&*call.receiver, Expr::Path(path) if path.path.is_ident("self")) {
-            let krate = self.crate_name();
-            let finding = blocking::check_method(call, &krate)
-                .or_else(|| self.check_built(call))
-                .or_else(|| hard_drop::check_method(call, &krate));
-            if let Some(finding) = finding {
-                self.report(&call.method, &finding);
-            }
-        }
+        self.check_method(call);
         visit::visit_expr_method_call(self, call);
     }
 
@@ -467,13 +381,20 @@ impl<'ast> Visit<'ast> for Checker<'_> {
 
     fn visit_macro(&mut self, mac: &'ast Macro) {
         self.check_macro(mac);
-        for stmt in &self.code_in(mac) {
-            self.visit_stmt(stmt);
-        }
+        let stmts = if self.is_for_signals() {
+            let stmts = self.all_code_in(mac);
+            stmts.iter().for_each(|stmt| self.own.visit_stmt(stmt));
+            stmts
+        } else {
+            self.code_in(mac)
+        };
+        stmts.iter().for_each(|stmt| self.visit_stmt(stmt));
     }
 
     fn visit_attribute(&mut self, attr: &'ast Attribute) {
-        marker::check_other(attr, self.diag);
+        if !self.is_for_signals() {
+            marker::check_other(attr, self.diag);
+        }
     }
 
     // Of a pattern, only the guard of a match arm is code.
@@ -516,70 +437,6 @@ fn is_false(cond: &Expr) -> bool {
         return false;
     };
     matches!(&cond.lit, Lit::Bool(value) if !value.value)
-}
-
-// `tokio::task::JoinSet::new`, also of `<JoinSet<_>>::new` and `<JoinSet<_> as Default>::default`.
-fn function_names(path: &ExprPath, own: &Own) -> Vec<String> {
-    let Some(of) = &path.qself else {
-        return own.names(&path.path);
-    };
-    let Type::Path(TypePath {
-        qself: None,
-        path: ty,
-        ..
-    }) = &*of.ty
-    else {
-        return Vec::new();
-    };
-    let mut full = own.names(ty);
-    full.extend(names(&path.path).drain(of.position..));
-    full
-}
-
-// The function that a chain of methods begins with.
-fn maker(expr: &Expr) -> Option<&ExprPath> {
-    match expr {
-        Expr::MethodCall(call) => maker(&call.receiver),
-        Expr::Try(expr) => maker(&expr.expr),
-        Expr::Paren(expr) => maker(&expr.expr),
-        Expr::Call(call) => match &*call.func {
-            Expr::Path(func) => Some(func),
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
-// A short path may name a module of the user's own, which can be said.
-fn if_own(path: &[&str]) -> Option<String> {
-    let (first, all) = (path.first()?, path.join("::"));
-    let is_short = !CRATES.contains(first);
-    is_short.then(|| format!("\n  = help: if `{first}` is your own, `self::{all}` says so"))
-}
-
-/// What a function is called with.
-struct Call<'a> {
-    path: &'a ExprPath,
-    args: Option<&'a Punctuated<Expr, Token![,]>>,
-    /// What the user calls this crate.
-    krate: &'a str,
-}
-
-impl Call<'_> {
-    /// The path as the user wrote it.
-    fn name(&self) -> String {
-        text(self.path)
-    }
-
-    /// The arguments as the user wrote them, `…` if they are long.
-    fn args(&self) -> String {
-        self.args.map_or_else(|| "…".to_owned(), short)
-    }
-
-    fn arg(&self, index: usize) -> String {
-        let arg = self.args.and_then(|args| args.get(index));
-        arg.map_or_else(|| "…".to_owned(), short)
-    }
 }
 
 // What a function calls the group that it is given.

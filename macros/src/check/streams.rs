@@ -12,7 +12,8 @@
 //! at another await drops the futures in the middle, and loses their cleanup. Where none of them has any,
 //! there is nothing to lose, which a macro cannot see; hence the warning.
 
-use super::{Check, Finding, Own};
+use super::{Finding, Own};
+use crate::rules::Check;
 use proc_macro2::TokenStream;
 use quote::ToTokens;
 use syn::visit::{self, Visit};

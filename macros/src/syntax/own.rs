@@ -1,6 +1,7 @@
 //! Names that the user's code declares where the macro sees it: they are the user's own,
 //! whatever else goes by them.
 
+use crate::rules::CRATES;
 use crate::syntax::item::has_marker;
 use crate::syntax::known::{mentions, names};
 use crate::syntax::path::Crate;
@@ -13,22 +14,6 @@ use syn::visit::{self, Visit};
 use syn::{
     Ident, Item, ItemMod, PatIdent, Path, ReturnType, Signature, Token, Type, UseTree, bracketed,
 };
-
-/// The crates that the checks know, the standard library among them.
-pub(crate) const CRATES: &[&str] = &[
-    "tokio",
-    "tokio_util",
-    "std",
-    "futures",
-    "futures_executor",
-    "futures_lite",
-    "futures_util",
-    "async_std",
-    "async_io",
-    "smol",
-    "pollster",
-    "taskscope",
-];
 
 /// The function and the type that make a region.
 const REGIONS: [&str; 2] = ["shield", "TaskGroup"];

@@ -14,7 +14,7 @@ const RUNTIME: &[&str] = &[
 ];
 
 /// The layers of the macros; beside them lie the entry points, one for each macro.
-const MACROS: &[&str] = &["diag", "syntax", "check", "rewrite"];
+const MACROS: &[&str] = &["diag", "rules", "syntax", "check", "rewrite"];
 
 /// One `crate::module` in the code of a file, without its tests.
 struct Imports {
