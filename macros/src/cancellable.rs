@@ -5,7 +5,6 @@ use crate::check::{
     check_send, expanded_at, is_expanded, refuse_boxed, returns_result,
 };
 use crate::diag::Diag;
-use crate::rewrite::hint::Hints;
 use crate::rewrite::refusal::Refusal;
 use crate::rewrite::send::send;
 use crate::rewrite::{CodeKind, CodeScope, Rewriter, output};
@@ -30,7 +29,6 @@ pub(crate) fn cancellable(args: TokenStream, item: TokenStream) -> TokenStream {
     let options = Options::parse(args, &mut diag);
     let mut cancellable = Cancellable {
         krate: Crate::new(options.krate.clone()),
-        handed_on: options.handed_on(),
         options,
         own: Own::default(),
         place: FunctionPlace::default(),
@@ -44,8 +42,6 @@ pub(crate) fn cancellable(args: TokenStream, item: TokenStream) -> TokenStream {
 struct Cancellable {
     krate: Crate,
     options: Options,
-    /// What groups in the function are told of the options.
-    handed_on: TokenStream,
     /// What the module at hand declares.
     own: Own,
     /// What the functions of the item at hand are to their code.
@@ -177,9 +173,6 @@ impl Cancellable {
             let checked = self.check(place, sig, block);
             // As the report says, so that rustc does not say it once more.
             sends |= checked.spawns_itself;
-            if let Some(mut hints) = Hints::in_function(sig, &self.krate, &checked.own) {
-                hints.visit_block_mut(block);
-            }
             self.rewrite(sig, block, checked.own);
             block.stmts.splice(..0, checked.warnings);
         }
@@ -190,31 +183,21 @@ impl Cancellable {
     }
 
     fn rewrite(&mut self, sig: &Signature, block: &mut Block, own: Own) {
-        if sig.asyncness.is_some() {
-            let scope = CodeScope::new(CodeKind::Async, output(&sig.output));
-            self.rewriter(scope, own).visit_top_block(block);
+        let (kind, output) = if sig.asyncness.is_some() {
+            (CodeKind::Async, output(&sig.output))
         } else if self.options.blocking {
-            let mut rewriter = self.rewriter(CodeScope::new(CodeKind::Blocking, None), own);
-            rewriter.refusal = Some(Refusal::new(&sig.output));
-            rewriter.visit_top_block(block);
+            (CodeKind::Blocking, None)
         } else {
-            self.expanded_body(sig, &mut block.stmts, own);
-        }
-    }
-
-    // A function that another macro has made plain: one expression in it is async.
-    fn expanded_body(&mut self, sig: &Signature, stmts: &mut [Stmt], own: Own) {
-        let at = expanded_at(stmts);
-        let mut rewriter = self.rewriter(CodeScope::new(CodeKind::Plain, None), own);
-        for (index, stmt) in stmts.iter_mut().enumerate() {
-            let future = Some(index) == at;
-            match future.then(|| future_in(stmt, sig)).flatten() {
-                Some((future, output)) => {
-                    let scope = CodeScope::new(CodeKind::Async, output);
-                    rewriter.within(scope, |this| this.visit_top_block(&mut future.block));
-                }
-                None => rewriter.visit_stmt_mut(stmt),
-            }
+            (CodeKind::Plain, None)
+        };
+        let (krate, scope) = (&self.krate, CodeScope::new(kind, output));
+        let mut rewriter = Rewriter::new(krate, &mut self.diag, &self.options, own, scope);
+        rewriter.groups.enter_function(sig, block);
+        rewriter.refusal = (kind == CodeKind::Blocking).then(|| Refusal::new(&sig.output));
+        if kind == CodeKind::Plain {
+            expanded_body(sig, &mut block.stmts, &mut rewriter);
+        } else {
+            rewriter.visit_top_block(block);
         }
     }
 
@@ -230,11 +213,6 @@ impl Cancellable {
         }
     }
 
-    fn rewriter(&mut self, scope: CodeScope, own: Own) -> Rewriter<'_> {
-        let (loops, handed_on) = (self.options.loops, self.handed_on.clone());
-        Rewriter::new(&self.krate, &mut self.diag, loops, scope).handing_on(handed_on, own)
-    }
-
     // Code of an annotated container, without an attribute of its own, which would
     // rewrite it once more.
     fn is_ours(&self, attrs: &[syn::Attribute], sig: &Signature, stmts: &[Stmt]) -> bool {
@@ -244,6 +222,21 @@ impl Cancellable {
             is_expanded(stmts)
         };
         (sig.asyncness.is_some() || plain) && !has_marker(attrs, "cancellable")
+    }
+}
+
+// A function that another macro has made plain: one expression in it is async.
+fn expanded_body(sig: &Signature, stmts: &mut [Stmt], rewriter: &mut Rewriter) {
+    let at = expanded_at(stmts);
+    for (index, stmt) in stmts.iter_mut().enumerate() {
+        let future = Some(index) == at;
+        match future.then(|| future_in(stmt, sig)).flatten() {
+            Some((future, output)) => {
+                let scope = CodeScope::new(CodeKind::Async, output);
+                rewriter.within(scope, |this| this.visit_top_block(&mut future.block));
+            }
+            None => rewriter.visit_stmt_mut(stmt),
+        }
     }
 }
 

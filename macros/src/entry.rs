@@ -306,8 +306,7 @@ impl EntryFn {
         checker.body(&read.block);
         let (own, warnings) = (checker.own, checker.warnings);
         let scope = CodeScope::new(rewrite::CodeKind::Async, output(&sig.output));
-        Rewriter::new(&self.krate, &mut self.diag, false, scope)
-            .handing_on(TokenStream::new(), own)
+        Rewriter::new(&self.krate, &mut self.diag, &options, own, scope)
             .visit_top_block(&mut read.block);
         read.block.stmts.splice(..0, warnings);
         read.into_token_stream()

@@ -258,8 +258,8 @@ impl<'a> Checker<'a> {
         }
     }
 
-    // The code in the arguments of a macro, where they are known to hold some. A
-    // group's body is left to its own macro, which is handed the options.
+    // The code in the arguments of a macro, where they are known to hold some. A group is
+    // read when it is expanded: it has options of its own.
     fn code_in(&self, mac: &Macro) -> Vec<Stmt> {
         let is_ours = |name| self.own.is_ours(self.krate, &mac.path, name);
         if is_ours("defer") || is_ours("on_cancel") {

@@ -7,6 +7,7 @@
 mod bound;
 mod cleanup;
 mod generator;
+pub(crate) mod group;
 pub(crate) mod hint;
 mod race;
 pub(crate) mod refusal;
@@ -14,16 +15,16 @@ mod region;
 pub(crate) mod send;
 
 use crate::diag::{Diag, Mistake};
+use crate::rewrite::hint::KnownGroups;
 use crate::rewrite::refusal::Refusal;
 use crate::rewrite::region::Regions;
-use crate::syntax::group;
 use crate::syntax::item::is_marker;
 use crate::syntax::known::{arguments, is_transparent, joins_foreign_futures};
 use crate::syntax::lock::{match_takes_lock, matches_on_lock, takes_lock};
+use crate::syntax::options::Options;
 use crate::syntax::own::Own;
 use crate::syntax::path::{Crate, mixed};
 use crate::syntax::span::ends;
-use crate::syntax::witness::Witnessed;
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, TokenStreamExt, quote, quote_spanned};
 use std::mem;
@@ -37,11 +38,11 @@ pub(crate) struct Rewriter<'a> {
     pub(crate) krate: &'a Crate,
     pub(crate) diag: &'a mut Diag,
     pub(crate) scope: CodeScope,
-    /// Every loop gets a checkpoint, not only the marked ones.
-    loops: bool,
-    /// What a `task_group!` in the code is to begin with: options of the function,
-    /// and names that the user's code declares.
-    handed_on: (TokenStream, Own),
+    options: &'a Options,
+    /// What is declared around the code at hand, and in it.
+    own: Own,
+    /// The groups that the code at hand knows by name.
+    pub(crate) groups: KnownGroups,
     /// How a loop of the blocking function at hand is left.
     pub(crate) refusal: Option<Refusal>,
     /// How many slots have been named.
@@ -211,46 +212,33 @@ impl Jump {
 }
 
 impl<'a> Rewriter<'a> {
-    pub(crate) fn new(krate: &'a Crate, diag: &'a mut Diag, loops: bool, scope: CodeScope) -> Self {
+    pub(crate) fn new(
+        krate: &'a Crate,
+        diag: &'a mut Diag,
+        options: &'a Options,
+        own: Own,
+        scope: CodeScope,
+    ) -> Self {
         Self {
             krate,
             diag,
             scope,
-            loops,
-            handed_on: Default::default(),
+            options,
+            own,
+            groups: KnownGroups::default(),
             refusal: None,
             slots: 0,
         }
     }
 
-    pub(crate) fn handing_on(mut self, options: TokenStream, own: Own) -> Self {
-        self.handed_on = (options, own);
-        self
-    }
-
     /// Whether `path` is taken for this crate's macro `name!`.
     pub(crate) fn is_ours(&self, path: &Path, name: &str) -> bool {
-        self.handed_on.1.is_ours(self.krate, path, name)
+        self.own.is_ours(self.krate, path, name)
     }
 
     /// Whether the user's code declares a macro of this name.
     pub(crate) fn declares_macro(&self, name: &Ident) -> bool {
-        self.handed_on.1.declares_macro(name)
-    }
-
-    // From `task_group!(…)` into `::taskscope::task_group!(@use(task_group) @(options) @[names] …)`:
-    // its macro comes later, and reads the body as the part of this function that it is.
-    fn hand_on(&self, mac: &mut Macro) {
-        if Witnessed::is_in(&mac.tokens) {
-            return;
-        }
-        let (options, own) = &self.handed_on;
-        let mut tokens = Witnessed::of(&mac.path).into_token_stream();
-        tokens.extend(options.clone());
-        tokens.extend(own.handed_on(self.krate, &mac.tokens));
-        tokens.extend(mem::take(&mut mac.tokens));
-        mac.tokens = tokens;
-        self.use_own(&mut mac.path);
+        self.own.declares_macro(name)
     }
 
     /// Runs `visit` with another scope.
@@ -291,7 +279,7 @@ impl<'a> Rewriter<'a> {
     fn regions(&self) -> Regions<'_> {
         Regions {
             krate: self.krate,
-            own: &self.handed_on.1,
+            own: &self.own,
         }
     }
 
@@ -531,7 +519,7 @@ impl<'a> Rewriter<'a> {
                 return false;
             }
             CodeKind::Async | CodeKind::Group | CodeKind::Cleanup(_) => {
-                self.loops && !self.scope.locked
+                self.options.loops && !self.scope.locked
             }
         };
         (marked.is_some() || all) && unmarked.is_none()
@@ -603,6 +591,7 @@ impl VisitMut for Rewriter<'_> {
     fn visit_expr_mut(&mut self, expr: &mut Expr) {
         match expr {
             Expr::Await(_) if !self.scope.is_plain() => self.gate_await(expr),
+            Expr::Macro(call) if self.is_group(&call.mac) => *expr = self.group_of(call),
             Expr::Break(_) | Expr::Continue(_) => self.visit_jump(expr),
             Expr::Return(_) | Expr::Try(_) => self.visit_exit(expr),
             Expr::ForLoop(_) | Expr::Loop(_) | Expr::While(_) => self.visit_loop(expr),
@@ -616,6 +605,22 @@ impl VisitMut for Rewriter<'_> {
                 self.visit_labelled(label.name.clone(), block);
             }
             _ => visit_mut::visit_expr_mut(self, expr),
+        }
+    }
+
+    fn visit_stmt_mut(&mut self, stmt: &mut Stmt) {
+        match stmt {
+            Stmt::Macro(call) if self.is_group(&call.mac) => *stmt = self.group_statement(call),
+            _ => visit_mut::visit_stmt_mut(self, stmt),
+        }
+    }
+
+    fn visit_expr_method_call_mut(&mut self, call: &mut syn::ExprMethodCall) {
+        // Asked before the block becomes what it no longer shows.
+        let hint = self.groups.hint(self.krate, call);
+        visit_mut::visit_expr_method_call_mut(self, call);
+        if let (Some(hint), Some(task)) = (hint, call.args.last_mut()) {
+            *task = Expr::Verbatim(quote!(#hint(#task)));
         }
     }
 
@@ -653,9 +658,6 @@ impl VisitMut for Rewriter<'_> {
         }
         if self.is_ours(&mac.path, "race") {
             return self.visit_race(mac);
-        }
-        if self.is_ours(&mac.path, "task_group") && group::has_argument(mac) {
-            return self.hand_on(mac);
         }
         let read = is_telling(&mac.tokens) || joins_foreign_futures(&mac.path);
         if read && is_transparent(&mac.path) {

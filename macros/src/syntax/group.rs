@@ -1,20 +1,17 @@
 //! What is written in a `task_group!`: options, and the body.
 
 use crate::diag::{Diag, Mistake};
-use crate::syntax::groups::OuterGroups;
 use crate::syntax::options::{
     Options, SeenOptions, check_flag, parse_comma, parse_crate, parse_equals, parse_name,
     parse_value, skip_value,
 };
-use crate::syntax::own::Own;
 use crate::syntax::unread::unread_body;
-use crate::syntax::witness::Witnessed;
 use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
 use syn::ext::IdentExt;
 use syn::parse::ParseStream;
 use syn::parse::discouraged::Speculative;
 use syn::token::Brace;
-use syn::{Expr, ExprClosure, Macro, Pat, Stmt, Token, Type};
+use syn::{Expr, ExprClosure, Macro, Pat, Token, Type};
 
 /// Whether a macro has a `|` for the group, as ours has. A `task_group!` without one may be
 /// somebody else's; ours says what is missing.
@@ -54,15 +51,8 @@ const OPTIONS: &[&str] = &[
 
 #[derive(Default)]
 pub(crate) struct TaskGroupInput {
-    /// Statements in its body of which rustc warns.
-    pub(crate) warnings: Vec<Stmt>,
-    pub(crate) witnessed: Witnessed,
-    /// Those of the function around it, and its own `crate` and `allow(…)`.
+    /// Those of the code around it, and its own `crate`, `allow(…)` and `deny(…)`.
     pub(crate) options: Options,
-    /// What is declared around it.
-    pub(crate) own: Own,
-    /// The groups around it.
-    pub(crate) outer: OuterGroups,
     pub(crate) error: Option<Type>,
     pub(crate) local: bool,
     /// What the builder's methods of these names are called with.
@@ -78,7 +68,19 @@ pub(crate) enum TaskGroupBody {
 }
 
 impl TaskGroupInput {
-    // Without reports: its own macro makes them.
+    /// To be read in code with these options.
+    pub(crate) fn inside(options: &Options) -> Self {
+        Self {
+            options: Options {
+                loops: options.loops,
+                levels: options.levels,
+                ..Options::default()
+            },
+            ..Self::default()
+        }
+    }
+
+    // Without reports: those are made when the group is expanded.
     fn read(mac: &Macro) -> Option<Self> {
         let (mut group, mut diag) = (Self::default(), Diag::default());
         let parser = |input: ParseStream| group.parse(input, &mut diag);
@@ -94,10 +96,6 @@ impl TaskGroupInput {
     }
 
     pub(crate) fn parse(&mut self, input: ParseStream, diag: &mut Diag) -> syn::Result<()> {
-        self.witnessed = Witnessed::parse(input)?;
-        self.options = Options::parse_handed_on(input, diag)?;
-        self.own = Own::parse_handed_on(input)?;
-        self.outer = OuterGroups::parse_handed_on(input)?;
         let mut seen = SeenOptions::default();
         while !is_closure(input) {
             if input.is_empty() {

@@ -2,10 +2,8 @@
 
 use crate::syntax::known::mentions;
 use proc_macro2::{Ident, Span, TokenStream};
-use quote::{ToTokens, quote};
-use syn::parse::ParseStream;
-use syn::token::Brace;
-use syn::{Expr, FnArg, Pat, Stmt, Token, Type, braced, parenthesized};
+use quote::ToTokens;
+use syn::{Expr, FnArg, Pat, Stmt, Type};
 
 /// The methods of a group and of its permits that make a task of their last argument, a
 /// future, and give its handle.
@@ -26,14 +24,6 @@ pub(crate) fn spawns(method: &Ident) -> bool {
 /// What a parameter is declared as where it is a group or a permit.
 const GROUPS: &[&str] = &["Group", "LocalGroup", "Permit"];
 
-/// What is known of a group.
-#[derive(Clone)]
-pub(crate) enum KnownGroup {
-    Error(Type),
-    /// Its own type, as a signature has it: only rustc knows whether that is ours.
-    Group(Type),
-}
-
 /// `async { … }` of `{ let names = names.clone(); async { … } }`.
 pub(crate) fn tail(argument: &Expr) -> &Expr {
     match argument {
@@ -45,52 +35,6 @@ pub(crate) fn tail(argument: &Expr) -> &Expr {
     }
 }
 
-/// The groups around another one's body, as `hand_on` has written them.
-#[derive(Default)]
-pub(crate) struct OuterGroups(pub(crate) Vec<(Ident, Option<KnownGroup>)>);
-
-impl OuterGroups {
-    pub(crate) fn parse_handed_on(input: ParseStream) -> syn::Result<Self> {
-        if !(input.peek(Token![@]) && input.peek2(Brace)) {
-            return Ok(Self::default());
-        }
-        input.parse::<Token![@]>()?;
-        let known;
-        braced!(known in input);
-        let mut names = Vec::new();
-        while !known.is_empty() {
-            let name = known.parse()?;
-            known.parse::<Token![:]>()?;
-            names.push((name, Some(KnownGroup::parse(&known)?)));
-            known.parse::<Option<Token![,]>>()?;
-        }
-        Ok(Self(names))
-    }
-}
-
-impl KnownGroup {
-    fn parse(input: ParseStream) -> syn::Result<Self> {
-        let kind: Ident = input.parse()?;
-        let ty;
-        parenthesized!(ty in input);
-        let ty = ty.parse()?;
-        Ok(if kind == "Error" {
-            Self::Error(ty)
-        } else {
-            Self::Group(ty)
-        })
-    }
-}
-
-impl ToTokens for KnownGroup {
-    fn to_tokens(&self, tokens: &mut TokenStream) {
-        tokens.extend(match self {
-            Self::Error(ty) => quote!(Error(#ty)),
-            Self::Group(ty) => quote!(Group(#ty)),
-        });
-    }
-}
-
 /// The name of a parameter that is declared as a group, or a permit of one, whose tasks are `Send`.
 pub(crate) fn sending_group(input: &FnArg) -> Option<Ident> {
     let local = Ident::new("LocalGroup", Span::call_site());
@@ -98,16 +42,13 @@ pub(crate) fn sending_group(input: &FnArg) -> Option<Ident> {
     (!mentions(&input.to_token_stream(), &local)).then_some(name)
 }
 
-// `g: &Group<'_, E>`
-pub(crate) fn group_argument(input: &FnArg) -> Option<(Ident, Option<KnownGroup>)> {
+/// The name and the type of a parameter that is declared as a group: `g: &Group<'_, E>`.
+pub(crate) fn group_argument(input: &FnArg) -> Option<(Ident, TokenStream)> {
     let FnArg::Typed(input) = input else {
         return None;
     };
     let group = group_type(&input.ty)?;
-    Some((
-        name_of(&input.pat)?.clone(),
-        Some(KnownGroup::Group(group.clone())),
-    ))
+    Some((name_of(&input.pat)?.clone(), group.to_token_stream()))
 }
 
 fn group_type(ty: &Type) -> Option<&Type> {

@@ -1,8 +1,7 @@
 //! Options: `name`, `name(list)` and `name = value`, separated by commas.
 
 use crate::diag::{Diag, Mistake};
-use proc_macro2::{Ident, Span, TokenStream};
-use quote::quote;
+use proc_macro2::{Ident, TokenStream};
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream, Parser};
 use syn::token::Paren;
@@ -189,41 +188,6 @@ impl Options {
         }
         Ok(())
     }
-
-    /// These options as those that a `task_group!` in the function begins with; nothing
-    /// if none are set.
-    pub(crate) fn handed_on(&self) -> TokenStream {
-        let mut options = Vec::new();
-        if let Some(krate) = &self.krate {
-            options.push(quote!(crate = #krate));
-        }
-        if self.loops {
-            options.push(quote!(loops));
-        }
-        for (option, level) in [("allow", CheckLevel::Allow), ("deny", CheckLevel::Deny)] {
-            let option = Ident::new(option, Span::call_site());
-            let checks = self.levels.checks(level);
-            if !checks.is_empty() {
-                options.push(quote!(#option(#(#checks),*)));
-            }
-        }
-        if options.is_empty() {
-            TokenStream::new()
-        } else {
-            quote!(@(#(#options),*))
-        }
-    }
-
-    /// What `handed_on` has written.
-    pub(crate) fn parse_handed_on(input: ParseStream, diag: &mut Diag) -> syn::Result<Self> {
-        if !(input.peek(Token![@]) && input.peek2(Paren)) {
-            return Ok(Self::default());
-        }
-        input.parse::<Token![@]>()?;
-        let options;
-        parenthesized!(options in input);
-        Ok(Self::parse(options.parse()?, diag))
-    }
 }
 
 fn without_checks(name: &Ident, known: &[&str]) -> syn::Error {
@@ -277,15 +241,6 @@ impl Levels {
             CheckLevel::Allow
         };
         parse_checks(name, input, diag, CHECKS, |check| *self.of(check) = level)
-    }
-
-    // The checks of a level.
-    fn checks(self, level: CheckLevel) -> Vec<Ident> {
-        let levels = [self.detached, self.blocking, self.hard_drop];
-        let checks = CHECKS.iter().zip(levels).filter(|(_, of)| *of == level);
-        checks
-            .map(|(check, _)| Ident::new(check, Span::call_site()))
-            .collect()
     }
 
     fn of(&mut self, check: &Ident) -> &mut CheckLevel {

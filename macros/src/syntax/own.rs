@@ -3,20 +3,12 @@
 
 use crate::rules::CRATES;
 use crate::syntax::item::has_marker;
-use crate::syntax::known::{mentions, names};
+use crate::syntax::known::names;
 use crate::syntax::path::Crate;
-use proc_macro2::TokenStream;
-use quote::{format_ident, quote};
+use quote::format_ident;
 use std::collections::{HashMap, HashSet};
-use syn::ext::IdentExt;
-use syn::parse::ParseStream;
 use syn::visit::{self, Visit};
-use syn::{
-    Ident, Item, ItemMod, PatIdent, Path, ReturnType, Signature, Token, Type, UseTree, bracketed,
-};
-
-/// The function and the type that make a region.
-const REGIONS: [&str; 2] = ["shield", "TaskGroup"];
+use syn::{Ident, Item, ItemMod, PatIdent, Path, ReturnType, Signature, Type, UseTree};
 
 /// What is declared around the code at hand, and in it.
 #[derive(Clone, Default)]
@@ -29,7 +21,7 @@ pub(crate) struct Own {
     endless: HashSet<String>,
     /// Macros that are declared.
     macros: HashSet<String>,
-    /// Functions and types that go by the name of one of `REGIONS`.
+    /// `shield` and `TaskGroup`, where the user's code declares a function or a type of that name.
     regions: HashSet<String>,
     /// What is imported from other than the whole of a module, and the crates or modules that each
     /// name is imported from: a macro may have the name of a function.
@@ -126,68 +118,6 @@ impl Own {
             let mut origins = origins.iter();
             origins.any(|origin| krate.may_be_imported_from(origin))
         })
-    }
-
-    /// Those of the names that `tokens` mention, for a macro that is expanded later;
-    /// nothing if there are none.
-    pub(crate) fn handed_on(&self, krate: &Crate, tokens: &TokenStream) -> TokenStream {
-        let mentioned = |names: Vec<&String>| {
-            let named = names.into_iter().map(|name| format_ident!("{name}"));
-            let mut named: Vec<_> = named.filter(|name| mentions(tokens, name)).collect();
-            named.sort();
-            named
-        };
-        let macros = self.macros.iter().chain(self.imports.keys());
-        let macros: HashSet<_> = macros.filter(|name| self.has_macro(krate, name)).collect();
-        let regions = REGIONS.map(str::to_owned);
-        let regions = regions.iter().filter(|name| self.has_region(krate, name));
-        let kinds = [
-            self.items.iter().collect(),
-            self.values.iter().collect(),
-            self.endless.iter().collect(),
-            macros.into_iter().collect(),
-            regions.collect(),
-        ]
-        .map(mentioned);
-        let aliases = mentioned(self.aliases.keys().collect());
-        if kinds.iter().all(Vec::is_empty) && aliases.is_empty() {
-            return TokenStream::new();
-        }
-        let [items, values, endless, macros, regions] = kinds;
-        let aliases: Vec<_> = aliases.iter().filter_map(|name| self.alias(name)).collect();
-        let aliases = (!aliases.is_empty()).then(|| quote!(; #(#aliases)*));
-        quote!(@[#(#items)*; #(#values)*; #(#endless)*; #(#macros)*; #(#regions)* #aliases])
-    }
-
-    // `go = tokio::spawn,`
-    fn alias(&self, name: &Ident) -> Option<TokenStream> {
-        let full = self.aliases.get(&name.to_string())?.as_ref()?;
-        let full = full.iter().map(|name| format_ident!("{name}"));
-        Some(quote!(#name = #(#full)::*,))
-    }
-
-    /// What `handed_on` has written.
-    pub(crate) fn parse_handed_on(input: ParseStream) -> syn::Result<Self> {
-        let mut own = Self::default();
-        if !(input.peek(Token![@]) && input.peek2(syn::token::Bracket)) {
-            return Ok(own);
-        }
-        input.parse::<Token![@]>()?;
-        let names;
-        bracketed!(names in input);
-        own.items.extend(parse_names(&names)?);
-        own.values.extend(parse_names(&names)?);
-        own.endless.extend(parse_names(&names)?);
-        own.macros.extend(parse_names(&names)?);
-        own.regions.extend(parse_names(&names)?);
-        while !names.is_empty() {
-            let name = names.call(Ident::parse_any)?;
-            names.parse::<Token![=]>()?;
-            let full = names.call(Path::parse_mod_style)?;
-            names.parse::<Token![,]>()?;
-            own.add_alias(&name, self::names(&full));
-        }
-        Ok(own)
     }
 
     fn add_function(&mut self, sig: &Signature) {
@@ -354,14 +284,4 @@ fn begins_with_crate(tree: &UseTree) -> bool {
         _ => return false,
     };
     CRATES.iter().any(|name| first == name)
-}
-
-// Names up to a `;`.
-fn parse_names(input: ParseStream) -> syn::Result<Vec<String>> {
-    let mut names = Vec::new();
-    while input.peek(Ident::peek_any) {
-        names.push(input.call(Ident::parse_any)?.to_string());
-    }
-    input.parse::<Option<Token![;]>>()?;
-    Ok(names)
 }

@@ -40,21 +40,13 @@ pub(crate) fn statement(path: &Path) -> Stmt {
     })
 }
 
-/// The path by which the user's code calls a `race!` or `task_group!` that the rewriter has
-/// taken up. Its input then begins with `@use(path)`, and its expansion uses the path as a witness.
+/// The path by which the user's code calls a `race!` that the rewriter has taken up. Its input then begins with `@use(path)`, and its expansion uses the path as a witness.
 #[derive(Default)]
 pub(crate) struct Witnessed(Option<Path>);
 
 impl Witnessed {
     pub(crate) fn of(path: &Path) -> Self {
         Self(Some(path.clone()))
-    }
-
-    /// Whether the input of a macro begins with a path already.
-    pub(crate) fn is_in(input: &TokenStream) -> bool {
-        let mut trees = input.clone().into_iter();
-        let at = trees.next().is_some_and(|tree| tree.to_string() == "@");
-        at && trees.next().is_some_and(|tree| tree.to_string() == "use")
     }
 
     pub(crate) fn parse(input: ParseStream) -> syn::Result<Self> {

@@ -1,6 +1,6 @@
 //! Snapshots of good input.
 
-use super::{assert_same, attribute, group};
+use super::{assert_same, attribute, group, short};
 
 #[track_caller]
 fn assert_body(args: &str, body: &str, expected: &str) {
@@ -57,7 +57,13 @@ fn groups_and_shields_are_entered_without_a_gate() {
     assert_body(
         "",
         "task_group!(|g| Ok(())).await; taskscope::shield(f()).await; TaskGroup::new().run(f).await;",
-        "::taskscope::task_group!(@use(task_group) |g| Ok(())).await; taskscope::shield(f()).await; TaskGroup::new().run(f).await;",
+        "::taskscope::TaskGroup::<::taskscope::BoxError>::new().run(async |g| {
+            if let Some(__output) = None::<::core::result::Result<_, ::taskscope::BoxError>> {
+                return __output;
+            }
+            task_group! { W }
+            Ok(())
+        }).await; taskscope::shield(f()).await; TaskGroup::new().run(f).await;",
     );
 }
 
@@ -313,6 +319,43 @@ fn group_bodies() {
         &group("|g| async move { g },"),
         &format!("{run}(async move |g| {{ {hint} g }})"),
     );
+}
+
+#[test]
+fn a_group_is_expanded_in_place() {
+    let run = |body: &str| {
+        format!(
+            "::taskscope::TaskGroup::<_>::new().run(async |_| {{
+                if let Some(__output) = None::<::core::result::Result<_, _>> {{ return __output; }}
+                task_group! {{ W }}
+                {body}
+            }})"
+        )
+    };
+    let group = |body: &str| format!("task_group!(error = _, |_| {{ {body} }})");
+    let (inner, outer) = (group("Ok(())"), run("Ok(())"));
+    for (body, expected) in [
+        (inner.clone(), outer.clone()),
+        (format!("#[a] {inner};"), format!("#[a] {outer};")),
+        (
+            "task_group! { error = _, |_| Ok(()) } f()".to_owned(),
+            format!("{{ {outer} }} f()"),
+        ),
+        (
+            format!("println!(\"{{}}\", {inner})"),
+            format!("println!(\"{{}}\", {outer})"),
+        ),
+        (
+            group(&format!("{inner}.await?; Ok(())")),
+            run(&format!("{outer}.await?; Ok(())")),
+        ),
+    ] {
+        assert_body("", &body, &expected);
+    }
+    let settings =
+        "loop { defer! { c(); } task_group!(limit = if x { break } else { 2 }, |_| Ok(())).await }";
+    let expansion = short(&attribute("", &format!("async fn f() {{ {settings} }}")));
+    assert!(expansion.contains(".limit(ifx{{__jump_0="), "{expansion}");
 }
 
 #[test]

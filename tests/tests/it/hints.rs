@@ -269,8 +269,8 @@ async fn given_a_group(g: &Group<'_>) -> Result<u32, TaskError> {
         Ok(n)
     });
     let other = g.clone();
-    let (second, third) = (&other, other.clone());
-    let blocking = second.spawn_blocking(|| {
+    let third = other.clone();
+    let blocking = other.spawn_blocking(|| {
         let n: u32 = "2".parse()?;
         Ok(n)
     });
