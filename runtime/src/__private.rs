@@ -4,7 +4,7 @@
 pub use crate::blocking::thread::refused;
 pub use crate::branch::join::{Flatten, branch, cons, join, solo, try_branch, try_join};
 pub use crate::branch::race::{Won, all_disabled, field, race, racer};
-pub use crate::group::hint::{HintOf, Unknown, hint, hint_blocking};
+pub use crate::group::hint::{HintOf, Unknown};
 pub use crate::poll::gate::{Done, Gate, closed, done, gate};
 #[cfg(feature = "shutdown")]
 pub use crate::process::entry::Main;

@@ -7,18 +7,8 @@ use crate::group::group::Group;
 use crate::group::local::LocalGroup;
 use crate::group::permit::Permit;
 
-/// Names the error type of a task's future.
-pub fn hint<E, T, F: Future<Output = Result<T, E>>>(future: F) -> F {
-    future
-}
-
-/// Names the error type of blocking work.
-pub fn hint_blocking<E, T, F: FnOnce() -> Result<T, E>>(work: F) -> F {
-    work
-}
-
-/// Does the same for what is declared as `G`, where that is a group; else the methods
-/// are those of [`Unknown`], which name nothing.
+/// Names the error type of what is spawned into a `G`. If `G` is a group of this crate or a permit,
+/// the methods are its own. Otherwise they are those of [`Unknown`], which name nothing.
 pub struct HintOf<G: ?Sized>(PhantomData<fn(&G)>);
 
 /// A type that only goes by the name of a group.
@@ -41,12 +31,12 @@ impl<G: ?Sized> Deref for HintOf<G> {
 }
 
 impl Unknown {
-    /// The future as it is.
+    /// Returns the future as it is.
     pub fn task<F>(&self, future: F) -> F {
         future
     }
 
-    /// The work as it is.
+    /// Returns the work as it is.
     pub fn work<F>(&self, work: F) -> F {
         work
     }
@@ -55,12 +45,12 @@ impl Unknown {
 macro_rules! hints {
     ($($group:ty),*) => {
         $(impl<E> HintOf<$group> {
-            /// The same as [`hint`].
+            /// Returns the future of a task, whose error type is that of the group.
             pub fn task<T, F: Future<Output = Result<T, E>>>(&self, future: F) -> F {
                 future
             }
 
-            /// The same as [`hint_blocking`].
+            /// Returns blocking work, whose error type is that of the group.
             pub fn work<T, F: FnOnce() -> Result<T, E>>(&self, work: F) -> F {
                 work
             }
