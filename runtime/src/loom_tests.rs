@@ -257,7 +257,7 @@ fn a_cancelled_flag_never_stands_without_its_reason() {
 fn a_child_that_finishes_while_the_parent_is_cancelled_leaves_nothing_behind() {
     loom::model(|| {
         let parent = root();
-        assert!(parent.expect(false));
+        assert!(parent.add_pending(false));
         let node = child(&parent);
         let (wakes, waker) = counting();
         parent.register(&waker);
@@ -265,7 +265,7 @@ fn a_child_that_finishes_while_the_parent_is_cancelled_leaves_nothing_behind() {
             let parent = parent.clone();
             move || {
                 node.finish();
-                parent.gone();
+                parent.remove_pending();
             }
         });
         parent.cancel(Reason::Requested);
@@ -282,7 +282,7 @@ fn a_child_is_expected_before_the_group_closes_or_refused() {
         let group = root();
         let spawner = thread::spawn({
             let group = group.clone();
-            move || group.expect(false)
+            move || group.add_pending(false)
         });
         let closed = group.try_close().is_some();
         let expected = spawner.join().unwrap();
@@ -304,7 +304,7 @@ fn a_task_stands_in_the_tree_before_the_group_closes_or_is_refused() {
         if let Ok(task) = spawned {
             // Nothing was ever behind its lock.
             assert!(task.try_close().is_some());
-            group.task_gone(&task, false);
+            group.task_ended(&task, false);
             assert_eq!(group.child_count(), 0);
             assert!(group.try_close().is_some());
         }
@@ -326,7 +326,7 @@ fn a_task_spawned_while_the_group_is_cancelled_is_refused_or_cancelled() {
         if let Ok(task) = spawned {
             assert!(is_cancelled(&task));
             assert!(matches!(task.origin().unwrap().reason, Reason::Deadline));
-            group.task_gone(&task, false);
+            group.task_ended(&task, false);
         }
         assert_eq!(group.pending(), 0);
     });
@@ -344,7 +344,7 @@ fn a_task_that_closes_without_its_lock_is_cancelled_before_or_not_at_all() {
             }
         });
         assert!(task.try_close().is_some(), "nothing is pending below it");
-        group.task_gone(&task, false);
+        group.task_ended(&task, false);
         canceller.join().unwrap();
         assert!(task.flags_acquire() & flag::CLOSED != 0);
         assert_eq!((group.pending(), group.child_count()), (0, 0));
@@ -356,10 +356,10 @@ fn what_is_pending_below_a_dropped_boundary_is_counted_by_its_parent() {
     loom::model(|| {
         let scope = root();
         let group = child(&scope);
-        assert!(group.expect(false));
+        assert!(group.add_pending(false));
         let task = thread::spawn({
             let group = group.clone();
-            move || group.gone()
+            move || group.remove_pending()
         });
         group.orphan();
         task.join().unwrap();
@@ -374,10 +374,10 @@ fn orphans_of_orphans_run_empty_up_to_the_top() {
         let top = root();
         let outer = child(&top);
         let inner = child(&outer);
-        assert!(inner.expect(false));
+        assert!(inner.add_pending(false));
         let task = thread::spawn({
             let inner = inner.clone();
-            move || inner.gone()
+            move || inner.remove_pending()
         });
         inner.orphan();
         outer.orphan();
@@ -393,14 +393,14 @@ fn a_task_that_is_dropped_with_something_pending_is_counted_until_that_has_ended
         let group = root();
         let task = task(&group).unwrap();
         let scope = child(&task);
-        assert!(scope.expect(false));
+        assert!(scope.add_pending(false));
         scope.orphan();
         let below = thread::spawn({
             let scope = scope.clone();
-            move || scope.gone()
+            move || scope.remove_pending()
         });
         task.orphan();
-        group.task_gone(&task, false);
+        group.task_ended(&task, false);
         below.join().unwrap();
         assert_eq!(group.pending(), 0);
         assert_eq!(group.child_count(), 0);
@@ -691,7 +691,7 @@ fn a_boundary_that_is_dropped_while_the_one_it_began_in_ends_is_counted_above() 
         let top = root();
         let ended = child(&top);
         let moved = child(&ended);
-        assert!(moved.expect(false));
+        assert!(moved.add_pending(false));
         let end = thread::spawn({
             let ended = ended.clone();
             move || {
@@ -706,7 +706,7 @@ fn a_boundary_that_is_dropped_while_the_one_it_began_in_ends_is_counted_above() 
         moved.orphan();
         end.join().unwrap();
         assert_eq!(top.pending(), 1);
-        moved.gone();
+        moved.remove_pending();
         assert_eq!(top.pending(), 0);
         assert_eq!(top.child_count(), 0);
     });
@@ -717,18 +717,18 @@ fn an_orphan_that_runs_empty_adopts_nothing_any_more() {
     loom::model(|| {
         let top = root();
         let orphan = child(&top);
-        assert!(orphan.expect(false));
+        assert!(orphan.add_pending(false));
         let moved = child(&orphan);
-        assert!(moved.expect(false));
+        assert!(moved.add_pending(false));
         orphan.orphan();
         let end = thread::spawn({
             let orphan = orphan.clone();
-            move || orphan.gone()
+            move || orphan.remove_pending()
         });
         moved.orphan();
         end.join().unwrap();
         assert_eq!(top.pending(), 1);
-        moved.gone();
+        moved.remove_pending();
         assert_eq!(top.pending(), 0);
         assert_eq!(top.child_count(), 0);
     });

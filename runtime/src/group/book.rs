@@ -35,7 +35,7 @@ pub(crate) struct Book<E> {
     /// The group is cancelled since something in it failed, or will be at once.
     failing: bool,
     /// The group's future was dropped: nobody will be given these.
-    deserted: bool,
+    group_dropped: bool,
 }
 
 /// What the group returns, or hands up.
@@ -80,7 +80,7 @@ impl<E> Book<E> {
             repeated: false,
             panic: None,
             failing: false,
-            deserted: false,
+            group_dropped: false,
         }
     }
 
@@ -117,8 +117,8 @@ impl<E> Book<E> {
         }
     }
 
-    pub(crate) fn is_deserted(&self) -> bool {
-        self.deserted
+    pub(crate) fn is_group_dropped(&self) -> bool {
+        self.group_dropped
     }
 
     /// Something in the group has failed, for which it is about to be cancelled, unless it
@@ -128,12 +128,12 @@ impl<E> Book<E> {
     }
 
     /// Lists a failure, or returns what is to be done with it.
-    pub(crate) fn note(
+    pub(crate) fn record(
         &mut self,
         failure: Failure<E>,
         how: Circumstances,
     ) -> Option<(Failure<E>, Fate)> {
-        if self.deserted {
+        if self.group_dropped {
             return Some((failure, Fate::Deserted));
         }
         let aborted = matches!(failure.cause, Cause::Aborted);
@@ -159,7 +159,7 @@ impl<E> Book<E> {
 
     /// Keeps a failure that came after the cancellation, and was reported.
     pub(crate) fn keep_late(&mut self, failure: Failure<E>) -> Option<Failure<E>> {
-        if self.deserted {
+        if self.group_dropped {
             return Some(failure);
         }
         self.late.push(failure);
@@ -168,7 +168,7 @@ impl<E> Book<E> {
 
     /// Notes a panic that is resumed at the end. The first one is; a later one is
     /// given back.
-    pub(crate) fn note_panic(&mut self, panic: Panic, cancelled: bool) -> Option<Panic> {
+    pub(crate) fn record_panic(&mut self, panic: Panic, cancelled: bool) -> Option<Panic> {
         self.fail(cancelled);
         if self.panic.is_some() {
             return Some(panic);
@@ -189,8 +189,8 @@ impl<E> Book<E> {
     }
 
     /// The group's future is dropped. Takes out what was not returned.
-    pub(crate) fn desert(&mut self) -> Entries<E> {
-        self.deserted = true;
+    pub(crate) fn on_group_dropped(&mut self) -> Entries<E> {
+        self.group_dropped = true;
         self.take()
     }
 }

@@ -22,33 +22,33 @@ use crate::tree::node::{Node, flag};
 use crate::unwind::boundary::{Boundary, HasNode, Owner};
 use crate::unwind::exit::Exit;
 
-/// How a task gets its place under the group's limit. Apart where there is a limit:
-/// what every task keeps is to be small.
+/// How a task gets its permit of the group's limit. Boxed where there is a limit: what every
+/// task keeps is small.
 pub(crate) enum Admission {
     Open,
     Limited(Box<Limited>),
 }
 
-/// A place under the group's limit, or the wait for it.
+/// A permit of the group's limit, or the wait for it.
 pub(crate) enum Limited {
-    Waiting(Pin<Box<dyn Future<Output = OwnedSemaphorePermit> + Send>>),
-    Holding { _permit: OwnedSemaphorePermit },
+    Queued(Pin<Box<dyn Future<Output = OwnedSemaphorePermit> + Send>>),
+    Admitted { _permit: OwnedSemaphorePermit },
 }
 
 /// What a task has before it is spawned. What is missing is made for it.
 #[derive(Default)]
 pub(crate) struct Start {
-    /// `None`: it needs no place.
+    /// `None`: it needs no permit.
     pub(crate) admission: Option<Admission>,
     /// A span in which the work has begun already.
     pub(crate) span: Option<WorkSpan>,
 }
 
 impl Start {
-    /// Has the place of a permit, if the group has a limit.
-    pub(crate) fn holding(permit: Option<OwnedSemaphorePermit>) -> Start {
+    /// For a task that has a permit already, if the group has a limit.
+    pub(crate) fn admitted(permit: Option<OwnedSemaphorePermit>) -> Start {
         Start {
-            admission: permit.map(Admission::holding),
+            admission: permit.map(Admission::admitted),
             span: None,
         }
     }
@@ -63,14 +63,14 @@ impl Start {
 }
 
 impl Admission {
-    pub(crate) fn waiting(
+    pub(crate) fn queued(
         place: Pin<Box<dyn Future<Output = OwnedSemaphorePermit> + Send>>,
     ) -> Admission {
-        Admission::Limited(Box::new(Limited::Waiting(place)))
+        Admission::Limited(Box::new(Limited::Queued(place)))
     }
 
-    pub(crate) fn holding(permit: OwnedSemaphorePermit) -> Admission {
-        Admission::Limited(Box::new(Limited::Holding { _permit: permit }))
+    pub(crate) fn admitted(permit: OwnedSemaphorePermit) -> Admission {
+        Admission::Limited(Box::new(Limited::Admitted { _permit: permit }))
     }
 
     /// The flag that tells of it.
@@ -78,8 +78,8 @@ impl Admission {
         match self {
             Admission::Open => 0,
             Admission::Limited(limited) => match **limited {
-                Limited::Waiting(_) => flag::QUEUED,
-                Limited::Holding { .. } => flag::PLACED,
+                Limited::Queued(_) => flag::QUEUED,
+                Limited::Admitted { .. } => flag::ADMITTED,
             },
         }
     }
@@ -103,13 +103,13 @@ impl<T, E: Send + 'static> HasNode for TaskEnding<T, E> {
         if let Some(group) = &self.group
             && self.core.node.flags_acquire() & flag::CANCELLED == 0
         {
-            group.lost(|| self.failure(Cause::Aborted));
+            group.task_dropped(|| self.failure(Cause::Aborted));
         }
     }
 }
 
 impl<T, E: Send + 'static> TaskEnding<T, E> {
-    fn is_told(&self) -> bool {
+    fn has_ended(&self) -> bool {
         self.group.is_none()
     }
 
@@ -118,14 +118,14 @@ impl<T, E: Send + 'static> TaskEnding<T, E> {
     fn poll_begin(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         let node = &self.core.node;
         if let Admission::Limited(limited) = &mut self.admission
-            && let Limited::Waiting(place) = &mut **limited
+            && let Limited::Queued(place) = &mut **limited
         {
             // Noted before the flag is read (invariant 4 of the node).
             node.register(cx.waker());
             if node.flags_acquire() & flag::CANCELLED == 0 {
                 let permit = ready!(place.as_mut().poll(cx));
-                **limited = Limited::Holding { _permit: permit };
-                node.set(flag::PLACED);
+                **limited = Limited::Admitted { _permit: permit };
+                node.set(flag::ADMITTED);
             }
         }
         Poll::Ready(node.set(flag::STARTED) & flag::CANCELLED == 0)
@@ -172,7 +172,7 @@ impl<T, E: Send + 'static> TaskEnding<T, E> {
             Exit::Left | Exit::Ended => {
                 // A service that is cancelled has done its work.
                 if !self.is_background() {
-                    group.was_cut();
+                    group.note_cut();
                 }
                 Err(TaskError::Cancelled(node.take_cancelled()))
             }
@@ -185,13 +185,13 @@ impl<T, E: Send + 'static> TaskEnding<T, E> {
         let Some(group) = self.group.take() else {
             return;
         };
-        let leaves = Leaves {
+        let leaves = LeavesGroup {
             group: group.node(),
             task: &self.core.node,
         };
-        // The place is free for the next task after a failure has cancelled the
-        // group, and before anyone can learn that this task is gone.
-        leaves.task.free_place(leaves.group);
+        // The permit is free for the next task after a failure has cancelled the
+        // group, and before anyone can learn that this task has ended.
+        leaves.task.return_permit(leaves.group);
         self.admission = Admission::Open;
         self.core.complete(outcome, leaves.group);
     }
@@ -225,14 +225,14 @@ fn is_background(task: &Node) -> bool {
 
 /// Takes a task out of its group, however what is told before ends: callbacks, wakers
 /// and results are the user's.
-struct Leaves<'a> {
+struct LeavesGroup<'a> {
     group: &'a Arc<Node>,
     task: &'a Node,
 }
 
-impl Drop for Leaves<'_> {
+impl Drop for LeavesGroup<'_> {
     fn drop(&mut self) {
-        self.group.task_gone(self.task, is_background(self.task));
+        self.group.task_ended(self.task, is_background(self.task));
     }
 }
 
@@ -375,7 +375,7 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let mut this = self.project();
-        if this.boundary.as_mut().holder().is_told() {
+        if this.boundary.as_mut().holder().has_ended() {
             return Poll::Ready(());
         }
         let boundary = this.boundary.as_mut();

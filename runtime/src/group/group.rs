@@ -290,9 +290,9 @@ impl<'env, E: Send + 'static> Group<'env, E> {
         let future = WorkSpan::current().around(async { future.await.into_result().map(drop) });
         let future = Box::pin(future);
         // Noted first: the group does not end without having looked for it.
-        self.shared.node.hold();
+        self.shared.node.await_deferred();
         if let Err(refused) = self.shared.deferred.push(erase(future)) {
-            self.shared.node.release();
+            self.shared.node.deferred_ended();
             report_lost_deferred(node);
             drop(refused);
         }

@@ -68,7 +68,7 @@ impl<E: Send + 'static> Permit<E> {
         F::Output: TaskResult<E, Value = T>,
         T: Send,
     {
-        let (location, start) = (Location::caller(), Start::holding(self.place));
+        let (location, start) = (Location::caller(), Start::admitted(self.place));
         self.shared
             .spawn(TaskKind::Plain, name, location, start, future)
     }

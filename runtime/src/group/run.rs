@@ -17,7 +17,7 @@ use crate::poll::frame::Frame;
 use crate::scope::nested::{NestedBoundary, leaving_scope};
 use crate::task::error::{Cause, GroupError};
 use crate::tree::node::Node;
-use crate::tree::node::pending::Left;
+use crate::tree::node::pending::Remaining;
 use crate::tree::reason::Reason;
 use crate::tree::table::RegionKind;
 use crate::unwind::boundary::Owner;
@@ -101,7 +101,7 @@ impl<E: Send + 'static, L: LocalTasks> Drop for Members<E, L> {
         } = self;
         // First: what is dropped below has not failed.
         if !*ended {
-            shared.desert();
+            shared.on_group_dropped();
         }
         // Whoever waits for the group is told of its end, whatever panics here.
         let mut panics = Vec::new();
@@ -118,7 +118,7 @@ impl<E: Send + 'static, L: LocalTasks> Drop for Members<E, L> {
         if !*ended {
             // Nobody else would tell them that the others are gone.
             shared.cancel_services(&Reason::Dropped);
-            shared.node.release();
+            shared.node.deferred_ended();
         }
         let resumed = usize::from(!std::thread::panicking());
         for later in panics.iter().skip(resumed) {
@@ -149,18 +149,18 @@ impl<E: Send + 'static, L: LocalTasks> Members<E, L> {
         if self.deferred.running.is_some() && !self.poll_begun(cx) {
             return false;
         }
-        match self.shared.node.left() {
-            Left::Tasks | Left::Nothing => false,
-            Left::Services => {
+        match self.shared.node.remaining() {
+            Remaining::Tasks | Remaining::Nothing => false,
+            Remaining::Services => {
                 self.shared.cancel_services(&Reason::Ended);
                 false
             }
-            Left::Deferred if !self.poll_deferred(cx) => false,
-            Left::Deferred => {
-                self.shared.node.release();
+            Remaining::Deferred if !self.poll_deferred(cx) => false,
+            Remaining::Deferred => {
+                self.shared.node.deferred_ended();
                 // One that came since the last look holds no more.
                 if !self.shared.deferred.is_empty() {
-                    self.shared.node.hold();
+                    self.shared.node.await_deferred();
                 }
                 true
             }

@@ -96,7 +96,7 @@ impl<E: Send + 'static> Shared<E> {
         &self.node
     }
 
-    pub(crate) fn was_cut(&self) {
+    pub(crate) fn note_cut(&self) {
         // Many tasks may be left at once: the first one writes. Release: pairs with
         // the Acquire of the group that ends.
         if !self.cut.load(Ordering::Relaxed) {
@@ -111,16 +111,16 @@ impl<E: Send + 'static> Shared<E> {
 
     /// A task was dropped by its runtime. Where the group's future is gone, too,
     /// it goes with it.
-    pub(crate) fn lost(&self, failure: impl FnOnce() -> Failure<E>) {
-        let deserted = self.book.lock().is_deserted();
-        if !deserted {
+    pub(crate) fn task_dropped(&self, failure: impl FnOnce() -> Failure<E>) {
+        let group_dropped = self.book.lock().is_group_dropped();
+        if !group_dropped {
             self.fail(failure());
         }
     }
 
     fn failed(&self, failure: Failure<E>, echo: Echo, cancels: bool) {
         let culprit = cancels.then(|| self.culprit(&failure));
-        self.note(failure, echo, cancels);
+        self.record(failure, echo, cancels);
         if let Some(culprit) = culprit {
             self.cancel_for(culprit);
         }
@@ -144,14 +144,14 @@ impl<E: Send + 'static> Shared<E> {
         self.node.flags_acquire() & flag::CANCELLED != 0
     }
 
-    fn note(&self, failure: Failure<E>, echo: Echo, cancels: bool) {
+    fn record(&self, failure: Failure<E>, echo: Echo, cancels: bool) {
         let how = Circumstances {
             echo,
             cancels,
             cancelled: self.is_cancelled(),
             unbounded: self.on_failure == OnFailure::Continue,
         };
-        let refused = self.book.lock().note(failure, how);
+        let refused = self.book.lock().record(failure, how);
         let Some((failure, fate)) = refused else {
             return;
         };
@@ -172,8 +172,8 @@ impl<E: Send + 'static> Shared<E> {
 
     /// The group's future is gone: what fails from now on, and what was not
     /// returned, is reported, and attached to the scope that adopts the tasks.
-    pub(crate) fn desert(&self) {
-        let mut entries = self.book.lock().desert();
+    pub(crate) fn on_group_dropped(&self) {
+        let mut entries = self.book.lock().on_group_dropped();
         if let Some(panic) = entries.panic.take() {
             PanicSite::of(&self.node).report(&panic);
         }
@@ -206,7 +206,7 @@ impl<E: Send + 'static> Shared<E> {
         if !panic.is_named() {
             self.report(&failure);
         }
-        self.note_panic(panic.name());
+        self.record_panic(panic.name());
         self.cancel_for(culprit);
     }
 
@@ -271,14 +271,14 @@ impl<E: Send + 'static> Shared<E> {
 
     pub(crate) fn body_panicked(&self, panic: Panic) {
         let culprit = self.culprit(&self.body_failure(Cause::Panic(panic.message())));
-        self.note_panic(panic);
+        self.record_panic(panic);
         self.cancel_for(culprit);
     }
 
     /// The first one stays.
-    fn note_panic(&self, panic: Panic) {
+    fn record_panic(&self, panic: Panic) {
         let cancelled = self.is_cancelled();
-        let later = self.book.lock().note_panic(panic, cancelled);
+        let later = self.book.lock().record_panic(panic, cancelled);
         if let Some(later) = later {
             PanicSite::of(&self.node).report(&later);
         }
@@ -318,7 +318,7 @@ impl<E: Send + 'static> Shared<E> {
             return Admission::Open;
         };
         if let Ok(permit) = limit.clone().try_acquire_owned() {
-            return Admission::holding(permit);
+            return Admission::admitted(permit);
         }
         let limit = limit.clone();
         let mut place: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(async move {
@@ -333,8 +333,8 @@ impl<E: Send + 'static> Shared<E> {
             .as_mut()
             .poll(&mut Context::from_waker(std::task::Waker::noop()))
         {
-            Poll::Ready(permit) => Admission::holding(permit),
-            Poll::Pending => Admission::waiting(place),
+            Poll::Ready(permit) => Admission::admitted(permit),
+            Poll::Pending => Admission::queued(place),
         }
     }
 
@@ -400,7 +400,7 @@ impl<E: Send + 'static> Shared<E> {
         if let Some(panic) = panic
             && self.on_failure == OnFailure::Cancel
         {
-            self.note_panic(panic);
+            self.record_panic(panic);
             return;
         }
         let echo = match &cause {
@@ -414,7 +414,7 @@ impl<E: Send + 'static> Shared<E> {
         };
         match echo {
             Echo::Yes => self.discard(failure),
-            echo => self.note(failure, echo, false),
+            echo => self.record(failure, echo, false),
         }
     }
 }
@@ -471,7 +471,7 @@ impl<E: Send + 'static> Shared<E> {
 
     fn error(&self, entries: Entries<E>) -> GroupError<E> {
         for echo in entries.echoes {
-            let (path, message) = self.told(&echo);
+            let (path, message) = self.text_of(&echo);
             let text = report::line(&path, message, echo.location);
             self.discard(echo);
             self.node.attach_failure(text);
@@ -495,13 +495,13 @@ impl<E: Send + 'static> Shared<E> {
 
     /// Reports a failure that cannot be returned.
     fn report(&self, failure: &Failure<E>) -> String {
-        let (path, message) = self.told(failure);
+        let (path, message) = self.text_of(failure);
         report::report(ReportKind::Unreported, &path, message, failure.location)
     }
 
     /// What is said of a failure: the names from the root down to the task, and what
     /// happened.
-    fn told(&self, failure: &Failure<E>) -> (String, String) {
+    fn text_of(&self, failure: &Failure<E>) -> (String, String) {
         let path = format!("{} > {}", self.node.path(), failure.name);
         let what = match failure.part {
             Part::Task => format!("task `{}`", failure.short_name()),

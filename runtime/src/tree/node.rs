@@ -35,7 +35,7 @@
 mod failures;
 mod leaves;
 pub(crate) mod pending;
-mod places;
+mod permits;
 mod timing;
 #[cfg(feature = "tokio-util")]
 mod token;
@@ -53,7 +53,7 @@ use std::time::Duration;
 use slab::Slab;
 use tokio::time::Instant;
 
-use self::places::Places;
+use self::permits::PermitStalls;
 use self::timing::Limit;
 use self::walk::Walk;
 use crate::base::clock::Moment;
@@ -86,10 +86,10 @@ pub(crate) mod flag {
     pub(crate) const TOLD: u32 = 1 << 7;
     /// The task has been polled.
     pub(crate) const STARTED: u32 = 1 << 8;
-    /// The task waits, or has waited, for a place under its group's limit.
+    /// The task waits, or has waited, for a permit of its group's limit.
     pub(crate) const QUEUED: u32 = 1 << 9;
-    /// The task holds a place under its group's limit.
-    pub(crate) const PLACED: u32 = 1 << 10;
+    /// The task has a permit of its group's limit.
+    pub(crate) const ADMITTED: u32 = 1 << 10;
     /// Since its last poll, the task waits for one that is queued behind it.
     pub(crate) const STALLED: u32 = 1 << 11;
     /// A checkpoint of blocking code has returned `Cancelled`.
@@ -154,7 +154,7 @@ pub(crate) struct Inner {
     /// How many of those go only when the others are gone.
     background: usize,
     /// One of them stands for the deferred cleanups.
-    held: bool,
+    awaits_deferred: bool,
     /// Services came since they were taken last.
     new_services: bool,
     orphaned: bool,
@@ -188,7 +188,7 @@ struct Rest {
     token: Option<tokio_util::sync::CancellationToken>,
     children: Slab<Child>,
     regions: Table,
-    places: Places,
+    stalls: PermitStalls,
     failures: Vec<String>,
 }
 
@@ -434,7 +434,7 @@ impl Node {
         let node: Arc<Node> = Arc::new(Node::new(name, location, flags, link, payload));
         let mut above = group.lock();
         let inherited = group.flags();
-        if !group.expect_locked(&mut above, background) {
+        if !group.add_pending_locked(&mut above, background) {
             drop(above);
             drop(node.link.lock().take());
             return Err(node);

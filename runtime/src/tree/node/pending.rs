@@ -1,4 +1,4 @@
-//! What must be gone before a boundary may return (invariants 6 and 7).
+//! What must have ended before a boundary may return (invariants 6 and 7).
 
 use std::sync::Arc;
 
@@ -6,9 +6,9 @@ use super::{Inner, Node, NotedWakers, flag};
 use crate::base::sync::{MutexGuard, Ordering};
 use crate::tree::reason::Reason;
 
-/// What a group still waits for, in the order in which it goes.
+/// What a group still waits for, in the order in which it ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Left {
+pub(crate) enum Remaining {
     /// Tasks, and perhaps the others.
     Tasks,
     Services,
@@ -18,14 +18,14 @@ pub(crate) enum Left {
 }
 
 impl Node {
-    /// One more thing must be gone before the boundary returns; false when the
-    /// node takes no more (closed or cancelled).
+    /// Counts one more child that must have ended before the boundary returns. False when the
+    /// node takes no more: it is closed or cancelled.
     #[cfg(all(test, taskscope_loom))]
-    pub(crate) fn expect(&self, background: bool) -> bool {
-        self.expect_locked(&mut self.lock(), background)
+    pub(crate) fn add_pending(&self, background: bool) -> bool {
+        self.add_pending_locked(&mut self.lock(), background)
     }
 
-    pub(super) fn expect_locked(&self, inner: &mut Inner, background: bool) -> bool {
+    pub(super) fn add_pending_locked(&self, inner: &mut Inner, background: bool) -> bool {
         // Before the look at `CLOSED` (invariant 7).
         self.use_locked();
         if self.flags() & (flag::CLOSED | flag::CANCELLED) != 0 {
@@ -37,22 +37,23 @@ impl Node {
         true
     }
 
-    /// Expects deferred cleanups, in the background: once for all of them.
-    pub(crate) fn hold(&self) {
+    /// Makes the boundary wait for deferred cleanups, in the background: counted once for all
+    /// of them.
+    pub(crate) fn await_deferred(&self) {
         let mut inner = self.lock();
         self.use_locked();
-        if inner.held || self.flags() & flag::CLOSED != 0 {
+        if inner.awaits_deferred || self.flags() & flag::CLOSED != 0 {
             return;
         }
-        inner.held = true;
+        inner.awaits_deferred = true;
         inner.pending += 1;
         inner.background += 1;
     }
 
-    /// They have run, or will not.
-    pub(crate) fn release(self: &Arc<Self>) {
+    /// The deferred cleanups have run, or will not.
+    pub(crate) fn deferred_ended(self: &Arc<Self>) {
         let mut inner = self.lock();
-        if std::mem::take(&mut inner.held) {
+        if std::mem::take(&mut inner.awaits_deferred) {
             inner.background -= 1;
             self.one_fewer(inner);
         }
@@ -73,19 +74,21 @@ impl Node {
     /// How many tasks are pending.
     pub(crate) fn tasks(&self) -> usize {
         let inner = self.lock();
-        inner.pending.saturating_sub(usize::from(inner.held))
+        inner
+            .pending
+            .saturating_sub(usize::from(inner.awaits_deferred))
     }
 
-    pub(crate) fn left(&self) -> Left {
+    pub(crate) fn remaining(&self) -> Remaining {
         let inner = self.lock();
         if inner.pending > inner.background {
-            Left::Tasks
-        } else if inner.background > usize::from(inner.held) {
-            Left::Services
-        } else if inner.held {
-            Left::Deferred
+            Remaining::Tasks
+        } else if inner.background > usize::from(inner.awaits_deferred) {
+            Remaining::Services
+        } else if inner.awaits_deferred {
+            Remaining::Deferred
         } else {
-            Left::Nothing
+            Remaining::Nothing
         }
     }
 
@@ -94,8 +97,8 @@ impl Node {
         self.lock().pending
     }
 
-    /// A child is gone (invariant 6). Walks up while orphans run empty.
-    pub(crate) fn gone(self: &Arc<Self>) {
+    /// A child has ended (invariant 6). Walks up while orphans run empty.
+    pub(crate) fn remove_pending(self: &Arc<Self>) {
         self.one_fewer(self.lock());
     }
 
@@ -104,7 +107,7 @@ impl Node {
     /// Unless it is an orphan: dropped by its runtime while something below it was
     /// pending, it is counted here a second time (invariant 6) and keeps its place
     /// until that has ended, too. Or it has children (invariant 8).
-    pub(crate) fn task_gone(self: &Arc<Self>, task: &Node, background: bool) {
+    pub(crate) fn task_ended(self: &Arc<Self>, task: &Node, background: bool) {
         let inner = task.lock();
         let stays = inner.orphaned || inner.has_children();
         drop(inner);
@@ -269,7 +272,7 @@ impl Node {
         }
         self.finish();
         if let Some(parent) = parent {
-            parent.gone();
+            parent.remove_pending();
         }
     }
 }

@@ -1,4 +1,5 @@
-//! The places under a group's limit, and who waits for them in vain.
+//! Groups that stall on their own limit: every task that has a permit waits for one that is
+//! queued for a permit, so that none ever becomes free.
 
 use std::sync::Arc;
 
@@ -6,19 +7,19 @@ use super::{Node, flag};
 use crate::base::sync::Ordering;
 use crate::notes::report::{self, ReportKind};
 
-/// The places under a group's limit.
+/// The permits of a group's limit, as far as they are stalled.
 #[derive(Debug, Default)]
-pub(super) struct Places {
+pub(super) struct PermitStalls {
     pub(super) limit: usize,
-    /// How many of them are held by tasks that are `STALLED`.
+    /// How many of the tasks that have one are `STALLED`.
     pub(super) stalled: usize,
-    /// That all are is reported once.
+    /// That all of them are stalled is reported once.
     pub(super) reported: bool,
 }
 
 impl Node {
     pub(crate) fn set_limit(&self, limit: usize) {
-        self.lock().rest().places.limit = limit;
+        self.lock().rest().stalls.limit = limit;
     }
 
     /// This task is polled: whether it still waits for a queued one will show.
@@ -29,37 +30,37 @@ impl Node {
         }
     }
 
-    /// This task is gone, and its place is free.
-    pub(crate) fn free_place(&self, group: &Node) {
-        if self.flags() & flag::PLACED != 0 {
-            self.clear_stalled(group, flag::PLACED | flag::STALLED);
+    /// This task has ended: its permit is free for the next one.
+    pub(crate) fn return_permit(&self, group: &Node) {
+        if self.flags() & flag::ADMITTED != 0 {
+            self.clear_stalled(group, flag::ADMITTED | flag::STALLED);
         }
     }
 
     fn clear_stalled(&self, group: &Node, bits: u32) {
         let mut above = group.lock();
         let before = self.pulse.flags.fetch_and(!bits, Ordering::AcqRel);
-        above.rest().places.stalled -= usize::from(before & flag::STALLED != 0);
+        above.rest().stalls.stalled -= usize::from(before & flag::STALLED != 0);
     }
 
-    /// Code that runs in this node waits for something that is queued for a
-    /// place in `group`. Reports when all who have a place wait like that: then
-    /// none becomes free, unless one of them goes on for another reason.
+    /// Notes that code in this node waits for a task that is queued for a permit of `group`.
+    /// Reports when all tasks that have a permit wait like that: then none becomes free,
+    /// unless one of them goes on for another reason.
     #[cold]
     pub(crate) fn stall(self: &Arc<Self>, group: &Arc<Node>, waits_for: impl FnOnce() -> String) {
-        let Some(holder) = self.holder_in(group) else {
+        let Some(holder) = self.permit_holder(group) else {
             return;
         };
         let mut inner = group.lock();
-        let places = &mut inner.rest().places;
-        if holder.flags() & flag::PLACED != 0 && holder.set(flag::STALLED) & flag::STALLED == 0 {
-            places.stalled += 1;
+        let stalls = &mut inner.rest().stalls;
+        if holder.flags() & flag::ADMITTED != 0 && holder.set(flag::STALLED) & flag::STALLED == 0 {
+            stalls.stalled += 1;
         }
-        let limit = places.limit;
-        if places.reported || places.stalled < limit {
+        let limit = stalls.limit;
+        if stalls.reported || stalls.stalled < limit {
             return;
         }
-        places.reported = true;
+        stalls.reported = true;
         drop(inner);
         let message = format!(
             "stalled: task `{}` waits for {}, which waits for a place under the limit \
@@ -81,13 +82,13 @@ impl Node {
         );
     }
 
-    /// The task of `group` that holds a place and in which this node is.
-    fn holder_in(self: &Arc<Self>, group: &Arc<Node>) -> Option<Arc<Node>> {
+    /// The task of `group` that has a permit and contains this node.
+    fn permit_holder(self: &Arc<Self>, group: &Arc<Node>) -> Option<Arc<Node>> {
         let mut at = self.clone();
         loop {
             let (parent, _) = at.parent()?;
             if Arc::ptr_eq(&parent, group) {
-                return (at.flags() & flag::PLACED != 0).then_some(at);
+                return (at.flags() & flag::ADMITTED != 0).then_some(at);
             }
             at = parent;
         }
