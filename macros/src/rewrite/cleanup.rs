@@ -3,7 +3,8 @@
 
 use crate::diag::Mistake;
 use crate::rewrite::bound::Bound;
-use crate::rewrite::{CodeKind, CodeScope, JumpSlot, Nesting, Rewriter, output_hint};
+use crate::rewrite::jumps::{JumpSlot, Nesting};
+use crate::rewrite::{CodeKind, CodeScope, Rewriter, output_hint};
 use crate::syntax::known::{is_transparent, names};
 use crate::syntax::path::mixed;
 use crate::syntax::witness;
@@ -344,7 +345,7 @@ impl Rewriter<'_> {
         for JumpSlot { name, jump, valued } in slots {
             let target = valued.then(|| quote_spanned!(span=> __taskscope_target));
             let binding = target.clone().unwrap_or_else(|| quote_spanned!(span=> ()));
-            let jump = self.jump(jump, target);
+            let jump = self.make_jump(jump, target);
             tokens.extend(quote_spanned!(span=> if let #some(#binding) = #name { #jump } else));
         }
         tokens.extend(quote_spanned!(span=> { ::core::unreachable!() }));

@@ -21,8 +21,9 @@ use crate::syntax::group::{TaskGroupBody, TaskGroupInput, has_argument};
 use crate::syntax::known::mentions;
 use crate::syntax::own::Own;
 use crate::syntax::path::{Crate, mixed};
+use crate::syntax::span::parenthesized;
 use crate::syntax::witness;
-use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use std::mem;
 use syn::parse::{ParseStream, Parser};
@@ -146,7 +147,8 @@ impl Rewriter<'_> {
         // Located in the user's code: both ends, and the call that is asked where the group is.
         let path = krate.at(start);
         let new = quote_spanned!(span=> ::TaskGroup::<#error>::new);
-        let (nothing, body) = (arguments(TokenStream::new(), start), arguments(body, end));
+        let nothing = parenthesized(TokenStream::new(), start);
+        let body = parenthesized(body, end);
         quote_spanned!(span=> #path #new #nothing #describe #settings.#run #body)
     }
 
@@ -171,12 +173,6 @@ impl Rewriter<'_> {
         }
         tokens
     }
-}
-
-fn arguments(tokens: TokenStream, span: Span) -> Group {
-    let mut arguments = Group::new(Delimiter::Parenthesis, tokens);
-    arguments.set_span(span);
-    arguments
 }
 
 fn is_inferred(ty: &TokenStream) -> bool {

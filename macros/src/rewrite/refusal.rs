@@ -1,8 +1,8 @@
 //! `#[cancellable(blocking)]`: loops of a plain function that return when cancelled.
 
 use crate::syntax::path::{Crate, mixed};
-use crate::syntax::span::ends;
-use proc_macro2::{Delimiter, Group, Span, TokenStream};
+use crate::syntax::span::{ends, parenthesized};
+use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote_spanned};
 use syn::ReturnType;
 
@@ -30,8 +30,7 @@ impl Refusal {
         let cancelled = quote_spanned!(mixed=> __taskscope_cancelled);
         let (start, end) = (self.start, self.end);
         let private = krate.private(start);
-        let mut argument = Group::new(Delimiter::Parenthesis, cancelled.clone());
-        argument.set_span(end);
+        let argument = parenthesized(cancelled.clone(), end);
         let refuse = quote_spanned!(start=> #private::refuse #argument);
         quote_spanned! {mixed=>
             if let ::core::option::Option::Some(#cancelled) = #refused {

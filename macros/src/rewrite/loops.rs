@@ -1,0 +1,182 @@
+//! Loops with a checkpoint, and the locks under which a loop has none.
+//!
+//! ```text
+//! #[checkpoint] for n in numbers { … }
+//!
+//! for n in numbers { if closed() { gate().await } … }              // in async code
+//! for n in numbers { if let Some(c) = refused() { return … } … }   // in a blocking function
+//! ```
+
+use crate::diag::Mistake;
+use crate::rewrite::jumps::Nesting;
+use crate::rewrite::{CodeKind, Rewriter};
+use crate::syntax::item::is_marker;
+use crate::syntax::lock::{match_takes_lock, matches_on_lock, takes_lock};
+use crate::syntax::path::mixed;
+use proc_macro2::Span;
+use quote::quote_spanned;
+use syn::visit_mut::VisitMut;
+use syn::{Attribute, Block, Expr, Lifetime, Stmt};
+
+impl Rewriter<'_> {
+    pub(super) fn visit_loop(&mut self, expr: &mut Expr) {
+        let Some(parts) = LoopParts::of(expr) else {
+            return;
+        };
+        if let Some(head) = parts.head {
+            self.visit_expr_mut(head);
+        }
+        self.within_lock(parts.locks, |this| {
+            this.below(Nesting::Loop(parts.label), |this| {
+                this.visit_block_mut(parts.body)
+            });
+            if this.take_markers(parts.attrs) {
+                let checkpoint = this.loop_checkpoint(parts.keyword);
+                parts.body.stmts.insert(0, checkpoint);
+            }
+        });
+    }
+
+    pub(super) fn visit_match(&mut self, expr: &mut syn::ExprMatch) {
+        let locks = match_takes_lock(expr);
+        self.visit_attributes_mut(&mut expr.attrs);
+        self.visit_expr_mut(&mut expr.expr);
+        self.within_lock(locks, |this| {
+            expr.arms.iter_mut().for_each(|arm| this.visit_arm_mut(arm));
+        });
+    }
+
+    // Up to edition 2021, what an `if let` takes is held in its `else`, too.
+    pub(super) fn visit_if(&mut self, expr: &mut syn::ExprIf) {
+        let locks = matches_on_lock(&expr.cond);
+        self.visit_attributes_mut(&mut expr.attrs);
+        self.visit_expr_mut(&mut expr.cond);
+        self.within_lock(locks, |this| {
+            this.visit_block_mut(&mut expr.then_branch);
+            if let Some((_, otherwise)) = &mut expr.else_branch {
+                this.visit_expr_mut(otherwise);
+            }
+        });
+    }
+
+    // Runs `visit` where a lock may be held.
+    fn within_lock(&mut self, locks: bool, visit: impl FnOnce(&mut Self)) {
+        let outer = self.scope.locked;
+        self.scope.locked |= locks;
+        visit(self);
+        self.scope.locked = outer;
+    }
+
+    fn loop_checkpoint(&self, keyword: Span) -> Stmt {
+        match &self.refusal {
+            Some(refusal) if self.scope.kind == CodeKind::Blocking => {
+                let leave = refusal.unless_refused(self.krate, keyword);
+                Stmt::Expr(Expr::Verbatim(leave), None)
+            }
+            // Not a gate alone: while it is open, a round writes nothing for it to the future.
+            _ => {
+                let (closed, gate) = (self.call("closed", keyword), self.gate(keyword));
+                let pause = quote_spanned!(mixed(keyword)=> if #closed { #gate });
+                Stmt::Expr(Expr::Verbatim(pause), None)
+            }
+        }
+    }
+
+    // Takes the markers off a loop, and tells whether it gets a checkpoint.
+    fn take_markers(&mut self, attrs: &mut Vec<Attribute>) -> bool {
+        let marked = attrs
+            .extract_if(.., |attr| is_marker(attr, "checkpoint"))
+            .last();
+        let unmarked = attrs
+            .extract_if(.., |attr| is_marker(attr, "no_checkpoint"))
+            .last();
+        let all = match self.scope.kind {
+            CodeKind::Blocking => true,
+            CodeKind::Plain => {
+                if let Some(marker) = &marked {
+                    let mistake = self.refusal.as_ref().map_or(&IN_PLAIN, |_| &IN_CLOSURE);
+                    self.diag.mistake_over(marker, mistake);
+                }
+                return false;
+            }
+            CodeKind::Async | CodeKind::Group | CodeKind::Cleanup(_) => {
+                self.options.loops && !self.scope.locked
+            }
+        };
+        (marked.is_some() || all) && unmarked.is_none()
+    }
+}
+
+/// What the three kinds of loops have in common.
+struct LoopParts<'e> {
+    attrs: &'e mut Vec<Attribute>,
+    label: Option<Lifetime>,
+    keyword: Span,
+    head: Option<&'e mut Expr>,
+    /// Whether the body runs while a lock is held that the head takes.
+    locks: bool,
+    body: &'e mut Block,
+}
+
+impl<'e> LoopParts<'e> {
+    fn of(expr: &'e mut Expr) -> Option<Self> {
+        let (attrs, label, keyword, locks, head, body) = match expr {
+            Expr::ForLoop(expr) => {
+                let (keyword, locks) = (expr.for_token.span, takes_lock(&expr.expr));
+                let head = Some(&mut *expr.expr);
+                (
+                    &mut expr.attrs,
+                    &expr.label,
+                    keyword,
+                    locks,
+                    head,
+                    &mut expr.body,
+                )
+            }
+            Expr::While(expr) => {
+                let (keyword, locks) = (expr.while_token.span, matches_on_lock(&expr.cond));
+                let head = Some(&mut *expr.cond);
+                (
+                    &mut expr.attrs,
+                    &expr.label,
+                    keyword,
+                    locks,
+                    head,
+                    &mut expr.body,
+                )
+            }
+            Expr::Loop(expr) => {
+                let keyword = expr.loop_token.span;
+                (
+                    &mut expr.attrs,
+                    &expr.label,
+                    keyword,
+                    false,
+                    None,
+                    &mut expr.body,
+                )
+            }
+            _ => return None,
+        };
+        Some(Self {
+            attrs,
+            label: label.as_ref().map(|label| label.name.clone()),
+            keyword,
+            head,
+            locks,
+            body,
+        })
+    }
+}
+
+const IN_PLAIN: Mistake = Mistake {
+    what: "`#[checkpoint]` in code that is not async",
+    why: "a checkpoint awaits, and a plain closure or function cannot",
+    help: "put it on a loop of the async code, or make the closure `async`",
+};
+
+const IN_CLOSURE: Mistake = Mistake {
+    what: "`#[checkpoint]` in a closure of a blocking function",
+    why: "the checkpoint of a loop returns, which would leave the closure alone",
+    help: "write the loop outside the closure, or call `taskscope::thread::checkpoint_blocking()` in it",
+};
