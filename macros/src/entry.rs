@@ -5,21 +5,18 @@ use crate::check::{Checker, Site};
 use crate::diag::{Diag, Mistake};
 use crate::rewrite::{self, CodeScope, Rewriter, output};
 use crate::syntax::item::{ItemBody, ItemHead, ItemTarget, is_marker};
-use crate::syntax::options::{
-    MAIN_CHECKS, Options, list, nearest, parse_checks, parse_crate, parse_value,
-};
+use crate::syntax::options::{OptionReader, OptionValue, Options, OptionsOf, nearest};
 use crate::syntax::path::{Crate, mixed};
 use crate::syntax::unread::unread_body;
 use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote_spanned};
-use syn::parse::{ParseStream, Parser};
-use syn::{Attribute, Block, Expr, ExprLit, Lit, Path, Signature, Token};
+use syn::{Attribute, Expr, ExprLit, Lit, Signature, Token};
 
 /// The function as rustc and the test harness want it, beside the errors found in it.
 pub(crate) fn entry(kind: EntryKind, args: TokenStream, item: TokenStream) -> TokenStream {
     let mut diag = Diag::default();
     let mut options = EntryOptions::parse(kind, args, &mut diag);
-    let krate = Crate::new(options.krate.take());
+    let krate = Crate::new(options.common.krate.take());
     let mut entry = EntryFn { kind, krate, diag };
     let mut tokens = entry.item(options, item);
     tokens.extend(entry.diag.into_tokens());
@@ -54,24 +51,10 @@ impl EntryKind {
         }
     }
 
-    fn options(self) -> &'static [&'static str] {
+    fn options(self) -> OptionsOf {
         match self {
-            Self::Main => &[
-                "grace",
-                "drain",
-                "stuck_after",
-                "flavor",
-                "worker_threads",
-                "allow",
-                "crate",
-            ],
-            Self::Test => &[
-                "flavor",
-                "worker_threads",
-                "start_paused",
-                "timeout",
-                "crate",
-            ],
+            Self::Main => OptionsOf::Main,
+            Self::Test => OptionsOf::Test,
         }
     }
 
@@ -98,10 +81,9 @@ impl RuntimeFlavor {
 /// What stands in the brackets.
 struct EntryOptions {
     kind: EntryKind,
-    krate: Option<Path>,
+    /// Those that other macros have, too.
+    common: Options,
     flavor: Option<(Ident, RuntimeFlavor)>,
-    /// Whether the body may wait for signals itself.
-    allows_signals: bool,
     /// What the methods of these names are called with.
     settings: Vec<(Ident, Expr)>,
 }
@@ -110,48 +92,31 @@ impl EntryOptions {
     fn parse(kind: EntryKind, args: TokenStream, diag: &mut Diag) -> Self {
         let mut options = Self {
             kind,
-            krate: None,
+            common: Options::default(),
             flavor: None,
-            allows_signals: false,
             settings: Vec::new(),
         };
-        let parser = |input: ParseStream| {
-            list(input, diag, kind.options(), |name, input, diag| {
-                options.option(name, input, diag)
-            })
-        };
-        if let Err(error) = parser.parse2(args) {
-            diag.push(error);
-        }
+        OptionReader::new(kind.options(), diag).read_all(args, |name, value| {
+            if let Some((name, OptionValue::Expr(value))) = options.common.set(name, value) {
+                options.settings.push((name, value));
+            }
+        });
+        options.take_flavor(diag);
         options.check(diag);
         options
     }
 
-    fn option(&mut self, name: &Ident, input: ParseStream, diag: &mut Diag) -> syn::Result<()> {
-        if name == "crate" {
-            self.krate = Some(parse_crate(name, input)?);
-            return Ok(());
-        }
-        if name == "allow" {
-            let allows = &mut self.allows_signals;
-            return parse_checks(name, input, diag, MAIN_CHECKS, |_| *allows = true);
-        }
-        let value: Expr = parse_value(name, input)?;
-        match text(&value) {
-            Some(text) if name == "flavor" => self.set_flavor(name, &text, &value, diag),
-            None if name == "flavor" => diag.push(no_flavor(&value, None)),
-            _ => self.settings.push((name.clone(), value)),
-        }
-        Ok(())
-    }
-
-    fn set_flavor(&mut self, name: &Ident, text: &str, value: &Expr, diag: &mut Diag) {
-        match RuntimeFlavor::ALL
-            .into_iter()
-            .find(|flavor| flavor.name() == text)
-        {
-            Some(flavor) => self.flavor = Some((name.clone(), flavor)),
-            None => diag.push(no_flavor(value, Some(text))),
+    // Takes `flavor` out of the settings.
+    fn take_flavor(&mut self, diag: &mut Diag) {
+        let Some(at) = self.settings.iter().position(|(name, _)| name == "flavor") else {
+            return;
+        };
+        let (name, value) = self.settings.remove(at);
+        let text = text(&value);
+        let is_named = |flavor: &RuntimeFlavor| text.as_deref() == Some(flavor.name());
+        match RuntimeFlavor::ALL.into_iter().find(is_named) {
+            Some(flavor) => self.flavor = Some((name, flavor)),
+            None => diag.push(no_flavor(&value, text.as_deref())),
         }
     }
 
@@ -254,8 +219,7 @@ impl EntryFn {
             .into_iter()
             .partition(|attr| is_marker(attr, "cancellable"));
         let attrs = self.check_attributes(attrs);
-        let checks_signals = self.kind == EntryKind::Main && !options.allows_signals;
-        let body = self.body(&sig, body, !ours.is_empty(), checks_signals);
+        let body = self.body(&sig, body, !ours.is_empty(), &options.common);
         let span = mixed(sig.ident.span());
         let mut inner = sig.clone();
         inner.ident = Ident::new("__taskscope_body", span);
@@ -286,14 +250,14 @@ impl EntryFn {
         sig: &Signature,
         body: TokenTree,
         taken: bool,
-        checks_signals: bool,
+        options: &Options,
     ) -> TokenStream {
         let TokenTree::Group(braces) = &body else {
             return body.into_token_stream();
         };
         let read = ItemBody::parse(braces);
-        if let Some(read) = read.as_ref().filter(|_| checks_signals) {
-            self.check_signals(&read.block);
+        if let Some(read) = read.as_ref().filter(|_| self.kind == EntryKind::Main) {
+            Checker::new(&self.krate, &mut self.diag, options, Site::Main).signals(&read.block);
         }
         if taken || is_rewritten(braces.stream()) {
             return body.into_token_stream();
@@ -310,11 +274,6 @@ impl EntryFn {
             .visit_top_block(&mut read.block);
         read.block.stmts.splice(..0, warnings);
         read.into_token_stream()
-    }
-
-    fn check_signals(&mut self, block: &Block) {
-        let options = Options::default();
-        Checker::new(&self.krate, &mut self.diag, &options, Site::Main).signals(block);
     }
 
     fn harness(&self, span: Span) -> Option<TokenStream> {

@@ -96,6 +96,13 @@ pub(crate) fn fill(text: &str, value: impl Fn(&str) -> String) -> String {
 }
 
 impl Check {
+    pub(crate) const ALL: [Self; 4] = [
+        Self::Detached,
+        Self::Blocking,
+        Self::HardDrop,
+        Self::Signals,
+    ];
+
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Detached => "detached",

@@ -163,7 +163,7 @@ impl<'a> Checker<'a> {
     }
 
     fn check_streams(&mut self, visit: impl FnOnce(&mut Streams)) {
-        if self.levels.hard_drop == CheckLevel::Allow {
+        if self.levels.of(Check::HardDrop) == CheckLevel::Allow {
             return;
         }
         let findings = {
@@ -173,7 +173,7 @@ impl<'a> Checker<'a> {
             streams.findings(&self.crate_name())
         };
         for (at, finding) in findings {
-            if self.levels.hard_drop == CheckLevel::Deny {
+            if self.levels.of(Check::HardDrop) == CheckLevel::Deny {
                 let switch = self.switch(Check::HardDrop);
                 let remedy = format!(
                     "if what it holds has no cleanup, remove `deny(hard_drop)`: then this is a \
@@ -228,13 +228,9 @@ impl<'a> Checker<'a> {
     }
 
     fn is_off(&self, check: Check) -> bool {
-        match check {
-            Check::Signals => !self.is_for_signals(),
-            _ if self.is_for_signals() => true,
-            Check::Detached => self.levels.detached == CheckLevel::Allow,
-            Check::Blocking => self.levels.blocking == CheckLevel::Allow || self.plain,
-            Check::HardDrop => self.levels.hard_drop == CheckLevel::Allow,
-        }
+        (check == Check::Signals) != self.is_for_signals()
+            || check == Check::Blocking && self.plain
+            || self.levels.of(check) == CheckLevel::Allow
     }
 
     // Whether nothing but signals is looked for.

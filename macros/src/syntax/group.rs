@@ -2,8 +2,7 @@
 
 use crate::diag::{Diag, Mistake};
 use crate::syntax::options::{
-    Options, SeenOptions, check_flag, parse_comma, parse_crate, parse_equals, parse_name,
-    parse_value, skip_value,
+    OptionReader, OptionValue, Options, OptionsOf, parse_comma, skip_value,
 };
 use crate::syntax::unread::unread_body;
 use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
@@ -33,21 +32,6 @@ pub(crate) fn sending_argument(mac: &Macro) -> Option<Pat> {
     let group = TaskGroupInput::read(mac).filter(|group| !group.local)?;
     group.closure()?.inputs.first().cloned()
 }
-
-const OPTIONS: &[&str] = &[
-    "name",
-    "limit",
-    "timeout",
-    "deadline",
-    "grace",
-    "drain",
-    "on_failure",
-    "error",
-    "local",
-    "allow",
-    "deny",
-    "crate",
-];
 
 #[derive(Default)]
 pub(crate) struct TaskGroupInput {
@@ -96,7 +80,7 @@ impl TaskGroupInput {
     }
 
     pub(crate) fn parse(&mut self, input: ParseStream, diag: &mut Diag) -> syn::Result<()> {
-        let mut seen = SeenOptions::default();
+        let mut reader = OptionReader::new(OptionsOf::Group, diag);
         while !is_closure(input) {
             if input.is_empty() {
                 return Err(self.missing(input.span()));
@@ -104,11 +88,8 @@ impl TaskGroupInput {
             if input.peek(Brace) || is_sole_name(input) {
                 return Err(no_body(input.span()));
             }
-            let name = parse_name(input, OPTIONS)?;
-            if seen.admit(&name, OPTIONS, diag) {
-                self.option(name, input, diag)?;
-            } else {
-                skip_value(input)?;
+            if let Some((name, value)) = reader.read(input)? {
+                self.set(name, value);
             }
             parse_comma(input)?;
         }
@@ -116,27 +97,13 @@ impl TaskGroupInput {
         Ok(())
     }
 
-    fn option(&mut self, name: Ident, input: ParseStream, diag: &mut Diag) -> syn::Result<()> {
-        if name == "local" {
-            self.local = true;
-            return check_flag(&name, input, diag);
+    fn set(&mut self, name: Ident, value: OptionValue) {
+        match self.options.set(name, value) {
+            Some((_, OptionValue::Flag)) => self.local = true,
+            Some((_, OptionValue::Type(ty))) => self.error = Some(ty),
+            Some((name, OptionValue::Expr(value))) => self.settings.push((name, value)),
+            _ => {}
         }
-        if name == "crate" {
-            self.options.krate = Some(parse_crate(&name, input)?);
-            return Ok(());
-        }
-        if name == "allow" || name == "deny" {
-            return self.options.levels.parse(&name, input, diag);
-        }
-        if name == "error" {
-            parse_equals(&name, input)?;
-            let span = input.span();
-            self.error = Some(input.parse().map_err(|_| NO_TYPE.at(span))?);
-        } else {
-            let value = parse_value(&name, input)?;
-            self.settings.push((name, value));
-        }
-        Ok(())
     }
 
     // What is said where the body should be: `timeout = limit |g| …` reads as an
@@ -213,12 +180,6 @@ const NO_COMMA: Mistake = Mistake {
     help: "write `,` in front of the `|`",
 };
 
-const NO_TYPE: Mistake = Mistake {
-    what: "option `error` takes a type",
-    why: "it is what the tasks of the group fail with",
-    help: "write `error = io::Error`, say, or `error = _` to infer it",
-};
-
 fn is_closure(input: ParseStream) -> bool {
     input.peek(Token![|])
         || input.peek(Token![||])
@@ -231,7 +192,7 @@ fn is_closure(input: ParseStream) -> bool {
 // where the body should, as in `task_group!(body)` and `task_group!(g => { … })`.
 fn is_sole_name(input: ParseStream) -> bool {
     let fork = input.fork();
-    let known = |name: Ident| OPTIONS.iter().any(|option| name == option);
+    let known = |name: Ident| OptionsOf::Group.names().iter().any(|option| name == option);
     let is_option = fork.call(Ident::parse_any).map_or(true, known);
     let assigned = fork.peek(Token![=]) && !fork.peek(Token![=>]);
     !is_option && !assigned && skip_value(&fork).is_ok() && fork.is_empty()

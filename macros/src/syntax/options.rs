@@ -1,13 +1,232 @@
 //! Options: `name`, `name(list)` and `name = value`, separated by commas.
+//!
+//! `OPTIONS` declares each of them: its name, how its value is read, and which macros take it.
+//! A mistake in one option leaves the others as they are, and names what was most likely meant.
+//!
+//! `syn::meta::parser` reads such lists, too. But it ends at a literal and at a missing comma with a text of
+//! its own, and it reads to the end of its input, while the options of `task_group!` end at its body.
 
 use crate::diag::{Diag, Mistake};
+use crate::rules::Check;
 use proc_macro2::{Ident, TokenStream};
 use syn::ext::IdentExt;
-use syn::parse::{Parse, ParseStream, Parser};
+use syn::parse::{ParseStream, Parser};
 use syn::token::Paren;
-use syn::{Lit, LitStr, Path, Token, parenthesized};
+use syn::{Expr, Lit, LitStr, Path, Token, Type, parenthesized};
 
-/// The options of `#[cancellable(…)]`.
+/// A macro that takes options.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OptionsOf {
+    Cancellable,
+    Group,
+    Main,
+    Test,
+}
+
+/// What an option says besides its name.
+pub(crate) enum OptionValue {
+    /// Nothing.
+    Flag,
+    /// `name(check, …)`
+    Checks(Vec<Check>),
+    /// `name = path`
+    Path(Path),
+    /// `name = type`
+    Type(Type),
+    /// `name = expression`
+    Expr(Expr),
+}
+
+use OptionsOf::{Cancellable, Group, Main, Test};
+
+type ReadValue = fn(&Ident, ParseStream, &mut OptionReader) -> syn::Result<OptionValue>;
+
+type OptionRow = (&'static str, ReadValue, &'static [OptionsOf]);
+
+const OPTIONS: &[OptionRow] = &[
+    ("loops", flag, &[Cancellable]),
+    ("blocking", flag, &[Cancellable]),
+    ("send", flag, &[Cancellable]),
+    ("name", expr, &[Group]),
+    ("limit", expr, &[Group]),
+    ("timeout", expr, &[Group]),
+    ("deadline", expr, &[Group]),
+    ("grace", expr, &[Group, Main]),
+    ("drain", expr, &[Group, Main]),
+    ("stuck_after", expr, &[Main]),
+    ("on_failure", expr, &[Group]),
+    ("error", ty, &[Group]),
+    ("local", flag, &[Group]),
+    ("flavor", expr, &[Main, Test]),
+    ("worker_threads", expr, &[Main, Test]),
+    ("start_paused", expr, &[Test]),
+    ("timeout", expr, &[Test]),
+    ("allow", checks, &[Cancellable, Group, Main]),
+    ("deny", checks, &[Cancellable, Group]),
+    ("crate", krate, &[Cancellable, Group, Main, Test]),
+];
+
+impl OptionsOf {
+    fn options(self) -> impl Iterator<Item = &'static OptionRow> {
+        OPTIONS.iter().filter(move |(.., of)| of.contains(&self))
+    }
+
+    /// The names of the options.
+    pub(crate) fn names(self) -> Vec<&'static str> {
+        self.options().map(|(name, ..)| *name).collect()
+    }
+
+    // The checks that `allow(…)` and `deny(…)` switch.
+    fn checks(self) -> Vec<&'static str> {
+        let checks = Check::ALL.into_iter();
+        let checks = checks.filter(|check| (*check == Check::Signals) == (self == Main));
+        checks.map(Check::name).collect()
+    }
+}
+
+/// Names in a list, each of which may be given once.
+struct KnownNames {
+    known: Vec<&'static str>,
+    seen: Vec<Ident>,
+}
+
+impl KnownNames {
+    fn new(known: Vec<&'static str>) -> Self {
+        Self {
+            known,
+            seen: Vec::new(),
+        }
+    }
+
+    // Reads a name. `None` if it is reported, and what belongs to it is skipped.
+    fn read(&mut self, input: ParseStream, diag: &mut Diag) -> syn::Result<Option<Ident>> {
+        let name = parse_name(input, &self.known)?;
+        if !self.known.iter().any(|known| name == known) {
+            diag.push(unknown(&name, &self.known));
+        } else if self.seen.contains(&name) {
+            let mistake = Mistake {
+                what: &format!("option `{name}` is given twice"),
+                why: "one of the two would be ignored",
+                help: &format!("keep one `{name}`"),
+            };
+            diag.mistake(name.span(), &mistake);
+        } else {
+            self.seen.push(name.clone());
+            return Ok(Some(name));
+        }
+        skip_value(input)?;
+        Ok(None)
+    }
+}
+
+/// Reads the options of one macro.
+pub(crate) struct OptionReader<'a> {
+    of: OptionsOf,
+    names: KnownNames,
+    diag: &'a mut Diag,
+}
+
+impl<'a> OptionReader<'a> {
+    pub(crate) fn new(of: OptionsOf, diag: &'a mut Diag) -> Self {
+        let names = KnownNames::new(of.names());
+        Self { of, names, diag }
+    }
+
+    /// Reads all of `tokens`, and calls `each` with what is right in them.
+    pub(crate) fn read_all(
+        mut self,
+        tokens: TokenStream,
+        mut each: impl FnMut(Ident, OptionValue),
+    ) {
+        let parser = |input: ParseStream| {
+            while !input.is_empty() {
+                if let Some((name, value)) = self.read(input)? {
+                    each(name, value);
+                }
+                parse_comma(input)?;
+            }
+            Ok(())
+        };
+        if let Err(error) = parser.parse2(tokens) {
+            self.diag.push(error);
+        }
+    }
+
+    /// Reads one option, up to its comma. `None` if its name is reported.
+    pub(crate) fn read(&mut self, input: ParseStream) -> syn::Result<Option<(Ident, OptionValue)>> {
+        let Some(name) = self.names.read(input, self.diag)? else {
+            return Ok(None);
+        };
+        let option = self.of.options().find(|(option, ..)| name == option);
+        let value = option.map(|(_, read_value, _)| read_value(&name, input, self));
+        Ok(value.transpose()?.map(|value| (name, value)))
+    }
+}
+
+// `name`
+fn flag(name: &Ident, input: ParseStream, reader: &mut OptionReader) -> syn::Result<OptionValue> {
+    if input.peek(Token![=]) || input.peek(Paren) {
+        let mistake = Mistake {
+            what: &format!("option `{name}` takes no value"),
+            why: "it is on where it is written",
+            help: &format!("write `{name}` alone, or leave it out"),
+        };
+        reader.diag.mistake(name.span(), &mistake);
+        skip_value(input)?;
+    }
+    Ok(OptionValue::Flag)
+}
+
+// `name(check, …)`
+fn checks(name: &Ident, input: ParseStream, reader: &mut OptionReader) -> syn::Result<OptionValue> {
+    let known = reader.of.checks();
+    if !input.peek(Paren) {
+        return Err(without_checks(name, &known));
+    }
+    let list;
+    parenthesized!(list in input);
+    if list.is_empty() {
+        reader.diag.push(without_checks(name, &known));
+    }
+    let mut names = KnownNames::new(known);
+    while !list.is_empty() {
+        let read = names.read(&list, reader.diag);
+        if let Err(error) = read.and_then(|_| parse_comma(&list)) {
+            reader.diag.push(error);
+            list.parse::<TokenStream>()?;
+        }
+    }
+    let is_named = |check: &Check| names.seen.iter().any(|name| name == check.name());
+    let checks = Check::ALL.into_iter().filter(is_named);
+    Ok(OptionValue::Checks(checks.collect()))
+}
+
+// `name = type`
+fn ty(name: &Ident, input: ParseStream, _: &mut OptionReader) -> syn::Result<OptionValue> {
+    parse_equals(name, input)?;
+    let span = input.span();
+    let ty = input.parse().map_err(|_| NO_TYPE.at(span))?;
+    Ok(OptionValue::Type(ty))
+}
+
+// `name = expression`
+fn expr(name: &Ident, input: ParseStream, _: &mut OptionReader) -> syn::Result<OptionValue> {
+    parse_equals(name, input)?;
+    Ok(OptionValue::Expr(input.parse()?))
+}
+
+// `crate = path`
+fn krate(name: &Ident, input: ParseStream, _: &mut OptionReader) -> syn::Result<OptionValue> {
+    Ok(OptionValue::Path(parse_crate(name, input)?))
+}
+
+const NO_TYPE: Mistake = Mistake {
+    what: "option `error` takes a type",
+    why: "it is what the tasks of the group fail with",
+    help: "write `error = io::Error`, say, or `error = _` to infer it",
+};
+
+/// The options that have the same meaning in each macro that takes them.
 #[derive(Default)]
 pub(crate) struct Options {
     pub(crate) krate: Option<Path>,
@@ -22,11 +241,7 @@ pub(crate) struct Options {
 
 /// What becomes of the findings of each check.
 #[derive(Clone, Copy, Default)]
-pub(crate) struct Levels {
-    pub(crate) detached: CheckLevel,
-    pub(crate) blocking: CheckLevel,
-    pub(crate) hard_drop: CheckLevel,
-}
+pub(crate) struct Levels([CheckLevel; Check::ALL.len()]);
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum CheckLevel {
@@ -39,38 +254,42 @@ pub(crate) enum CheckLevel {
     Deny,
 }
 
-const OPTIONS: &[&str] = &["loops", "blocking", "send", "allow", "deny", "crate"];
-const CHECKS: &[&str] = &["detached", "blocking", "hard_drop"];
-/// The checks of `#[taskscope::main]` itself.
-pub(crate) const MAIN_CHECKS: &[&str] = &["signals"];
+impl Options {
+    pub(crate) fn parse(tokens: TokenStream, diag: &mut Diag) -> Self {
+        let mut options = Self::default();
+        OptionReader::new(Cancellable, diag).read_all(tokens, |name, value| {
+            options.set(name, value);
+        });
+        options
+    }
 
-/// Names seen so far, to find the one given twice.
-#[derive(Default)]
-pub(crate) struct SeenOptions(Vec<Ident>);
+    /// Sets an option; gives back one that only its own macro knows.
+    pub(crate) fn set(&mut self, name: Ident, value: OptionValue) -> Option<(Ident, OptionValue)> {
+        match value {
+            OptionValue::Path(path) => self.krate = Some(path),
+            OptionValue::Checks(checks) if name == "deny" => {
+                self.levels.set(&checks, CheckLevel::Deny)
+            }
+            OptionValue::Checks(checks) => self.levels.set(&checks, CheckLevel::Allow),
+            OptionValue::Flag if name == "loops" => self.loops = true,
+            OptionValue::Flag if name == "blocking" => self.blocking = true,
+            OptionValue::Flag if name == "send" => self.send = true,
+            value => return Some((name, value)),
+        }
+        None
+    }
+}
 
-impl SeenOptions {
-    /// Whether `name` is one of `known` and new; reports it if not.
-    pub(crate) fn admit(&mut self, name: &Ident, known: &[&str], diag: &mut Diag) -> bool {
-        if !known.iter().any(|known| name == known) {
-            diag.push(unknown(name, known));
-            return false;
+impl Levels {
+    pub(crate) fn of(self, check: Check) -> CheckLevel {
+        self.0[check as usize]
+    }
+
+    // The later one holds.
+    fn set(&mut self, checks: &[Check], level: CheckLevel) {
+        for check in checks {
+            self.0[*check as usize] = level;
         }
-        if self.0.contains(name) {
-            let what = format!("option `{name}` is given twice");
-            let why = "one of the two would be ignored";
-            let help = format!("keep one `{name}`");
-            diag.mistake(
-                name.span(),
-                &Mistake {
-                    what: &what,
-                    why,
-                    help: &help,
-                },
-            );
-            return false;
-        }
-        self.0.push(name.clone());
-        true
     }
 }
 
@@ -94,42 +313,21 @@ fn unknown(name: &Ident, known: &[&str]) -> syn::Error {
 
 // Where the name of a check belongs.
 fn as_check(name: &str, known: &[&str]) -> Option<String> {
-    let has = |option: &str| known.contains(&option);
-    if CHECKS.contains(&name) {
-        return Some(if has("deny") {
-            format!("write `allow({name})`")
-        } else {
+    let check = Check::ALL.into_iter().find(|check| check.name() == name)?;
+    let of_main = check == Check::Signals;
+    let is_here = known.contains(&"allow") && known.contains(&"deny") != of_main;
+    Some(match (is_here, of_main) {
+        (true, _) => format!("write `allow({name})`"),
+        (false, true) => format!("write `#[taskscope::main(allow({name}))]`"),
+        (false, false) => {
             format!("write `#[cancellable(allow({name}))]` above or below this attribute")
-        });
-    }
-    match MAIN_CHECKS.contains(&name) {
-        true if has("allow") && !has("deny") => Some(format!("write `allow({name})`")),
-        true => Some(format!("write `#[taskscope::main(allow({name}))]`")),
-        false => None,
-    }
+        }
+    })
 }
 
 fn listed(known: &[&str]) -> String {
     let quoted: Vec<_> = known.iter().map(|known| format!("`{known}`")).collect();
     quoted.join(", ")
-}
-
-/// Reports a value behind an option that takes none.
-pub(crate) fn check_flag(name: &Ident, input: ParseStream, diag: &mut Diag) -> syn::Result<()> {
-    if !(input.peek(Token![=]) || input.peek(Paren)) {
-        return Ok(());
-    }
-    let what = format!("option `{name}` takes no value");
-    let help = format!("write `{name}` alone, or leave it out");
-    diag.mistake(
-        name.span(),
-        &Mistake {
-            what: &what,
-            why: "it is on where it is written",
-            help: &help,
-        },
-    );
-    skip_value(input)
 }
 
 /// The known name that `name` was most likely meant to be.
@@ -157,39 +355,6 @@ fn distance(left: &str, right: &str) -> usize {
     row[right.len()]
 }
 
-impl Options {
-    pub(crate) fn parse(tokens: TokenStream, diag: &mut Diag) -> Self {
-        let mut options = Self::default();
-        let parser = |input: ParseStream| {
-            list(input, diag, OPTIONS, |name, input, diag| {
-                options.option(name, input, diag)
-            })
-        };
-        if let Err(error) = parser.parse2(tokens) {
-            diag.push(error);
-        }
-        options
-    }
-
-    fn option(&mut self, name: &Ident, input: ParseStream, diag: &mut Diag) -> syn::Result<()> {
-        let flag = match name {
-            _ if name == "loops" => Some(&mut self.loops),
-            _ if name == "blocking" => Some(&mut self.blocking),
-            _ if name == "send" => Some(&mut self.send),
-            _ => None,
-        };
-        if let Some(flag) = flag {
-            *flag = true;
-            check_flag(name, input, diag)?;
-        } else if name == "crate" {
-            self.krate = Some(parse_crate(name, input)?);
-        } else {
-            self.levels.parse(name, input, diag)?;
-        }
-        Ok(())
-    }
-}
-
 fn without_checks(name: &Ident, known: &[&str]) -> syn::Error {
     let checks = known.iter().map(|check| format!("`{name}({check})`"));
     let checks: Vec<_> = checks.collect();
@@ -205,55 +370,8 @@ fn without_checks(name: &Ident, known: &[&str]) -> syn::Error {
     .at(name.span())
 }
 
-/// `(check, …)`, after `allow` or `deny`: calls `each` for those of the `known` checks.
-pub(crate) fn parse_checks(
-    name: &Ident,
-    input: ParseStream,
-    diag: &mut Diag,
-    known: &[&str],
-    mut each: impl FnMut(&Ident),
-) -> syn::Result<()> {
-    if !input.peek(Paren) {
-        return Err(without_checks(name, known));
-    }
-    let checks;
-    parenthesized!(checks in input);
-    if checks.is_empty() {
-        diag.push(without_checks(name, known));
-    }
-    list(&checks, diag, known, |check, _, _| {
-        each(check);
-        Ok(())
-    })
-}
-
-impl Levels {
-    /// `(detached, …)`, after `allow` or `deny`. The later one holds.
-    pub(crate) fn parse(
-        &mut self,
-        name: &Ident,
-        input: ParseStream,
-        diag: &mut Diag,
-    ) -> syn::Result<()> {
-        let level = if name == "deny" {
-            CheckLevel::Deny
-        } else {
-            CheckLevel::Allow
-        };
-        parse_checks(name, input, diag, CHECKS, |check| *self.of(check) = level)
-    }
-
-    fn of(&mut self, check: &Ident) -> &mut CheckLevel {
-        match check {
-            _ if check == "detached" => &mut self.detached,
-            _ if check == "blocking" => &mut self.blocking,
-            _ => &mut self.hard_drop,
-        }
-    }
-}
-
-/// The name of an option, one of `known`.
-pub(crate) fn parse_name(input: ParseStream, known: &[&str]) -> syn::Result<Ident> {
+// The name of an option, one of `known`.
+fn parse_name(input: ParseStream, known: &[&str]) -> syn::Result<Ident> {
     if input.peek(Ident::peek_any) {
         return input.call(Ident::parse_any);
     }
@@ -304,14 +422,8 @@ pub(crate) fn parse_crate(name: &Ident, input: ParseStream) -> syn::Result<Path>
     .at(input.span()))
 }
 
-/// `= value`, after an option that takes one.
-pub(crate) fn parse_value<T: Parse>(name: &Ident, input: ParseStream) -> syn::Result<T> {
-    parse_equals(name, input)?;
-    input.parse()
-}
-
-/// The `=` after an option that takes a value.
-pub(crate) fn parse_equals(name: &Ident, input: ParseStream) -> syn::Result<()> {
+// The `=` after an option that takes a value.
+fn parse_equals(name: &Ident, input: ParseStream) -> syn::Result<()> {
     if input.parse::<Option<Token![=]>>()?.is_some() {
         return Ok(());
     }
@@ -321,26 +433,6 @@ pub(crate) fn parse_equals(name: &Ident, input: ParseStream) -> syn::Result<()> 
         help: &format!("write `{name} = …`, or leave it out"),
     }
     .at(name.span()))
-}
-
-/// Calls `option` behind each new, known name; the rest of a refused one is skipped.
-pub(crate) fn list(
-    input: ParseStream,
-    diag: &mut Diag,
-    known: &[&str],
-    mut option: impl FnMut(&Ident, ParseStream, &mut Diag) -> syn::Result<()>,
-) -> syn::Result<()> {
-    let mut seen = SeenOptions::default();
-    while !input.is_empty() {
-        let name = parse_name(input, known)?;
-        if seen.admit(&name, known, diag) {
-            option(&name, input, diag)?;
-        } else {
-            skip_value(input)?;
-        }
-        parse_comma(input)?;
-    }
-    Ok(())
 }
 
 pub(crate) fn skip_value(input: ParseStream) -> syn::Result<()> {

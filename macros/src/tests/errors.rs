@@ -34,6 +34,8 @@ fn options() {
     assert_one("crate = 3", item, "help: write `crate = path`");
     assert_one("crate", item, "option `crate` without a value");
     assert_one("allow(hard_drops)", item, "help: write `hard_drop`");
+    let spawns = "async fn f() { tokio::spawn(g()); }";
+    assert_one("allow(detached blocking)", spawns, "expected `,` behind");
     assert_eq!(mistakes(&attribute("lops, quiet(a, b), loops", item)), 2);
     assert_eq!(
         mistakes(&attribute(
