@@ -14,7 +14,7 @@ use crate::group::scoped::{Children, Erased, ErasedLocal, Queue};
 use crate::group::shared::Shared;
 use crate::poll::context;
 use crate::poll::frame::Frame;
-use crate::scope::nested::{NestedBoundary, leaving_scope};
+use crate::scope::nested::{NestedBoundary, outer_unwinding};
 use crate::task::error::{Cause, GroupError};
 use crate::tree::node::Node;
 use crate::tree::node::pending::Remaining;
@@ -285,7 +285,7 @@ where
             }
         };
         members.ended = true;
-        match members.shared.outcome(value, leaving_scope()) {
+        match members.shared.outcome(value, outer_unwinding()) {
             Poll::Ready(result) => Poll::Ready(result),
             Poll::Pending => this.nested.park(cx),
         }

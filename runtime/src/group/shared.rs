@@ -22,7 +22,7 @@ use crate::notes::report::{self, ReportKind};
 use crate::notes::span::GroupSpan;
 use crate::task::describe::{Describe, Echo, Passes};
 use crate::task::error::{Cause, Contents, Failure, GroupError};
-use crate::task::handle::{Core, KeptResult, TaskHandle, note_told_elsewhere};
+use crate::task::handle::{Core, KeptResult, TaskHandle, note_foreign_failure};
 use crate::task::id::TaskId;
 use crate::task::output::{TaskResult, ValueOf};
 use crate::task::summary::Part;
@@ -253,8 +253,8 @@ impl<E: Send + 'static> Shared<E> {
     /// Whether an error of the code that runs in `node` only repeats what the handle
     /// of a failed task of this group said: that failure is listed already.
     fn echo(&self, error: &E, node: &Node) -> Echo {
-        let told = node.flags_acquire() & (flag::TOLD | flag::TOLD_ELSEWHERE);
-        if told & flag::TOLD == 0 || !self.book.lock().has_failures() {
+        let seen = node.flags_acquire() & (flag::SAW_FAILURE | flag::SAW_FOREIGN_FAILURE);
+        if seen & flag::SAW_FAILURE == 0 || !self.book.lock().has_failures() {
             return Echo::No;
         }
         let echo = match self.describe.passes(error) {
@@ -264,7 +264,7 @@ impl<E: Send + 'static> Shared<E> {
         };
         match echo {
             // It may as well repeat what another group said, or the handle of its task.
-            Echo::Yes if told & flag::TOLD_ELSEWHERE != 0 => Echo::Maybe,
+            Echo::Yes if seen & flag::SAW_FOREIGN_FAILURE != 0 => Echo::Maybe,
             echo => echo,
         }
     }
@@ -446,7 +446,7 @@ impl<E: Send + 'static> Shared<E> {
             (value, None) => {
                 self.discard(value);
                 if !entries.failures.is_empty() || !entries.late.is_empty() {
-                    note_told_elsewhere();
+                    note_foreign_failure();
                 }
                 Poll::Ready(Err(self.error(entries)))
             }

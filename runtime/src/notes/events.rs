@@ -96,11 +96,11 @@ mod on {
         };
         // A report is often made inside a `Drop` during unwinding, where a second panic
         // would abort the process.
-        let is_told = contain(|| tell(report, &message)).is_some();
-        is_told && message.is_taken.get()
+        let is_emitted = contain(|| emit(report, &message)).is_some();
+        is_emitted && message.is_taken.get()
     }
 
-    fn tell(report: &Report, message: &Message<'_>) {
+    fn emit(report: &Report, message: &Message<'_>) {
         let (scope, location, kind) = (report.scope(), report.location(), report.kind());
         match kind {
             ReportKind::LostCleanup | ReportKind::Overrun => {

@@ -133,7 +133,7 @@ fn first_help(kind: ReportKind) -> Option<&'static str> {
 
 impl Report {
     /// The text without the help.
-    fn told(&self) -> String {
+    fn full_message(&self) -> String {
         let mut text = format!("{} ({})", self.message, self.location);
         match without_line(&self.scope, self.location) {
             "" => {}
@@ -148,7 +148,7 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.told())?;
+        f.write_str(&self.full_message())?;
         match self.help {
             Some(help) => write!(f, "; {help}"),
             None => Ok(()),
@@ -161,7 +161,7 @@ impl fmt::Display for Report {
 pub(crate) fn folded(reports: &[Report]) -> Vec<String> {
     let mut counted: Vec<(String, usize)> = Vec::new();
     for report in reports {
-        let text = report.told();
+        let text = report.full_message();
         match counted.iter_mut().find(|(seen, _)| *seen == text) {
             Some((_, count)) => *count += 1,
             None => counted.push((text, 1)),
@@ -258,9 +258,9 @@ pub(crate) fn report_and(
     if muted {
         return report.to_string();
     }
-    let telling = Telling::begin();
+    let publishing = Publishing::begin();
     let is_logged = events::reported(&report);
-    publish(&report, &telling, is_logged);
+    publish(&report, &publishing, is_logged);
     report.to_string()
 }
 
@@ -329,22 +329,22 @@ thread_local! {
 }
 
 /// Counts a report as being delivered until this is dropped.
-struct Telling {
+struct Publishing {
     depth: usize,
 }
 
-impl Telling {
-    fn begin() -> Telling {
+impl Publishing {
+    fn begin() -> Publishing {
         // SeqCst here and below: once the tasks are seen to be gone, their reports are seen.
         UNDER_WAY.fetch_add(1, Ordering::SeqCst);
         let depth = DEPTH.try_with(|depth| depth.replace(depth.get() + 1));
-        Telling {
+        Publishing {
             depth: depth.unwrap_or(0),
         }
     }
 }
 
-impl Drop for Telling {
+impl Drop for Publishing {
     fn drop(&mut self) {
         // A thread that ends has no storage any more.
         DEPTH.try_with(|depth| depth.set(self.depth)).ok();
@@ -368,7 +368,7 @@ pub(crate) fn settle(until: Instant) {
 
 /// `is_logged`: a subscriber of feature `tracing` has taken the text, so that standard error
 /// need not say it again.
-fn publish(report: &Report, telling: &Telling, is_logged: bool) {
+fn publish(report: &Report, publishing: &Publishing, is_logged: bool) {
     // A thread that ends has no sink any more.
     let sink = SINK.try_with(|sink| sink.borrow().clone()).ok().flatten();
     if let Some(sink) = sink {
@@ -379,7 +379,7 @@ fn publish(report: &Report, telling: &Telling, is_logged: bool) {
         Err(poisoned) => poisoned.into_inner().clone(),
     };
     match hook {
-        Some(hook) if telling.depth < DEEPEST => {
+        Some(hook) if publishing.depth < DEEPEST => {
             contain(|| hook(report));
             // If another hook was set meanwhile, this one is dropped here.
             contain(|| drop(hook));

@@ -140,11 +140,11 @@ impl<'a> Frame<'a> {
     }
 
     /// Whether what runs here is to be left.
-    pub(crate) fn leaving(&self) -> bool {
+    pub(crate) fn must_unwind(&self) -> bool {
         self.node.flags_acquire() & self.mask() != 0
     }
 
-    pub(crate) fn aborting(&self) -> bool {
+    pub(crate) fn must_abort(&self) -> bool {
         !self.blocking && self.node.flags_acquire() & flag::ABORTED != 0
     }
 

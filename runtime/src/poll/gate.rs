@@ -73,14 +73,14 @@ fn closed_gate(cx: &mut Context<'_>) -> Poll<()> {
         None => Poll::Ready(()),
         // A thread that blocks has nobody to let run.
         Some(frame) if frame.blocking => Poll::Ready(()),
-        Some(frame) if frame.leaving() => park_gate(frame, cx),
+        Some(frame) if frame.must_unwind() => park_gate(frame, cx),
         Some(_) if renew_budget() => Poll::Ready(()),
         Some(frame) if probe::gives_way(frame) => {
             cx.waker().wake_by_ref();
             Poll::Pending
         }
         // What was done at this point may have closed the gate.
-        Some(frame) if frame.leaving() => park_gate(frame, cx),
+        Some(frame) if frame.must_unwind() => park_gate(frame, cx),
         Some(_) => Poll::Ready(()),
     })
 }

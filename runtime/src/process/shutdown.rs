@@ -159,7 +159,7 @@ impl Shutdown {
     /// being delivered.
     pub async fn run<F: IntoFuture>(self, future: F) -> Result<F::Output, Cancelled> {
         let scope = self.scope();
-        self.run_told(scope, future).await.outcome
+        self.run_to_outcome(scope, future).await.outcome
     }
 
     /// Runs `future` on `runtime` and returns its value, as
@@ -191,9 +191,9 @@ impl Shutdown {
     pub fn block_on<F: IntoFuture>(self, runtime: Runtime, future: F) -> F::Output {
         let scope = self.scope();
         let ending = RootEnding::new(scope.node().clone(), self.grace);
-        let told = catch(|| runtime.block_on(self.run_told(scope, future)));
-        match told {
-            Ok(Told {
+        let finished = catch(|| runtime.block_on(self.run_to_outcome(scope, future)));
+        match finished {
+            Ok(Finished {
                 outcome: Ok(value),
                 due,
                 ..
@@ -201,7 +201,7 @@ impl Shutdown {
                 ending.wait(runtime, "returned", due);
                 value
             }
-            Ok(Told {
+            Ok(Finished {
                 outcome: Err(cancelled),
                 signal,
                 due,
@@ -231,7 +231,11 @@ impl Shutdown {
     }
 
     /// Runs `future` in `scope`, and tells which signal came first.
-    async fn run_told<F: IntoFuture>(self, scope: Scope<'_>, future: F) -> Told<F::Output> {
+    async fn run_to_outcome<F: IntoFuture>(
+        self,
+        scope: Scope<'_>,
+        future: F,
+    ) -> Finished<F::Output> {
         let ending = RootEnding::new(scope.node().clone(), self.grace);
         let watchdog = self.watch();
         let supervisor = Supervisor::start(self, scope.node().clone());
@@ -241,7 +245,7 @@ impl Shutdown {
         if let Some(watchdog) = watchdog {
             watchdog.stop(due);
         }
-        Told {
+        Finished {
             outcome,
             signal,
             due,
@@ -250,7 +254,7 @@ impl Shutdown {
 }
 
 /// How `main`'s scope has ended.
-struct Told<T> {
+struct Finished<T> {
     outcome: Result<T, Cancelled>,
     /// The first that came.
     signal: Option<Signal>,
@@ -435,11 +439,11 @@ impl Escalation {
         let _last_resort = self.last_resort(signal, drain);
         // A waker may panic, but only after the walk is done.
         contain(|| self.root.stop_with(flag::SHUTDOWN));
-        self.tell(&mut events.aside, SignalEvent::Stopping(signal, drain));
+        self.emit(&mut events.aside, SignalEvent::Stopping(signal, drain));
         let drained = match events.next(Some(drain)).await {
             Event::Ended => return None,
             Event::Signal(second) => {
-                self.tell_second(&mut events.aside, second, "drain");
+                self.emit_second(&mut events.aside, second, "drain");
                 None
             }
             Event::Elapsed => (!drain.is_zero()).then_some(Detail::Drain(drain)),
@@ -449,7 +453,7 @@ impl Escalation {
         let cut = match events.next(Some(self.plan.grace)).await {
             Event::Ended => return None,
             Event::Signal(second) => {
-                self.tell_second(&mut events.aside, second, "grace");
+                self.emit_second(&mut events.aside, second, "grace");
                 true
             }
             Event::Elapsed => false,
@@ -483,19 +487,19 @@ impl Escalation {
     }
 
     fn cancel(&self, signal: Signal, drained: Option<Detail>, aside: &mut Aside) {
-        let begun = contain(|| self.root.cancel_untold(Reason::Shutdown, drained)).flatten();
+        let begun = contain(|| self.root.cancel_without_event(Reason::Shutdown, drained)).flatten();
         if begun.is_some() {
-            self.tell(aside, SignalEvent::Cancelled(signal));
+            self.emit(aside, SignalEvent::Cancelled(signal));
         }
     }
 
-    fn tell_second(&self, aside: &mut Aside, signal: Signal, ends: &'static str) {
-        self.tell(aside, SignalEvent::Second(signal, ends));
+    fn emit_second(&self, aside: &mut Aside, signal: Signal, ends: &'static str) {
+        self.emit(aside, SignalEvent::Second(signal, ends));
     }
 
     /// Emits an event of feature `tracing`, on the helper thread: a subscriber may block.
     #[cfg_attr(not(feature = "tracing"), allow(unused_variables, clippy::unused_self))]
-    fn tell(&self, aside: &mut Aside, event: SignalEvent) {
+    fn emit(&self, aside: &mut Aside, event: SignalEvent) {
         #[cfg(feature = "tracing")]
         {
             let root = self.root.clone();
@@ -528,7 +532,7 @@ impl Escalation {
     }
 }
 
-/// What is told of a signal, to the subscriber of feature `tracing`.
+/// The events of a signal, for the subscriber of feature `tracing`.
 #[cfg_attr(not(feature = "tracing"), allow(dead_code))]
 enum SignalEvent {
     /// The program is asked to stop, and has this long to drain.

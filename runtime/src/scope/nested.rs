@@ -174,7 +174,7 @@ impl<T, F: Future<Output = T>> NestedBoundary<F, T> {
         if *this.unwound {
             return parked(&format!("`{}`", node.name()), node.location(), cx);
         }
-        this.boundary.as_mut().expect_unfinished();
+        this.boundary.as_mut().assert_unfinished();
         let exit = this.place.enter(&node, cx, |cx| {
             loop {
                 let exit = this.boundary.as_mut().poll_exit(cx);
@@ -197,7 +197,7 @@ impl<T, F: Future<Output = T>> NestedBoundary<F, T> {
         exit: Exit<T>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<T, Cancelled>> {
-        let outer = leaving_scope();
+        let outer = outer_unwinding();
         let node = self.as_mut().node();
         let is_unwound = matches!(exit, Exit::Left | Exit::Ended);
         if outer.is_some() || !is_unwound {
@@ -221,9 +221,9 @@ impl<T, F: Future<Output = T>> NestedBoundary<F, T> {
 }
 
 /// The current scope, if it is cancelled: a boundary that was unwound in it does not return.
-pub(crate) fn leaving_scope() -> Option<Arc<Node>> {
+pub(crate) fn outer_unwinding() -> Option<Arc<Node>> {
     context::current(|frame| {
-        let frame = frame.filter(|frame| frame.leaving());
+        let frame = frame.filter(|frame| frame.must_unwind());
         frame.map(|frame| frame.node.clone())
     })
 }

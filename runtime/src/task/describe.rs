@@ -92,7 +92,7 @@ impl<E: 'static> Describe<E> {
     }
 
     fn passes_in_text(&self, error: &E) -> Passes {
-        if TaskError::is_told_in(&self.text(error)) {
+        if TaskError::is_quoted_in(&self.text(error)) {
             Passes::Unknown
         } else {
             Passes::Nothing

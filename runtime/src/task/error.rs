@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::notes::names::without_line;
 use crate::notes::outcome::Outcome;
 use crate::task::describe::Describe;
-use crate::task::handle::note_told_elsewhere;
+use crate::task::handle::note_foreign_failure;
 use crate::task::id::TaskId;
 use crate::task::summary::{Part, on_one_line, what_failed};
 use crate::tree::reason::Cancelled;
@@ -63,7 +63,7 @@ const ABORTED: &str = "the task was aborted";
 
 impl TaskError {
     /// Whether a text contains that of a `TaskError` that tells of a failure.
-    pub(crate) fn is_told_in(text: &str) -> bool {
+    pub(crate) fn is_quoted_in(text: &str) -> bool {
         [FAILED, PANICKED, ABORTED]
             .iter()
             .any(|told| text.contains(told))
@@ -367,7 +367,7 @@ impl<E> GroupError<E> {
     where
         E: From<TaskError>,
     {
-        note_told_elsewhere();
+        note_foreign_failure();
         let Contents {
             failures,
             late,

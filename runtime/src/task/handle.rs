@@ -440,7 +440,7 @@ impl<T> TaskHandle<T> {
             return Poll::Pending;
         }
         if let Some(group) = group {
-            note_told(&group);
+            note_failure_of(&group);
         }
         Poll::Ready(result.map_err(|error| error.of_task(|| self.name())))
     }
@@ -481,7 +481,7 @@ fn note_queued(task: &Node) {
 /// task. It would learn nothing, and `?` would make a failure of it.
 fn leaves_alike(cancelled: &Cancelled, cx: &Context<'_>) -> bool {
     context::current(|frame| {
-        let Some(frame) = frame.filter(|frame| frame.leaving()) else {
+        let Some(frame) = frame.filter(|frame| frame.must_unwind()) else {
             return false;
         };
         let alike = frame
@@ -497,16 +497,16 @@ fn leaves_alike(cancelled: &Cancelled, cx: &Context<'_>) -> bool {
 
 /// The current code was given the failures of a group, as errors: what it says of tasks
 /// from now on need not be of its own group's.
-pub(crate) fn note_told_elsewhere() {
+pub(crate) fn note_foreign_failure() {
     let none: Weak<Node> = Weak::<Node<()>>::new();
-    note_told(&none);
+    note_failure_of(&none);
 }
 
 /// The current code was told of a failure that `group` lists.
-fn note_told(group: &Weak<Node>) {
+fn note_failure_of(group: &Weak<Node>) {
     context::current(|frame| {
         if let Some(frame) = frame {
-            frame.node.told_of_failure(group);
+            frame.node.note_failure_seen(group);
         }
     });
 }

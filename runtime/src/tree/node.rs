@@ -81,9 +81,9 @@ pub(crate) mod flag {
     pub(crate) const OVERRAN: u32 = 1 << 5;
     /// The node of a task, not of a scope or group inside one.
     pub(crate) const TASK: u32 = 1 << 6;
-    /// The code of the task, or of the group's body, was told by a handle of a failure
+    /// The code of the task, or of the group's body, has seen a failure, by a handle,
     /// that its own group lists.
-    pub(crate) const TOLD: u32 = 1 << 7;
+    pub(crate) const SAW_FAILURE: u32 = 1 << 7;
     /// The task has been polled.
     pub(crate) const STARTED: u32 = 1 << 8;
     /// The task waits, or has waited, for a permit of its group's limit.
@@ -111,9 +111,9 @@ pub(crate) mod flag {
     pub(crate) const ADOPTED: u32 = 1 << 19;
     /// The node of a task that goes only when the others are gone: a service.
     pub(crate) const BACKGROUND: u32 = 1 << 20;
-    /// The code of the task, or of the group's body, was told by a handle of a failure
+    /// The code of the task, or of the group's body, has seen a failure, by a handle,
     /// that another group lists.
-    pub(crate) const TOLD_ELSEWHERE: u32 = 1 << 21;
+    pub(crate) const SAW_FOREIGN_FAILURE: u32 = 1 << 21;
     /// Was aborted by a second signal, before the end of its grace period. Set together
     /// with `ABORTED`.
     pub(crate) const CUT: u32 = 1 << 22;
@@ -178,7 +178,7 @@ struct Rest {
     /// When it was asked to stop, for the topmost node that the request reached.
     stopped_at: Option<Moment>,
     /// Since when its boundary watches the grace period.
-    leaving_since: Option<Instant>,
+    unwinding_since: Option<Instant>,
     /// Wakers of parked gates, where they are not the task's.
     parked: Wakers,
     /// The futures that wait for a flag of this node.

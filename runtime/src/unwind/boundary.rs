@@ -233,7 +233,7 @@ impl<T, F: Future<Output = T>, N: HasNode> Boundary<F, T, N> {
     }
 
     /// Panics if the boundary has returned.
-    pub(crate) fn expect_unfinished(self: Pin<&mut Self>) {
+    pub(crate) fn assert_unfinished(self: Pin<&mut Self>) {
         let this = self.project();
         if this.exit.is_none() && this.body.as_pin_mut().is_none() {
             let node = this.owner.node();
@@ -291,7 +291,7 @@ impl BoundaryState {
     #[inline]
     fn start(&mut self, node: &Arc<Node>, cx: &mut Context<'_>) {
         if !self.started && node.flags() & flag::TIMED != 0 {
-            expect_timer();
+            assert_has_timer();
         }
         self.started = true;
         if leaving(node) != 0 {
@@ -480,7 +480,7 @@ impl BoundaryState {
 
 /// Panics where the runtime has no timer: now, before anything runs, and not when the time
 /// has to be waited for, in the middle of the body or of its cleanup, which would be lost.
-fn expect_timer() {
+fn assert_has_timer() {
     drop(tokio::time::sleep(Duration::ZERO));
 }
 

@@ -165,8 +165,8 @@ impl Region {
     pub(crate) fn may_drop(&self, shielded: bool) -> bool {
         context::current(|frame| {
             let leaving = frame.is_some_and(|frame| match shielded {
-                true => frame.aborting(),
-                false => frame.leaving(),
+                true => frame.must_abort(),
+                false => frame.must_unwind(),
             });
             leaving && self.live() == 0
         })

@@ -88,7 +88,7 @@ impl Node {
     ) {
         self.mark_overrun();
         let since = self
-            .leaving_since()
+            .unwinding_since()
             .map(|since| since.elapsed())
             .unwrap_or_default();
         let why = if self.flags_acquire() & flag::CUT != 0 {
@@ -103,18 +103,18 @@ impl Node {
 
     /// Notes that the grace period begins now.
     pub(crate) fn begin_grace(&self) {
-        self.lock().rest().leaving_since = Some(Instant::now());
+        self.lock().rest().unwinding_since = Some(Instant::now());
     }
 
     /// Since when the boundary that watches the grace period of this node does.
-    pub(super) fn leaving_since(self: &Arc<Self>) -> Option<Instant> {
+    pub(super) fn unwinding_since(self: &Arc<Self>) -> Option<Instant> {
         let mut at = Some(self.clone());
         while let Some(node) = at {
             let since = node
                 .lock()
                 .rest
                 .as_ref()
-                .and_then(|rest| rest.leaving_since);
+                .and_then(|rest| rest.unwinding_since);
             if since.is_some() {
                 return since;
             }
@@ -127,7 +127,7 @@ impl Node {
     /// lists: where that group judges this code's own error, which may repeat it. That
     /// is at the group's task around this code, or at the group itself for its body.
     /// The code of other groups in between was told of a failure that is not theirs.
-    pub(crate) fn told_of_failure(self: &Arc<Self>, group: &Weak<Node>) {
+    pub(crate) fn note_failure_seen(self: &Arc<Self>, group: &Weak<Node>) {
         let is_group = |node: &Arc<Node>| std::ptr::addr_eq(Weak::as_ptr(group), Arc::as_ptr(node));
         let mut path = vec![self.clone()];
         let mut at = self.clone();
@@ -143,10 +143,10 @@ impl Node {
             task.unwrap_or(group)
         });
         if let Some(judged) = judged {
-            judged.set(flag::TOLD);
+            judged.set(flag::SAW_FAILURE);
         }
         for node in path {
-            if node.set(flag::TOLD_ELSEWHERE) & flag::TASK != 0 {
+            if node.set(flag::SAW_FOREIGN_FAILURE) & flag::TASK != 0 {
                 return;
             }
         }

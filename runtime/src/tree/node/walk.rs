@@ -87,7 +87,7 @@ impl Node {
     /// The same without an event, which runs code of the user's. Returns the origin if the
     /// node was not cancelled before.
     #[cfg(feature = "shutdown")]
-    pub(crate) fn cancel_untold(
+    pub(crate) fn cancel_without_event(
         self: &Arc<Self>,
         reason: Reason,
         detail: Option<Detail>,
