@@ -16,28 +16,41 @@ use crate::syntax::path::mixed;
 use proc_macro2::Span;
 use quote::quote_spanned;
 use syn::visit_mut::VisitMut;
-use syn::{Attribute, Block, Expr, Lifetime, Stmt};
+use syn::{Attribute, Block, Expr, ExprForLoop, ExprIf, ExprMatch, ExprWhile, Label, Stmt};
 
 impl Rewriter<'_> {
-    pub(super) fn visit_loop(&mut self, expr: &mut Expr) {
-        let Some(parts) = LoopParts::of(expr) else {
-            return;
-        };
-        if let Some(head) = parts.head {
-            self.visit_expr_mut(head);
-        }
-        self.within_lock(parts.locks, |this| {
-            this.below(Nesting::Loop(parts.label), |this| {
-                this.visit_block_mut(parts.body)
-            });
-            if this.take_markers(parts.attrs) {
-                let checkpoint = this.loop_checkpoint(parts.keyword);
-                parts.body.stmts.insert(0, checkpoint);
-            }
+    pub(super) fn visit_for(&mut self, expr: &mut ExprForLoop) {
+        let (keyword, locks) = (expr.for_token.span, takes_lock(&expr.expr));
+        self.visit_expr_mut(&mut expr.expr);
+        self.within_lock(locks, |this| {
+            this.visit_rounds(keyword, &expr.label, &mut expr.attrs, &mut expr.body);
         });
     }
 
-    pub(super) fn visit_match(&mut self, expr: &mut syn::ExprMatch) {
+    pub(super) fn visit_while(&mut self, expr: &mut ExprWhile) {
+        let (keyword, locks) = (expr.while_token.span, matches_on_lock(&expr.cond));
+        self.visit_expr_mut(&mut expr.cond);
+        self.within_lock(locks, |this| {
+            this.visit_rounds(keyword, &expr.label, &mut expr.attrs, &mut expr.body);
+        });
+    }
+
+    /// The iterations of any loop.
+    pub(super) fn visit_rounds(
+        &mut self,
+        keyword: Span,
+        label: &Option<Label>,
+        attrs: &mut Vec<Attribute>,
+        body: &mut Block,
+    ) {
+        let level = Nesting::Loop(label.as_ref().map(|label| label.name.clone()));
+        self.below(level, |this| this.visit_block_mut(body));
+        if self.take_markers(attrs) {
+            body.stmts.insert(0, self.loop_checkpoint(keyword));
+        }
+    }
+
+    pub(super) fn visit_match(&mut self, expr: &mut ExprMatch) {
         let locks = match_takes_lock(expr);
         self.visit_attributes_mut(&mut expr.attrs);
         self.visit_expr_mut(&mut expr.expr);
@@ -47,7 +60,7 @@ impl Rewriter<'_> {
     }
 
     // Up to edition 2021, what an `if let` takes is held in its `else`, too.
-    pub(super) fn visit_if(&mut self, expr: &mut syn::ExprIf) {
+    pub(super) fn visit_if(&mut self, expr: &mut ExprIf) {
         let locks = matches_on_lock(&expr.cond);
         self.visit_attributes_mut(&mut expr.attrs);
         self.visit_expr_mut(&mut expr.cond);
@@ -104,68 +117,6 @@ impl Rewriter<'_> {
             }
         };
         (marked.is_some() || all) && unmarked.is_none()
-    }
-}
-
-/// What the three kinds of loops have in common.
-struct LoopParts<'e> {
-    attrs: &'e mut Vec<Attribute>,
-    label: Option<Lifetime>,
-    keyword: Span,
-    head: Option<&'e mut Expr>,
-    /// Whether the body runs while a lock is held that the head takes.
-    locks: bool,
-    body: &'e mut Block,
-}
-
-impl<'e> LoopParts<'e> {
-    fn of(expr: &'e mut Expr) -> Option<Self> {
-        let (attrs, label, keyword, locks, head, body) = match expr {
-            Expr::ForLoop(expr) => {
-                let (keyword, locks) = (expr.for_token.span, takes_lock(&expr.expr));
-                let head = Some(&mut *expr.expr);
-                (
-                    &mut expr.attrs,
-                    &expr.label,
-                    keyword,
-                    locks,
-                    head,
-                    &mut expr.body,
-                )
-            }
-            Expr::While(expr) => {
-                let (keyword, locks) = (expr.while_token.span, matches_on_lock(&expr.cond));
-                let head = Some(&mut *expr.cond);
-                (
-                    &mut expr.attrs,
-                    &expr.label,
-                    keyword,
-                    locks,
-                    head,
-                    &mut expr.body,
-                )
-            }
-            Expr::Loop(expr) => {
-                let keyword = expr.loop_token.span;
-                (
-                    &mut expr.attrs,
-                    &expr.label,
-                    keyword,
-                    false,
-                    None,
-                    &mut expr.body,
-                )
-            }
-            _ => return None,
-        };
-        Some(Self {
-            attrs,
-            label: label.as_ref().map(|label| label.name.clone()),
-            keyword,
-            head,
-            locks,
-            body,
-        })
     }
 }
 

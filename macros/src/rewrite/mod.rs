@@ -158,7 +158,14 @@ impl VisitMut for Rewriter<'_> {
             Expr::Macro(call) if self.is_group(&call.mac) => *expr = self.group_of(call),
             Expr::Break(_) | Expr::Continue(_) => self.visit_jump(expr),
             Expr::Return(_) | Expr::Try(_) => self.visit_exit(expr),
-            Expr::ForLoop(_) | Expr::Loop(_) | Expr::While(_) => self.visit_loop(expr),
+            Expr::ForLoop(expr) => self.visit_for(expr),
+            Expr::While(expr) => self.visit_while(expr),
+            Expr::Loop(syn::ExprLoop {
+                loop_token,
+                label,
+                attrs,
+                body,
+            }) => self.visit_rounds(loop_token.span, label, attrs, body),
             Expr::Match(expr) => self.visit_match(expr),
             Expr::If(expr) => self.visit_if(expr),
             Expr::Block(syn::ExprBlock {
