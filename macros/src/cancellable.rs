@@ -34,7 +34,7 @@ pub(crate) fn cancellable(args: TokenStream, item: TokenStream) -> TokenStream {
         place: FunctionPlace::default(),
         diag,
     };
-    let mut tokens = cancellable.target(item);
+    let mut tokens = cancellable.rewrite_target(item);
     tokens.extend(cancellable.diag.into_tokens());
     tokens
 }
@@ -60,11 +60,11 @@ struct Checked {
 }
 
 impl Cancellable {
-    fn target(&mut self, tokens: TokenStream) -> TokenStream {
+    fn rewrite_target(&mut self, tokens: TokenStream) -> TokenStream {
         match ItemTarget::parse(tokens.clone()) {
-            ItemTarget::Function(function) => self.function(*function),
+            ItemTarget::Function(function) => self.rewrite_function(*function),
             ItemTarget::Container(mut item) => {
-                self.item(&mut item);
+                self.rewrite_item(&mut item);
                 item.into_token_stream()
             }
             ItemTarget::Other(keyword) => {
@@ -75,11 +75,11 @@ impl Cancellable {
         }
     }
 
-    fn function(&mut self, mut function: Function) -> TokenStream {
+    fn rewrite_function(&mut self, mut function: Function) -> TokenStream {
         if self.accepts(&function) {
             let place = self.place.with(&function.attrs);
             let block = function.body.as_mut().map(|body| &mut body.block);
-            if self.body(place, &mut function.sig, block) {
+            if self.check_and_rewrite(place, &mut function.sig, block) {
                 function.change_head();
             }
         }
@@ -99,10 +99,10 @@ impl Cancellable {
     }
 
     // The items of a container, or one of a module.
-    fn item(&mut self, item: &mut Item) {
+    fn rewrite_item(&mut self, item: &mut Item) {
         match item {
             Item::Fn(f) if self.is_ours(&f.attrs, &f.sig, &f.block.stmts) => {
-                self.body(
+                self.check_and_rewrite(
                     FunctionPlace::Free.with(&f.attrs),
                     &mut f.sig,
                     Some(&mut f.block),
@@ -119,50 +119,54 @@ impl Cancellable {
                     Some(_) => FunctionPlace::Other,
                     None => FunctionPlace::Method.with(&item.attrs),
                 };
-                item.items.iter_mut().for_each(|item| self.impl_item(item));
+                item.items
+                    .iter_mut()
+                    .for_each(|item| self.rewrite_impl_item(item));
             }
             Item::Trait(item) => {
                 self.place = FunctionPlace::Method.with(&item.attrs);
-                item.items.iter_mut().for_each(|item| self.trait_item(item));
+                item.items
+                    .iter_mut()
+                    .for_each(|item| self.rewrite_trait_item(item));
             }
             Item::Mod(item) => {
                 let items = item.content.iter_mut().flat_map(|(_, items)| items);
-                self.module(items.collect());
+                self.rewrite_module(items.collect());
             }
             _ => {}
         }
     }
 
     // A module, whose names are not those around it.
-    fn module(&mut self, items: Vec<&mut Item>) {
+    fn rewrite_module(&mut self, items: Vec<&mut Item>) {
         let outer = std::mem::take(&mut self.own);
         for item in &items {
             self.own.visit_item(item);
         }
-        items.into_iter().for_each(|item| self.item(item));
+        items.into_iter().for_each(|item| self.rewrite_item(item));
         self.own = outer;
     }
 
-    fn impl_item(&mut self, item: &mut ImplItem) {
+    fn rewrite_impl_item(&mut self, item: &mut ImplItem) {
         if let ImplItem::Fn(f) = item
             && self.is_ours(&f.attrs, &f.sig, &f.block.stmts)
         {
-            self.body(self.place.with(&f.attrs), &mut f.sig, Some(&mut f.block));
+            self.check_and_rewrite(self.place.with(&f.attrs), &mut f.sig, Some(&mut f.block));
         }
     }
 
-    fn trait_item(&mut self, item: &mut TraitItem) {
+    fn rewrite_trait_item(&mut self, item: &mut TraitItem) {
         if let TraitItem::Fn(f) = item {
             let stmts = f.default.as_ref().map_or(&[][..], |block| &block.stmts);
             if self.is_ours(&f.attrs, &f.sig, stmts) {
                 let place = self.place.with(&f.attrs);
-                self.body(place, &mut f.sig, f.default.as_mut());
+                self.check_and_rewrite(place, &mut f.sig, f.default.as_mut());
             }
         }
     }
 
     // Whether that changes the signature.
-    fn body(
+    fn check_and_rewrite(
         &mut self,
         place: FunctionPlace,
         sig: &mut Signature,
@@ -173,7 +177,7 @@ impl Cancellable {
             let checked = self.check(place, sig, block);
             // As the report says, so that rustc does not say it once more.
             sends |= checked.spawns_itself;
-            self.rewrite(sig, block, checked.own);
+            self.rewrite_body(sig, block, checked.own);
             block.stmts.splice(..0, checked.warnings);
         }
         if sends {
@@ -182,7 +186,7 @@ impl Cancellable {
         sends
     }
 
-    fn rewrite(&mut self, sig: &Signature, block: &mut Block, own: Own) {
+    fn rewrite_body(&mut self, sig: &Signature, block: &mut Block, own: Own) {
         let (kind, output) = if sig.asyncness.is_some() {
             (CodeKind::Async, output(&sig.output))
         } else if self.options.blocking {
@@ -195,7 +199,7 @@ impl Cancellable {
         rewriter.groups.enter_function(sig, block);
         rewriter.refusal = (kind == CodeKind::Blocking).then(|| Refusal::new(&sig.output));
         if kind == CodeKind::Plain {
-            expanded_body(sig, &mut block.stmts, &mut rewriter);
+            rewrite_expanded(sig, &mut block.stmts, &mut rewriter);
         } else {
             rewriter.visit_top_block(block);
         }
@@ -226,7 +230,7 @@ impl Cancellable {
 }
 
 // A function that another macro has made plain: one expression in it is async.
-fn expanded_body(sig: &Signature, stmts: &mut [Stmt], rewriter: &mut Rewriter) {
+fn rewrite_expanded(sig: &Signature, stmts: &mut [Stmt], rewriter: &mut Rewriter) {
     let at = expanded_at(stmts);
     for (index, stmt) in stmts.iter_mut().enumerate() {
         let future = Some(index) == at;

@@ -40,7 +40,7 @@ impl Rewriter<'_> {
             krate: self.krate,
             own: &self.own,
         };
-        let enters = matches!(expr, Expr::Await(expr) if regions.entered_by(&expr.base));
+        let enters = matches!(expr, Expr::Await(expr) if regions.is_entered_by(&expr.base));
         visit_mut::visit_expr_mut(self, expr);
         let Expr::Await(expr) = expr else { return };
         if enters {

@@ -29,7 +29,7 @@ pub(crate) struct Bound {
 impl Bound {
     /// Tells of each statement whether it stays. `may_declare` tells of one whether it is a macro
     /// that may expand to items.
-    pub(crate) fn to_their_place(stmts: &[Stmt], may_declare: impl Fn(&Stmt) -> bool) -> Vec<bool> {
+    pub(crate) fn find(stmts: &[Stmt], may_declare: impl Fn(&Stmt) -> bool) -> Vec<bool> {
         let mut bound = Self::default();
         let mut opaque = false;
         let mut stays: Vec<_> = stmts
@@ -38,7 +38,10 @@ impl Bound {
                 Stmt::Item(item) => {
                     let stays = opaque || bound.depends_on_macros(item);
                     opaque |= exports_macros(item);
-                    stays && bound.add(item)
+                    if stays {
+                        bound.add(item);
+                    }
+                    stays
                 }
                 Stmt::Macro(macro_stmt) if may_declare(stmt) => {
                     opaque = true;
@@ -58,8 +61,8 @@ impl Bound {
         for (stmt, stays) in stmts.iter().zip(stays) {
             let Stmt::Item(item) = stmt else { continue };
             if !*stays && self.is_named_in(&item.to_token_stream()) {
-                *stays = self.add(item);
-                added = true;
+                self.add(item);
+                (*stays, added) = (true, true);
             }
         }
         added
@@ -81,13 +84,11 @@ impl Bound {
         self.any_name || self.names.iter().any(|name| mentions(tokens, name))
     }
 
-    // Always true: it stays.
-    fn add(&mut self, item: &Item) -> bool {
+    fn add(&mut self, item: &Item) {
         match item {
             Item::Macro(item) => self.macros.extend(item.ident.clone()),
             _ => self.visit_item(item),
         }
-        true
     }
 }
 

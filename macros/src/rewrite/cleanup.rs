@@ -59,11 +59,11 @@ fn end_with_a_statement(cleanup: &mut [Stmt]) {
 // Takes the items out of the rest of a block: they are known in all of it, so they must not end
 // up in the frame's body. Not those that mean something else elsewhere: a `macro_rules!` is known
 // only from where it stands, and names what it mentions there.
-fn known_in_the_whole_block(
+fn take_items(
     rest: &mut Vec<Stmt>,
     may_declare: impl Fn(&Stmt) -> bool,
 ) -> impl Iterator<Item = Stmt> {
-    let mut stays = Bound::to_their_place(rest, may_declare).into_iter();
+    let mut stays = Bound::find(rest, may_declare).into_iter();
     rest.extract_if(.., move |stmt| {
         let stays = stays.next().unwrap_or(true);
         matches!(stmt, Stmt::Item(_)) && !stays
@@ -108,7 +108,7 @@ impl Rewriter<'_> {
 
     /// Reports a guard that is no statement of a block.
     pub(crate) fn refuse_misplaced(&mut self, mac: &mut Macro) -> bool {
-        let Some(when) = self.when(mac) else {
+        let Some(when) = self.guard_kind(mac) else {
             return false;
         };
         let name = when.name();
@@ -142,9 +142,9 @@ impl Rewriter<'_> {
                 .map(|(_, mac, _)| witness::statement(&mac.path)),
         );
         let may_declare = |stmt: &Stmt| self.may_declare(stmt);
-        stmts.extend(known_in_the_whole_block(&mut rest, may_declare));
+        stmts.extend(take_items(&mut rest, may_declare));
         let end = rest.is_empty().then_some(place);
-        let frame = match self.guard(&guard, end) {
+        let frame = match self.read_guard(&guard, end) {
             Some(guard) => self.frame(&guard, rest, place),
             None => return self.visit_unguarded(stmts, rest, place),
         };
@@ -157,7 +157,7 @@ impl Rewriter<'_> {
         stmts.append(&mut rest);
     }
 
-    fn when(&self, mac: &Macro) -> Option<When> {
+    fn guard_kind(&self, mac: &Macro) -> Option<When> {
         When::ALL
             .into_iter()
             .find(|when| self.is_ours(&mac.path, when.name()))
@@ -165,7 +165,7 @@ impl Rewriter<'_> {
 
     /// `defer` or `on_cancel`, where `mac` is taken for that.
     pub(crate) fn guard_name(&self, mac: &Macro) -> Option<&'static str> {
-        self.when(mac).map(When::name)
+        self.guard_kind(mac).map(When::name)
     }
 
     fn guard_of<'s>(&self, stmt: &'s Stmt) -> Option<(When, &'s Macro, &'s [Attribute])> {
@@ -174,7 +174,7 @@ impl Rewriter<'_> {
             Stmt::Expr(Expr::Macro(expr), _) => (&expr.mac, &expr.attrs),
             _ => return None,
         };
-        Some((self.when(mac)?, mac, attrs))
+        Some((self.guard_kind(mac)?, mac, attrs))
     }
 
     // Whether a statement is a macro that may expand to items. The well-known ones do not, where
@@ -195,10 +195,10 @@ impl Rewriter<'_> {
 
     // The guard of a statement, its cleanup rewritten; nothing once it is reported. `end` is the
     // place of its block where nothing follows it.
-    fn guard(&mut self, stmt: &Stmt, end: Option<GuardPlace>) -> Option<GuardStmt> {
+    fn read_guard(&mut self, stmt: &Stmt, end: Option<GuardPlace>) -> Option<GuardStmt> {
         let (when, mac, attrs) = self.guard_of(stmt)?;
         let name = when.name();
-        if let Some(mistake) = self.check_place(name, end) {
+        if let Some(mistake) = self.misplaced(name, end) {
             self.diag.push(mistake.at_path(mac));
             return None;
         }
@@ -216,17 +216,17 @@ impl Rewriter<'_> {
         Some(GuardStmt {
             when,
             span,
-            cleanup: self.cleanup(when, mac),
+            cleanup: self.read_cleanup(when, mac),
         })
     }
 
-    fn check_place(&self, name: &'static str, end: Option<GuardPlace>) -> Option<Misplaced> {
+    fn misplaced(&self, name: &'static str, end: Option<GuardPlace>) -> Option<Misplaced> {
         let end = end.filter(|_| !self.scope.is_plain());
         (self.scope.is_plain() || end.is_some()).then_some(Misplaced { name, end })
     }
 
     // The cleanup is an async block that nothing jumps out of.
-    fn cleanup(&mut self, when: When, mac: &Macro) -> Vec<Stmt> {
+    fn read_cleanup(&mut self, when: When, mac: &Macro) -> Vec<Stmt> {
         match mac.parse_body_with(Block::parse_within) {
             Ok(mut stmts) => {
                 end_with_a_statement(&mut stmts);
@@ -254,8 +254,8 @@ impl Rewriter<'_> {
         self.visit_stmts(&mut rest, GuardPlace::Top);
         let GuardLocals { frame, exit, .. } = &guard.locals();
         let output = self.output_hint(guard.mixed());
-        let run = self.run(guard, &quote!(#output #(#rest)*));
-        quote_spanned!(guard.mixed()=> { #run #frame.leave(#exit).await })
+        let guarded = self.body_and_cleanup(guard, &quote!(#output #(#rest)*));
+        quote_spanned!(guard.mixed()=> { #guarded #frame.leave(#exit).await })
     }
 
     // From the rest of a nested block into a frame: `return` and `?` end the body
@@ -271,9 +271,7 @@ impl Rewriter<'_> {
             Vec::new()
         };
         let span = guard.mixed();
-        let GuardLocals {
-            frame, exit, value, ..
-        } = &guard.locals();
+        let GuardLocals { frame, exit, value } = &guard.locals();
         let (output, done) = (self.output_hint(span), self.done(guard.span));
         let body = quote_spanned! {span=>
             #output
@@ -285,13 +283,13 @@ impl Rewriter<'_> {
                 #done
             }
         };
-        let run = self.run(guard, &body);
+        let guarded = self.body_and_cleanup(guard, &body);
         let names = slots.iter().map(|slot| &slot.name);
-        let go_on = self.go_on(value, &slots, span);
+        let go_on = self.continuation(value, &slots, span);
         quote_spanned! {span=> {
             let mut #value = ::core::option::Option::None;
             #(let mut #names = ::core::option::Option::None;)*
-            #run
+            #guarded
             match #frame.leave_block(#exit).await {
                 ::core::option::Option::Some(__taskscope_output) => return __taskscope_output,
                 ::core::option::Option::None => #go_on,
@@ -301,11 +299,11 @@ impl Rewriter<'_> {
 
     // Body and cleanup of a frame, one after the other. Called by their paths: a method
     // that borrows comes after those of the user's traits that take any type by value.
-    fn run(&self, guard: &GuardStmt, body: &TokenStream) -> TokenStream {
+    fn body_and_cleanup(&self, guard: &GuardStmt, body: &TokenStream) -> TokenStream {
         let span = guard.mixed();
         let private = self.krate.private(span);
         let GuardLocals { frame, exit, .. } = &guard.locals();
-        let (arm, cleanup) = (self.arm(guard), &guard.cleanup);
+        let (arm, cleanup) = (self.armed(guard), &guard.cleanup);
         let cleanup = quote_spanned! {span=>
             #private::Guard::cleanup(&mut #frame, async { #(#cleanup)* }).await;
         };
@@ -321,7 +319,7 @@ impl Rewriter<'_> {
     }
 
     // Located in the user's code, which is where `Location::caller()` looks.
-    fn arm(&self, guard: &GuardStmt) -> TokenStream {
+    fn armed(&self, guard: &GuardStmt) -> TokenStream {
         let private = self.krate.private(guard.span);
         let arm = match guard.when {
             When::Always => "arm",
@@ -337,7 +335,7 @@ impl Rewriter<'_> {
     }
 
     // The block's value, or the jump that was noted.
-    fn go_on(&mut self, value: &Ident, slots: &[JumpSlot], span: Span) -> TokenStream {
+    fn continuation(&mut self, value: &Ident, slots: &[JumpSlot], span: Span) -> TokenStream {
         let some = quote_spanned!(span=> ::core::option::Option::Some);
         let mut tokens = quote_spanned! {span=>
             if let #some(__taskscope_value) = #value { __taskscope_value } else

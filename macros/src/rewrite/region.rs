@@ -40,7 +40,7 @@ impl Leads {
 
 impl Regions<'_> {
     /// Whether what is awaited is a group or a shield, unless it is never reached.
-    pub(crate) fn entered_by(&self, awaited: &Expr) -> bool {
+    pub(crate) fn is_entered_by(&self, awaited: &Expr) -> bool {
         self.of(awaited) == Leads::IntoRegion
     }
 
@@ -51,7 +51,8 @@ impl Regions<'_> {
             Expr::Call(call) => match &*call.func {
                 Expr::Path(func) => Leads::into_region_if(
                     self.is_made_by(func)
-                        || is_pin(&func.path) && call.args.iter().any(|arg| self.entered_by(arg)),
+                        || is_pin(&func.path)
+                            && call.args.iter().any(|arg| self.is_entered_by(arg)),
                 ),
                 _ => Leads::Elsewhere,
             },
@@ -99,7 +100,7 @@ impl Regions<'_> {
         }
         let pinned = || {
             let pinned = arguments(mac).filter(|_| is_one_of(&["pin"]));
-            pinned.is_some_and(|(parts, _)| parts.iter().any(|(expr, _)| self.entered_by(expr)))
+            pinned.is_some_and(|(parts, _)| parts.iter().any(|(expr, _)| self.is_entered_by(expr)))
         };
         let is_group = self.own.is_ours(self.krate, &mac.path, "task_group");
         Leads::into_region_if(is_group || pinned())

@@ -28,36 +28,37 @@ pub(super) fn is_open(block: &Block) -> bool {
     let bare = segments.iter().all(|segment| segment.arguments.is_none());
     let mut exits = Exits::default();
     exits.visit_block(block);
-    ok && bare && !exits.typed && (exits.question || !exits.unknown)
+    ok && bare && !exits.names_error && (exits.has_question_mark || !exits.has_unknown_macro)
 }
 
 /// What ends the block itself.
 #[derive(Default)]
 struct Exits {
-    question: bool,
+    has_question_mark: bool,
     /// A `return` whose value may have an error type of its own.
-    typed: bool,
+    names_error: bool,
     /// A macro of which only its name is known.
-    unknown: bool,
+    has_unknown_macro: bool,
 }
 
 impl<'ast> Visit<'ast> for Exits {
     fn visit_expr_try(&mut self, expr: &'ast syn::ExprTry) {
-        self.question = true;
+        self.has_question_mark = true;
         visit::visit_expr_try(self, expr);
     }
 
     fn visit_expr_return(&mut self, expr: &'ast syn::ExprReturn) {
-        self.typed |= !expr.expr.as_deref().is_some_and(says_no_error);
+        self.names_error |= !expr.expr.as_deref().is_some_and(says_no_error);
         visit::visit_expr_return(self, expr);
     }
 
     fn visit_macro(&mut self, mac: &'ast Macro) {
         let last = mac.path.segments.last();
         let leaves = last.is_some_and(|last| LEAVING.iter().any(|name| last.ident == name));
-        self.typed |= leaves || mentions(&mac.tokens, &Ident::new("return", Span::call_site()));
-        self.question |= asks(&mac.tokens);
-        self.unknown |= !is_transparent(&mac.path);
+        self.names_error |=
+            leaves || mentions(&mac.tokens, &Ident::new("return", Span::call_site()));
+        self.has_question_mark |= has_question_mark(&mac.tokens);
+        self.has_unknown_macro |= !is_transparent(&mac.path);
     }
 
     fn visit_expr_async(&mut self, _: &'ast syn::ExprAsync) {}
@@ -68,10 +69,10 @@ impl<'ast> Visit<'ast> for Exits {
 /// Macros that return an error, of a type of their own.
 const LEAVING: &[&str] = &["bail", "ensure", "ensure_whatever", "whatever", "throw"];
 
-fn asks(tokens: &TokenStream) -> bool {
+fn has_question_mark(tokens: &TokenStream) -> bool {
     tokens.clone().into_iter().any(|tree| match tree {
         TokenTree::Punct(punct) => punct.as_char() == '?',
-        TokenTree::Group(group) => asks(&group.stream()),
+        TokenTree::Group(group) => has_question_mark(&group.stream()),
         _ => false,
     })
 }
