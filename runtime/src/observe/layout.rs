@@ -178,7 +178,7 @@ fn pattern(name: &str) -> String {
 }
 
 /// A group of siblings, or what is left of them, with the row above.
-struct Next {
+struct PlannedRow {
     group: Option<Vec<usize>>,
     hidden: usize,
     parent: Option<usize>,
@@ -222,7 +222,7 @@ fn push_below(
     siblings: &[usize],
     parent: Option<usize>,
     above: &[bool],
-    stack: &mut Vec<Next>,
+    stack: &mut Vec<PlannedRow>,
 ) {
     let size = |group: &[usize]| -> usize { group.iter().map(|&index| shape.size[index]).sum() };
     let mut groups = shape.folded(siblings);
@@ -234,7 +234,7 @@ fn push_below(
     let cut = groups.split_off(room.min(groups.len()));
     let hidden = cut.iter().map(|group| size(group)).sum();
     let rows = groups.len() + usize::from(hidden > 0);
-    let next = |number: usize, group: Option<Vec<usize>>, hidden| Next {
+    let next = |number: usize, group: Option<Vec<usize>>, hidden| PlannedRow {
         hidden: group.as_deref().map_or(hidden, size),
         group,
         parent,

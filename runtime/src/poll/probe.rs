@@ -30,36 +30,36 @@ pub enum PointKind {
 #[derive(Clone, Debug)]
 pub(crate) struct Reached {
     pub(crate) kind: PointKind,
-    pub(crate) location: &'static Location<'static>,
-    pub(crate) path: String,
-    /// Where else the run stood: all of this is left as well.
-    pub(crate) others: Vec<Stood>,
+    pub(crate) place: CodePlace,
+    /// Where else the run stood: cancelled, it unwinds from there as well.
+    pub(crate) others: Vec<CodePlace>,
     /// The checkpoint that the code went on to after that, and was refused at.
     pub(crate) refused_at: Option<&'static Location<'static>>,
-    /// Its address, to know it again.
+    /// The address of the node that reached it, to know it again.
     node: usize,
 }
 
 /// A place where code stood when the point was reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Stood {
+pub(crate) struct CodePlace {
     pub(crate) location: &'static Location<'static>,
     pub(crate) path: String,
 }
 
 /// The last checkpoint of each region, by the address of its node: branches of one task have
 /// regions of their own. The address is not used again for as long as the node is kept.
-type Passed = HashMap<(usize, RegionId), (Weak<Node>, &'static Location<'static>)>;
+type LastCheckpoints = HashMap<(usize, RegionId), (Weak<Node>, &'static Location<'static>)>;
 
-/// What is done at the point that is looked for.
-pub(crate) type Act = Arc<dyn Fn(&Reached) + Send + Sync>;
+/// Called at the point that is looked for.
+pub(crate) type PointHook = Arc<dyn Fn(&Reached) + Send + Sync>;
 
+#[derive(Default)]
 struct ProbeState {
     counted: u32,
     /// The point at which to act, counted from one.
-    target: Option<(u32, Act)>,
+    target: Option<(u32, PointHook)>,
     reached: Option<Reached>,
-    passed: Passed,
+    passed: LastCheckpoints,
     /// Checkpoints since the task last gave way.
     unbroken: u32,
     /// The gate itself makes the poll pending.
@@ -79,37 +79,37 @@ thread_local! {
 }
 
 /// Takes the probe out again.
-pub(crate) struct Installed(());
+pub(crate) struct InstalledProbe(());
 
-impl Drop for Installed {
+impl Drop for InstalledProbe {
     fn drop(&mut self) {
         PROBE.set(None);
     }
 }
 
 impl Probe {
-    pub(crate) fn new(suspensions_only: bool, budget: u32, target: Option<(u32, Act)>) -> Probe {
+    pub(crate) fn new(
+        suspensions_only: bool,
+        budget: u32,
+        target: Option<(u32, PointHook)>,
+    ) -> Probe {
         Probe {
             suspensions_only,
             budget,
             state: Mutex::new(ProbeState {
-                counted: 0,
                 target,
-                reached: None,
-                passed: Passed::new(),
-                unbroken: 0,
-                giving_way: false,
+                ..ProbeState::default()
             }),
         }
     }
 
-    pub(crate) fn install(self: &Arc<Self>) -> Installed {
+    pub(crate) fn install(self: &Arc<Self>) -> InstalledProbe {
         PROBE.set(Some(self.clone()));
-        Installed(())
+        InstalledProbe(())
     }
 
     /// Installs it on a thread of the blocking pool, for as long as that lives.
-    pub(crate) fn stay(self: &Arc<Self>) {
+    pub(crate) fn install_for_good(self: &Arc<Self>) {
         PROBE.set(Some(self.clone()));
     }
 
@@ -133,14 +133,11 @@ impl Probe {
             return;
         }
         state.counted += 1;
-        let Some((target, act)) = &state.target else {
-            return;
+        let hook = match &state.target {
+            Some((number, hook)) if *number == state.counted => hook.clone(),
+            _ => return,
         };
-        if state.counted != *target {
-            return;
-        }
-        let act = act.clone();
-        let here = Stood {
+        let here = CodePlace {
             location: node.last_location(),
             path: node.path(),
         };
@@ -148,20 +145,19 @@ impl Probe {
         others.retain(|place| *place != here);
         let reached = Reached {
             kind,
-            location: here.location,
-            path: here.path,
+            place: here,
             others,
             refused_at: None,
             node: Arc::as_ptr(node).addr(),
         };
         state.reached = Some(reached.clone());
         drop(state);
-        act(&reached);
+        hook(&reached);
     }
 }
 
 /// Where code stands in the tree that `node` is in.
-fn all_places(node: &Arc<Node>, passed: &Passed) -> Vec<Stood> {
+fn all_places(node: &Arc<Node>, passed: &LastCheckpoints) -> Vec<CodePlace> {
     // What has not been pending yet is not in the tables.
     open_regions();
     let mut root = node.clone();
@@ -173,7 +169,7 @@ fn all_places(node: &Arc<Node>, passed: &Passed) -> Vec<Stood> {
     while let Some(node) = stack.pop() {
         for location in places_in(&node, passed) {
             let path = node.path();
-            let place = Stood { location, path };
+            let place = CodePlace { location, path };
             if !places.contains(&place) {
                 places.push(place);
             }
@@ -185,7 +181,7 @@ fn all_places(node: &Arc<Node>, passed: &Passed) -> Vec<Stood> {
 
 /// Where the branches stand that run in this node itself: at the last checkpoint of the
 /// innermost region that has passed one. A scope or group inside has a node of its own.
-fn places_in(node: &Arc<Node>, passed: &Passed) -> Vec<&'static Location<'static>> {
+fn places_in(node: &Arc<Node>, passed: &LastCheckpoints) -> Vec<&'static Location<'static>> {
     let innermost = node.lock().innermost();
     let own = innermost
         .iter()

@@ -22,7 +22,7 @@ use crate::task::error::{BoxError, TaskError};
 
 /// Answers the two questions for errors of one type.
 pub enum Describe<E> {
-    /// Nothing is known of the type, unless it is one of those that are known here.
+    /// No trait of the type is known. It may still be one of the types that are known here.
     Unknown,
     /// The text is made for this type, and so repeats what the error passes on.
     Text(fn(&E) -> String),

@@ -42,7 +42,7 @@ impl Point {
 
     /// Returns the source line of the checkpoint that was passed last.
     pub fn location(&self) -> &'static Location<'static> {
-        self.reached.location
+        self.reached.place.location
     }
 }
 

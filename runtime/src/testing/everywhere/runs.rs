@@ -12,7 +12,7 @@ use super::{Coverage, Everywhere};
 use crate::base::alarm::{Countdown, abort};
 use crate::base::caught::{Panic, catch};
 use crate::poll::budget;
-use crate::poll::probe::{Act, Probe, Reached};
+use crate::poll::probe::{PointHook, Probe, Reached};
 use crate::scope::scope::Scope;
 use crate::testing::invariant::{Invariant, ask};
 use crate::testing::trial::{Trial, run};
@@ -106,7 +106,7 @@ where
         let builder = Builder::new_current_thread();
         let runtime = trial.runtime(builder, self.start_paused, move || {
             if let Some(probe) = &on_pool {
-                probe.stay();
+                probe.install_for_good();
             }
         });
         let future = {
@@ -125,6 +125,7 @@ where
         };
         trial.block_on(runtime, async {
             let _installed = (probe.install(), budget::probed());
+            // The scope waits for tasks that are still running when the run returns: no leak.
             run(scope, future, hangs).await.map(drop)
         })
     }
@@ -153,7 +154,7 @@ impl<F> Everywhere<F> {
             .collect()
     }
 
-    fn act(&self, target: TargetPoint, root: &Arc<Node>) -> (u32, Act) {
+    fn act(&self, target: TargetPoint, root: &Arc<Node>) -> (u32, PointHook) {
         let TargetPoint { action, number } = target;
         let (root, fail) = (Arc::downgrade(root), self.fail.clone());
         let act = move |reached: &Reached| {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::point::{PointAction, TargetPoint};
 use super::runs::Attempt;
 use crate::observe::Tree;
-use crate::poll::probe::{PointKind, Reached, Stood};
+use crate::poll::probe::{CodePlace, PointKind, Reached};
 use crate::tree::node::Node;
 
 /// How many of those that hang, or were cancelled, are named with their line.
@@ -45,17 +45,20 @@ pub(super) fn wrong_at(target: TargetPoint, points: usize, attempt: &Attempt) ->
 }
 
 fn where_reached(action: PointAction, reached: &Reached) -> String {
-    let (done, at, path) = (action.words().1, reached.location, &reached.path);
+    let done = action.words().1;
+    let CodePlace { location, path } = &reached.place;
     let mut text = match reached.kind {
-        PointKind::Checkpoint => format!("  {done} at the checkpoint at {at}, in `{path}`\n"),
+        PointKind::Checkpoint => {
+            format!("  {done} at the checkpoint at {location}, in `{path}`\n")
+        }
         // One task of several, so that its line may be none of the code in question.
         PointKind::Suspension => {
-            format!("  {done} while `{path}` waited after the checkpoint at {at}\n")
+            format!("  {done} while `{path}` waited after the checkpoint at {location}\n")
         }
     };
     let others = reached.others.iter();
     let others = others.filter(|_| action == PointAction::Cancel);
-    for Stood { location, path } in others.take(MOST_NAMED) {
+    for CodePlace { location, path } in others.take(MOST_NAMED) {
         text += &format!("  also unwound at {location}, in `{path}`\n");
     }
     if let Some(refused) = reached.refused_at {
