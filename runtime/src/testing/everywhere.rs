@@ -148,7 +148,7 @@ impl<F> Everywhere<F> {
         self
     }
 
-    /// Sets the grace period of each run; see [`Scope::grace`]. There is none by
+    /// Sets the grace period of each run; see [`Scope::grace`](crate::Scope::grace). There is none by
     /// default, and what does not end counts as hung.
     pub fn grace(mut self, grace: Duration) -> Self {
         self.grace = Some(grace);

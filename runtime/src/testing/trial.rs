@@ -1,4 +1,4 @@
-//! One run of a user's code, watched for what it leaves behind.
+//! One run of code under test, and what it leaves behind.
 //!
 //! `#[taskscope::test]`, [`assert_no_leaks`](super::assert_no_leaks) and
 //! [`cancel_everywhere`](super::cancel_everywhere) take the same steps:
@@ -9,7 +9,12 @@
 //! findings                    tasks that are still running, cleanups that were lost
 //! ```
 //!
-//! A run that hangs is dropped. What it loses for that reason is not reported, because it would
+//! A test collects the reports of all threads of its runtime, and its verdict is a panic.
+//! `cancel_everywhere` does the same for each of its runs, but makes a text of the findings.
+//! `assert_no_leaks` runs on the caller's runtime: it collects the reports of the polls of its
+//! future alone, and does not count the tasks that the runtime had before.
+//!
+//! A run that hangs is dropped. The cleanups that are lost with it are not reported: they would
 //! hide the text that shows where the run hangs.
 
 use std::future::{IntoFuture, poll_fn};
@@ -37,8 +42,8 @@ pub(super) struct Trial {
     left: Vec<String>,
 }
 
-/// How a run ended: with its value and the tasks that were still running when it returned, or
-/// cancelled; or that it hung, and the text of a message.
+/// How a run ended: with its value, and the tasks that were still running when it returned; or
+/// cancelled. The outer error is that it hung, with the text of the message.
 pub(super) type RunEnd<T> = Result<Result<(T, Vec<String>), Cancelled>, String>;
 
 /// Runs `future` in `scope`, unless `hangs` completes first: then the future is dropped.
