@@ -12,9 +12,13 @@
 //!
 //! `TaskEnding::outcome` in `group/child.rs` decides on one of them, by how the task's body
 //! exited: it notes the cause in the group, and returns what the handle is given. `Outcome::of`
-//! makes of that the end alone, which is counted, and told to callbacks and by
-//! [`TaskState::Done`](crate::task::TaskState::Done). [`tree`](crate::observe::tree()) shows no end: a task that
-//! has ended is not in it.
+//! makes of that the end alone, which is counted, and passed to callbacks and to
+//! [`TaskState::Done`](crate::task::TaskState::Done).
+//!
+//! Three enums look alike but list something else. `Exit` is how a body exited, also that of a
+//! scope, a branch or a cleanup, which have no errors of their own. `Ended` in `branch/join.rs`
+//! tells of a branch, which may not have ended. `State` in `observe/snapshot.rs` is how far a task
+//! is: [`tree`](crate::observe::tree()) has no task that has ended.
 
 /// How a task ended.
 ///
