@@ -11,19 +11,40 @@
 //! 3. The parent of a region is open: closing a region hands what is inside it
 //!    to its own parent. So a parent index is never stale; an index kept
 //!    outside the table is told from a later one by its generation.
-//! 4. A *pass* is one poll of the node's future while it is being left. A
-//!    region is missed in a pass when its parent was polled and it was not.
-//!    After `MAX_MISSES` passes in which it was woken and missed, and no sooner
-//!    than `PATIENCE` after the first, it is dormant: its future sits where
-//!    nobody polls it. Passes follow each other within microseconds, while a
-//!    wake may be under way in a thread that is not running just now: a
-//!    combinator that has marked its child as woken, and not yet queued it.
-//! 5. A *round* of wakes ends when every region that counts was polled in it.
-//!    None begins soon after that: `FuturesUnordered` wakes itself once it has
-//!    polled all its children, and that pass, which polls none of them, would
-//!    begin the next round, for as long as a cleanup takes. But what was polled
-//!    in the round may have been deserted since: the look is put off, ever
-//!    longer, and never given up.
+//! 4. A *pass* is one poll of the node's future while it unwinds. A region is
+//!    *missed* when its parent was polled and the region was not. It is *dormant*
+//!    when its future sits where nobody polls it, which only a search can tell.
+//! 5. Only a pass can desert a region. So when a pass misses one, a search
+//!    begins in that pass, or a timer will have the task polled again.
+//!
+//! # The search for dormant regions
+//!
+//! ```text
+//!       a region is missed: wake all         one is missed for 50 ms and in 3 more passes
+//! Idle ──────────────────────────────▶ Searching ───────────────────────────────────────▶ Idle
+//!  ▲                                     │   ▲                it is dormant
+//!  │ none is missed then    all have been│   │ one is missed
+//!  └──────────────── Resting ◀───────────┘   │ then
+//!                       └────────────────────┘
+//! ```
+//!
+//! Combinators such as `FuturesUnordered` poll only the children that were
+//! woken, so a pass that misses a region shows little. A search wakes all regions
+//! by their own wakers. Even then a region that is alive may be missed: a wake
+//! may be under way in a thread that is not running just now, where a combinator
+//! has marked its child as woken and not yet queued it. Hence the patience, in
+//! real time. The passes after it are for a thread that polls and was itself not
+//! running meanwhile.
+//!
+//! During a search the task wakes itself after each pass. To wait for a timer
+//! instead would cost less, and break tests on a paused clock of tokio's: it goes
+//! on to the next timer as soon as nothing runs, so the grace period would be
+//! over at once.
+//!
+//! A search in which all were polled proves nothing about later passes. But
+//! `FuturesUnordered` wakes itself once it has polled all its children, and that
+//! pass, which polls none of them, would begin the next search, for as long as a
+//! cleanup takes. So the table rests after a search, each time for longer.
 
 use std::panic::Location;
 use std::task::Waker;
@@ -34,16 +55,16 @@ use slab::Slab;
 /// The parent index that stands for the node itself.
 const ROOT: u32 = u32::MAX;
 
-/// How often a region may be woken in vain before it is dormant.
-const MAX_MISSES: u8 = 3;
-
 /// How long a wake that is under way may take, in real time.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-/// How soon after the first round the next one may begin, in real time; after each
-/// twice as late, up to a second.
-const QUIET: Duration = Duration::from_millis(1);
-const MOST_QUIET: Duration = Duration::from_secs(1);
+/// In how many passes after that a region may be missed before it is dormant.
+const MAX_MISSES: u8 = 3;
+
+/// The rest after the first search, in real time. Each rest is twice as long as the one
+/// before.
+const SHORTEST_REST: Duration = Duration::from_millis(1);
+const LONGEST_REST: Duration = Duration::from_secs(1);
 
 /// The name of an open region.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -122,12 +143,9 @@ struct RegionRow {
     /// be polled when its node is left.
     shielded: bool,
     dormant: bool,
-    misses: u8,
-    /// When it was missed first, since it was polled last.
-    missed_since: Option<Instant>,
     live: u32,
     /// The pass in which it was last polled.
-    pass: u32,
+    pass: u64,
     /// Its own waker, where that is not the task's.
     waker: Option<Waker>,
 }
@@ -146,10 +164,10 @@ pub(crate) enum Verdict {
     Clear,
     /// Regions are still leaving; they will wake the task.
     Wait,
-    /// Some were missed: wake these, and poll again.
+    /// A search is under way: wake these, and poll again at once.
     Again(Vec<Waker>),
-    /// Some were missed, which may mean nothing: poll again after this time.
-    Later(Duration),
+    /// Some were missed during a rest: poll again at its end.
+    Later(Instant),
 }
 
 #[derive(Debug, Default)]
@@ -157,33 +175,33 @@ pub(crate) struct Table {
     regions: Slab<RegionRow>,
     generation: u32,
     live: u32,
-    pass: u32,
-    /// The pass in which the round that is under way began.
-    round: Option<u32>,
-    quiet: Quiet,
+    pass: u64,
+    search: Search,
+    /// How long the last rest was.
+    rest: Duration,
 }
 
-/// The time after a round (invariant 5).
-#[derive(Debug, Default)]
-struct Quiet {
-    length: Duration,
-    end: Option<Instant>,
-    /// A poll at its end was asked for.
-    asked: bool,
+/// Where the search for dormant regions stands.
+#[derive(Clone, Copy, Debug, Default)]
+enum Search {
+    /// The next one begins when a pass misses a region.
+    #[default]
+    Idle,
+    /// All regions were woken.
+    Searching(Asked),
+    /// All were polled: none begins before this.
+    Resting(Instant),
+    /// The same, and a timer will have the task polled then.
+    RestingTimed(Instant),
 }
 
-impl Quiet {
-    fn begin(&mut self) {
-        self.length = (self.length * 2).clamp(QUIET, MOST_QUIET);
-        self.end = Some(Instant::now() + self.length);
-        self.asked = false;
-    }
-
-    fn left(&self) -> Duration {
-        self.end.map_or(Duration::ZERO, |end| {
-            end.saturating_duration_since(Instant::now())
-        })
-    }
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    /// The pass in which the search began.
+    since: u64,
+    patient_until: Instant,
+    /// How many passes after that have missed a region.
+    misses: u8,
 }
 
 impl Table {
@@ -222,7 +240,7 @@ impl Table {
     ) -> RegionId {
         self.generation = self.generation.wrapping_add(1);
         let (generation, pass) = (self.generation, self.pass);
-        let parent = if self.contains(parent) {
+        let parent = if self.get(parent).is_some() {
             parent.index
         } else {
             ROOT
@@ -235,14 +253,12 @@ impl Table {
             cleaning: false,
             shielded,
             dormant: false,
-            misses: 0,
-            missed_since: None,
             live: 0,
             pass,
             waker: None,
         });
         if kind.holds() {
-            self.count(parent);
+            self.change_live(parent, |live| *live += 1);
         }
         RegionId {
             index: index as u32,
@@ -252,9 +268,10 @@ impl Table {
 
     /// Gives back the region's waker, to be dropped outside of the lock.
     pub(crate) fn close(&mut self, id: RegionId) -> Option<Waker> {
-        let region = self.remove(id)?;
+        self.get(id)?;
+        let region = self.regions.remove(id.index as usize);
         if region.counts() {
-            self.uncount(region.parent);
+            self.change_live(region.parent, |live| *live -= 1);
         }
         if region.live > 0 {
             self.hand_over(id.index, region.parent);
@@ -273,7 +290,7 @@ impl Table {
             }
         }
         for _ in 0..counting {
-            self.count(to);
+            self.change_live(to, |live| *live += 1);
         }
     }
 
@@ -295,13 +312,11 @@ impl Table {
         };
         region.pass = pass;
         region.cleaning = cleaning;
-        region.misses = 0;
-        region.missed_since = None;
         if region.dormant {
             region.dormant = false;
             let (counts, parent) = (region.counts(), region.parent);
             if counts {
-                self.count(parent);
+                self.change_live(parent, |live| *live += 1);
             }
         }
     }
@@ -336,115 +351,102 @@ impl Table {
     }
 
     pub(crate) fn begin_pass(&mut self) {
-        self.pass = self.pass.wrapping_add(1);
+        self.pass += 1;
     }
 
-    /// Judges the pass that ends (invariant 4). `aborting` reaches into shields.
+    /// Judges the pass that ends. `aborting` reaches into shields.
     pub(crate) fn end_pass(&mut self, aborting: bool) -> Verdict {
         if self.live == 0 {
             return Verdict::Clear;
         }
-        let missed = self.missed(self.round.unwrap_or(self.pass), aborting);
-        if missed.is_empty() {
-            if self.round.take().is_some() {
-                self.quiet.begin();
-            }
+        match self.search {
+            Search::Searching(asked) => self.go_on_searching(asked, aborting),
+            Search::Resting(until) if Instant::now() < until => self.rest_until(until, aborting),
+            Search::RestingTimed(until) if Instant::now() < until => Verdict::Wait,
+            _ => self.begin_search(aborting),
+        }
+    }
+
+    fn begin_search(&mut self, aborting: bool) -> Verdict {
+        if self.missed(self.pass, aborting).next().is_none() {
+            self.search = Search::Idle;
             return Verdict::Wait;
         }
-        if self.round.is_none() {
-            let progressed = self.progressed();
-            // To look for dormant regions costs a wake for each that merely waits,
-            // so while others make progress it is done ever more rarely.
-            if progressed && !self.pass.is_power_of_two() {
-                return Verdict::Wait;
-            }
-            let left = self.quiet.left();
-            if !left.is_zero() {
-                let asks = !progressed && !std::mem::replace(&mut self.quiet.asked, true);
-                return if asks {
-                    Verdict::Later(left)
-                } else {
-                    Verdict::Wait
-                };
-            }
+        self.ask(Asked {
+            since: self.pass,
+            patient_until: Instant::now() + PATIENCE,
+            misses: 0,
+        })
+    }
+
+    fn go_on_searching(&mut self, mut asked: Asked, aborting: bool) -> Verdict {
+        if self.missed(asked.since, aborting).next().is_none() {
+            self.rest = (self.rest * 2).clamp(SHORTEST_REST, LONGEST_REST);
+            return self.rest_until(Instant::now() + self.rest, aborting);
         }
-        self.round.get_or_insert(self.pass);
-        let wakers = self.probe(missed);
-        if self.live == 0 {
-            Verdict::Clear
-        } else {
-            Verdict::Again(wakers)
+        if Instant::now() < asked.patient_until {
+            return Verdict::Again(Vec::new());
         }
+        asked.misses += 1;
+        if asked.misses > MAX_MISSES {
+            return self.give_up(asked.since, aborting);
+        }
+        self.ask(asked)
+    }
+
+    /// Has all regions polled, also those inside of the ones that were missed.
+    fn ask(&mut self, asked: Asked) -> Verdict {
+        self.search = Search::Searching(asked);
+        Verdict::Again(self.wakers().cloned().collect())
+    }
+
+    /// What was missed is dormant. The next search begins at once: what was polled may lie in
+    /// the same place.
+    fn give_up(&mut self, since: u64, aborting: bool) -> Verdict {
+        let missed: Vec<_> = self.missed(since, aborting).collect();
+        for index in missed {
+            let region = &mut self.regions[index];
+            region.dormant = true;
+            let parent = region.parent;
+            self.change_live(parent, |live| *live -= 1);
+        }
+        self.search = Search::Idle;
+        Verdict::Again(Vec::new())
+    }
+
+    /// Rests without a timer as long as no pass deserts a region (invariant 5).
+    fn rest_until(&mut self, until: Instant, aborting: bool) -> Verdict {
+        if self.missed(self.pass, aborting).next().is_none() {
+            self.search = Search::Resting(until);
+            return Verdict::Wait;
+        }
+        self.search = Search::RestingTimed(until);
+        Verdict::Later(until)
     }
 
     /// The regions that were not polled since a pass, although their parents were.
-    fn missed(&self, since: u32, aborting: bool) -> Vec<u32> {
-        let polled = |region: &RegionRow| region.pass.wrapping_sub(since) <= i32::MAX as u32;
-        let reached = |at: u32| at == ROOT || polled(&self.regions[at as usize]);
+    fn missed(&self, since: u64, aborting: bool) -> impl Iterator<Item = usize> {
+        let polled = move |region: &RegionRow| region.pass >= since;
+        let reached = move |at| at == ROOT || polled(&self.regions[at as usize]);
         self.regions
             .iter()
-            .filter(|(_, region)| region.counts() && !polled(region))
-            .filter(|(_, region)| (aborting || !region.shielded) && reached(region.parent))
-            .map(|(index, _)| index as u32)
-            .collect()
+            .filter(move |(_, region)| region.counts() && !polled(region))
+            .filter(move |(_, region)| (aborting || !region.shielded) && reached(region.parent))
+            .map(|(index, _)| index)
     }
 
-    /// Whether an innermost region that still counts was polled in this pass.
-    fn progressed(&self) -> bool {
-        let pass = self.pass;
-        self.regions
-            .iter()
-            .any(|(_, region)| region.pass == pass && region.counts() && region.live == 0)
-    }
-
-    fn probe(&mut self, missed: Vec<u32>) -> Vec<Waker> {
-        let mut wakers = Vec::new();
-        for index in missed {
-            let region = &mut self.regions[index as usize];
-            region.misses = region.misses.saturating_add(1);
-            let since = *region.missed_since.get_or_insert_with(Instant::now);
-            if region.misses <= MAX_MISSES || since.elapsed() < PATIENCE {
-                wakers.extend(region.waker.clone());
-            } else {
-                region.dormant = true;
-                let parent = region.parent;
-                self.uncount(parent);
-                // Those that answered before may lie in the same place.
-                self.round = Some(self.pass.wrapping_add(1));
-            }
-        }
-        wakers
-    }
-
-    /// One more region directly inside `at` counts (invariant 2).
-    fn count(&mut self, mut at: u32) {
+    /// One more region directly inside `at` counts, or one fewer (invariant 2).
+    fn change_live(&mut self, mut at: u32, change: fn(&mut u32)) {
         while at != ROOT {
             let region = &mut self.regions[at as usize];
             let counted = region.counts();
-            region.live += 1;
-            if counted || region.dormant {
+            change(&mut region.live);
+            if region.counts() == counted {
                 return;
             }
             at = region.parent;
         }
-        self.live += 1;
-    }
-
-    /// One region fewer directly inside `at` counts (invariant 2).
-    fn uncount(&mut self, mut at: u32) {
-        while at != ROOT {
-            let region = &mut self.regions[at as usize];
-            region.live -= 1;
-            if region.counts() || region.dormant {
-                return;
-            }
-            at = region.parent;
-        }
-        self.live -= 1;
-    }
-
-    fn contains(&self, id: RegionId) -> bool {
-        self.get(id).is_some()
+        change(&mut self.live);
     }
 
     fn get(&self, id: RegionId) -> Option<&RegionRow> {
@@ -457,11 +459,6 @@ impl Table {
         self.regions
             .get_mut(id.index as usize)
             .filter(|region| region.generation == id.generation)
-    }
-
-    fn remove(&mut self, id: RegionId) -> Option<RegionRow> {
-        self.get(id)?;
-        self.regions.try_remove(id.index as usize)
     }
 }
 

@@ -16,6 +16,7 @@ use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep};
 
 use crate::base::caught::catch;
+use crate::base::tick;
 use crate::base::wakers::WakerId;
 use crate::poll::context;
 use crate::poll::frame::Frame;
@@ -402,22 +403,16 @@ impl BoundaryState {
     /// Ends a pass: whether the body may be dropped where it is.
     fn is_clear(&mut self, node: &Arc<Node>, cx: &mut Context<'_>) -> bool {
         let aborting = leaving(node) & flag::ABORTED != 0;
-        let verdict = node.end_pass(aborting);
-        match verdict {
-            Verdict::Clear => !out_of_budget(&mut self.tries, cx),
-            Verdict::Wait => false,
+        match node.end_pass(aborting) {
+            Verdict::Clear => return !out_of_budget(&mut self.tries, cx),
+            Verdict::Wait => {}
             Verdict::Again(wakers) => {
                 wakers.into_iter().for_each(Waker::wake);
                 cx.waker().wake_by_ref();
-                // A wake may be under way in a thread that waits for this core.
-                std::thread::yield_now();
-                false
             }
-            Verdict::Later(after) => {
-                wake_after(after, cx.waker().clone());
-                false
-            }
+            Verdict::Later(at) => tick::wake_at(at, cx.waker().clone()),
         }
+        false
     }
 
     /// Looks at the clock; true if something changed by it.
@@ -482,20 +477,6 @@ impl BoundaryState {
 /// has to be waited for, in the middle of the body or of its cleanup, which would be lost.
 fn assert_has_timer() {
     drop(tokio::time::sleep(Duration::ZERO));
-}
-
-/// Wakes a task after a real time. Not by tokio's timers, which not every runtime has:
-/// this is rare, and never exact.
-fn wake_after(duration: Duration, waker: Waker) {
-    let thread = std::thread::Builder::new().name("taskscope-wake".to_owned());
-    let waiting = waker.clone();
-    let spawned = thread.spawn(move || {
-        std::thread::sleep(duration);
-        waiting.wake();
-    });
-    if spawned.is_err() {
-        waker.wake();
-    }
 }
 
 /// The instant `duration` from now; `None` means never.

@@ -6,6 +6,7 @@ mod blocking_loops;
 mod cancel_everywhere;
 mod conformance;
 mod docs;
+mod dormant;
 mod draining;
 mod ended_groups;
 mod entering;
