@@ -1,5 +1,6 @@
 //! Behaviour: one file for each subject. `conformance` holds what other systems of structured concurrency do, row by row.
 
+mod architecture;
 mod async_send_sync;
 mod blocking;
 mod blocking_loops;
