@@ -3,11 +3,11 @@
 use super::{Finding, Own};
 use crate::rules::Check;
 use crate::syntax::item::has_marker;
-use crate::syntax::known::{arguments, is_quiet};
+use crate::syntax::known::{arguments, is_literal, is_quiet};
 use proc_macro2::TokenStream;
-use quote::ToTokens;
+use quote::{ToTokens, quote};
 use syn::visit::{self, Visit};
-use syn::{Attribute, Expr, ExprLoop, ExprWhile, Label, Lifetime, Lit, Macro};
+use syn::{Attribute, Expr, Label, Lifetime, Macro};
 
 /// A `loop` or `while true` that can neither await nor end, and has no checkpoint.
 pub(super) fn check(expr: &Expr, loops: bool, names: &Own) -> Option<(TokenStream, Finding)> {
@@ -45,31 +45,19 @@ struct Endless<'e> {
 impl<'e> Endless<'e> {
     fn of(expr: &'e Expr) -> Option<Self> {
         match expr {
-            Expr::Loop(ExprLoop {
-                attrs,
-                label,
-                loop_token,
-                body,
-            }) => Some(Self {
-                attrs,
-                label: label.as_ref(),
-                keyword: loop_token.to_token_stream(),
-                body,
+            Expr::Loop(expr) => Some(Self {
+                attrs: &expr.attrs,
+                label: expr.label.as_ref(),
+                keyword: expr.loop_token.to_token_stream(),
+                body: &expr.body,
             }),
-            Expr::While(ExprWhile {
-                attrs,
-                label,
-                while_token,
-                cond,
-                body,
-            }) if is_true(cond) => {
-                let mut keyword = while_token.to_token_stream();
-                cond.to_tokens(&mut keyword);
+            Expr::While(expr) if is_literal(&expr.cond, true) => {
+                let (keyword, condition) = (&expr.while_token, &expr.cond);
                 Some(Self {
-                    attrs,
-                    label: label.as_ref(),
-                    keyword,
-                    body,
+                    attrs: &expr.attrs,
+                    label: expr.label.as_ref(),
+                    keyword: quote!(#keyword #condition),
+                    body: &expr.body,
                 })
             }
             _ => None,
@@ -88,10 +76,6 @@ impl<'e> Endless<'e> {
         ways.visit_block(self.body);
         ways.found
     }
-}
-
-fn is_true(cond: &Expr) -> bool {
-    matches!(cond, Expr::Lit(lit) if matches!(&lit.lit, Lit::Bool(lit) if lit.value))
 }
 
 fn has_checkpoint(attrs: &[Attribute], loops: bool) -> bool {

@@ -31,7 +31,8 @@ use streams::Streams;
 use crate::diag::{Diag, Mistake};
 use crate::rules::Check;
 use crate::syntax::group;
-use crate::syntax::known::{arguments, is_transparent};
+use crate::syntax::groups::name_of;
+use crate::syntax::known::{arguments, is_literal, is_transparent};
 use crate::syntax::lock::{match_takes_lock, matches_on_lock, takes_lock};
 use crate::syntax::options::{CheckLevel, Levels, Options};
 use crate::syntax::own::Own;
@@ -39,12 +40,12 @@ use crate::syntax::path::{Crate, mixed};
 use crate::syntax::race;
 use crate::syntax::span::ends;
 use crate::syntax::text::text;
-use proc_macro2::TokenStream;
+use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens, quote_spanned};
 use std::mem;
 use syn::visit::{self, Visit};
 use syn::{
-    Attribute, Block, Expr, ExprCall, ExprMethodCall, FnArg, Lit, Macro, Pat, Signature, Stmt, Type,
+    Attribute, Block, Expr, ExprCall, ExprMethodCall, FnArg, Macro, Pat, Signature, Stmt, Type,
 };
 
 /// Reads the bodies of one macro input.
@@ -118,7 +119,7 @@ impl<'a> Checker<'a> {
 
     /// Reads what a group is made with: the value of an option, or the body.
     pub(crate) fn expr(&mut self, expr: &Expr, group: Option<&Pat>) {
-        self.group = group.and_then(name_of);
+        self.group = group.and_then(name_of).map(Ident::to_string);
         self.own.visit_expr(expr);
         self.visit_expr(expr);
         self.check_streams(|streams| streams.visit_expr(expr));
@@ -411,7 +412,7 @@ impl<'ast> Visit<'ast> for Checker<'_> {
     // What never runs is there for its types: `#[tracing::instrument]` writes
     // `if false { let output: T = loop {}; … }`.
     fn visit_expr_if(&mut self, expr: &'ast syn::ExprIf) {
-        if !is_false(&expr.cond) {
+        if !is_literal(&expr.cond, false) {
             expr.attrs
                 .iter()
                 .for_each(|attr| self.visit_attribute(attr));
@@ -428,25 +429,10 @@ impl<'ast> Visit<'ast> for Checker<'_> {
     }
 }
 
-fn is_false(cond: &Expr) -> bool {
-    let Expr::Lit(cond) = cond else {
-        return false;
-    };
-    matches!(&cond.lit, Lit::Bool(value) if !value.value)
-}
-
 // What a function calls the group that it is given.
 fn group_argument(input: &FnArg) -> Option<String> {
     match input {
-        FnArg::Typed(input) if is_group(&input.ty) => name_of(&input.pat),
-        _ => None,
-    }
-}
-
-fn name_of(pat: &Pat) -> Option<String> {
-    match pat {
-        Pat::Ident(name) => Some(name.ident.to_string()),
-        Pat::Type(typed) => name_of(&typed.pat),
+        FnArg::Typed(input) if is_group(&input.ty) => name_of(&input.pat).map(Ident::to_string),
         _ => None,
     }
 }

@@ -2,101 +2,50 @@
 
 use proc_macro2::{Ident, Spacing, TokenStream, TokenTree};
 use syn::parse::ParseStream;
-use syn::{Expr, Macro, Path, Token};
+use syn::{Expr, ExprLit, Lit, Macro, Path, Token};
 
-/// Known by the last name of their path.
-const TRANSPARENT: &[&str] = &[
-    "println",
-    "print",
-    "eprintln",
-    "eprint",
-    "format",
-    "format_args",
-    "write",
-    "writeln",
-    "assert",
-    "assert_eq",
-    "assert_ne",
-    "debug_assert",
-    "debug_assert_eq",
-    "debug_assert_ne",
-    "vec",
-    "matches",
-    "dbg",
-    "panic",
-    "todo",
-    "unreachable",
-    "unimplemented",
-    "pin",
-    "join",
-    "try_join",
-    "anyhow",
-    "bail",
-    "ensure",
-    "trace",
-    "debug",
-    "info",
-    "warn",
-    "error",
-];
+// Each macro stands in one list, by the last name of its path.
 
-/// Those of them that do nothing but evaluate: they neither await nor end anything.
-const QUIET: &[&str] = &[
-    "println",
-    "print",
-    "eprintln",
-    "eprint",
-    "format",
-    "format_args",
-    "write",
-    "writeln",
-    "vec",
-    "matches",
-    "dbg",
-    "pin",
-    "anyhow",
-    "trace",
-    "debug",
-    "info",
-    "warn",
-    "error",
-];
+/// They have no value, and neither await nor end anything.
+const PRINTS: &str = "println print eprintln eprint";
 
-/// Those of them that have no value, and go on behind it.
-const STATEMENTS: &[&str] = &[
-    "println",
-    "print",
-    "eprintln",
-    "eprint",
-    "assert",
-    "assert_eq",
-    "assert_ne",
-    "debug_assert",
-    "debug_assert_eq",
-    "debug_assert_ne",
-];
+/// They have no value, and end the code only by a panic.
+const ASSERTS: &str = "assert assert_eq assert_ne debug_assert debug_assert_eq debug_assert_ne";
+
+/// They may have a value, and neither await nor end anything.
+const EVALUATES: &str =
+    "format format_args write writeln vec matches dbg pin anyhow trace debug info warn error";
+
+/// They await or end something.
+const OTHERS: &str = "panic todo unreachable unimplemented join try_join bail ensure";
 
 /// Expressions with what separates them, and what is left unread.
 pub(crate) type Arguments = (Vec<(Expr, Option<TokenTree>)>, TokenStream);
 
 /// Whether the macro evaluates its arguments in place.
 pub(crate) fn is_transparent(path: &Path) -> bool {
-    ends_with_one_of(path, TRANSPARENT)
+    is_in(path, &[PRINTS, ASSERTS, EVALUATES, OTHERS])
 }
 
 /// Whether the macro does nothing else, either.
 pub(crate) fn is_quiet(path: &Path) -> bool {
-    ends_with_one_of(path, QUIET)
+    is_in(path, &[PRINTS, EVALUATES])
 }
 
-/// Whether the macro has no value, and what is behind it runs.
+/// Whether the macro has no value, and the code after it runs.
 pub(crate) fn is_statement(path: &Path) -> bool {
-    ends_with_one_of(path, STATEMENTS)
+    is_in(path, &[PRINTS, ASSERTS])
 }
 
-fn ends_with_one_of(path: &Path, names: &[&str]) -> bool {
+fn is_in(path: &Path, lists: &[&str]) -> bool {
     let last = path.segments.last().map(|last| last.ident.to_string());
-    last.is_some_and(|last| names.contains(&&*last))
+    let mut names = lists.iter().flat_map(|names| names.split(' '));
+    last.is_some_and(|last| names.any(|name| name == last))
+}
+
+/// Whether a condition is the literal `true` or `false`.
+pub(crate) fn is_literal(condition: &Expr, value: bool) -> bool {
+    matches!(condition, Expr::Lit(ExprLit { lit: Lit::Bool(literal), .. }) if literal.value == value)
 }
 
 /// Whether a macro is known by its path to join the futures it is given.
@@ -147,7 +96,7 @@ pub(crate) fn calls_macro(tokens: &TokenStream) -> bool {
 /// The arguments of a macro, if they read as expressions.
 pub(crate) fn arguments(mac: &Macro) -> Option<Arguments> {
     // The second argument of this one is a pattern.
-    let first_only = ends_with_one_of(&mac.path, &["matches"]);
+    let first_only = is_in(&mac.path, &["matches"]);
     mac.parse_body_with(|input: ParseStream| list(input, first_only))
         .ok()
 }
