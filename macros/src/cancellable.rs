@@ -12,7 +12,7 @@ use crate::syntax::item::{Function, ItemTarget, has_marker};
 use crate::syntax::options::Options;
 use crate::syntax::own::Own;
 use crate::syntax::path::Crate;
-use crate::syntax::unread::unread;
+use crate::syntax::unread::keep_unread;
 use proc_macro2::{Span, TokenStream};
 use quote::ToTokens;
 use syn::visit::Visit;
@@ -71,7 +71,7 @@ impl Cancellable {
                 check_other(&keyword, &mut self.diag);
                 tokens
             }
-            ItemTarget::Broken => unread(tokens),
+            ItemTarget::Broken => keep_unread(tokens),
         }
     }
 
@@ -208,10 +208,10 @@ impl Cancellable {
     fn check(&mut self, place: FunctionPlace, sig: &Signature, block: &Block) -> Checked {
         let site = Site::Attribute;
         let mut checker = Checker::new(&self.krate, &mut self.diag, &self.options, site);
-        checker.function(sig, block, &self.own);
+        checker.read_function(sig, block, &self.own);
         let may_recur = sig.asyncness.is_some() && !self.options.send;
         Checked {
-            spawns_itself: may_recur && checker.recursion(sig, block, place),
+            spawns_itself: may_recur && checker.report_recursion(sig, block, place),
             own: checker.own,
             warnings: checker.warnings,
         }

@@ -30,12 +30,12 @@ impl Mistake<'_> {
 
 impl Diag {
     /// Reports a mistake at one token.
-    pub(crate) fn mistake(&mut self, span: Span, mistake: &Mistake) {
+    pub(crate) fn report(&mut self, span: Span, mistake: &Mistake) {
         self.push(mistake.at(span));
     }
 
     /// Reports a mistake that several tokens show.
-    pub(crate) fn mistake_over(&mut self, tokens: impl ToTokens, mistake: &Mistake) {
+    pub(crate) fn report_over(&mut self, tokens: impl ToTokens, mistake: &Mistake) {
         self.push(syn::Error::new_spanned(tokens, mistake.text()));
     }
 

@@ -7,18 +7,18 @@ use crate::rewrite::{self, CodeScope, Rewriter, output};
 use crate::syntax::item::{ItemBody, ItemHead, ItemTarget, is_marker};
 use crate::syntax::options::{OptionReader, OptionValue, Options, OptionsOf, nearest};
 use crate::syntax::path::{Crate, mixed};
-use crate::syntax::unread::unread_body;
+use crate::syntax::unread::keep_unread_body;
 use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote_spanned};
 use syn::{Attribute, Expr, ExprLit, Lit, Signature, Token};
 
 /// The function as rustc and the test harness want it, beside the errors found in it.
-pub(crate) fn entry(kind: EntryKind, args: TokenStream, item: TokenStream) -> TokenStream {
+pub(crate) fn entry(kind: EntryKind, options: TokenStream, item: TokenStream) -> TokenStream {
     let mut diag = Diag::default();
-    let mut options = EntryOptions::parse(kind, args, &mut diag);
+    let mut options = EntryOptions::parse(kind, options, &mut diag);
     let krate = Crate::new(options.common.krate.take());
     let mut entry = EntryFn { kind, krate, diag };
-    let mut tokens = entry.item(options, item);
+    let mut tokens = entry.expand_item(options, item);
     tokens.extend(entry.diag.into_tokens());
     tokens
 }
@@ -89,20 +89,20 @@ struct EntryOptions {
 }
 
 impl EntryOptions {
-    fn parse(kind: EntryKind, args: TokenStream, diag: &mut Diag) -> Self {
+    fn parse(kind: EntryKind, tokens: TokenStream, diag: &mut Diag) -> Self {
         let mut options = Self {
             kind,
             common: Options::default(),
             flavor: None,
             settings: Vec::new(),
         };
-        OptionReader::new(kind.options(), diag).read_all(args, |name, value| {
+        OptionReader::new(kind.options(), diag).read_all(tokens, |name, value| {
             if let Some((name, OptionValue::Expr(value))) = options.common.set(name, value) {
                 options.settings.push((name, value));
             }
         });
         options.take_flavor(diag);
-        options.check(diag);
+        options.drop_contradictions(diag);
         options
     }
 
@@ -112,7 +112,7 @@ impl EntryOptions {
             return;
         };
         let (name, value) = self.settings.remove(at);
-        let text = text(&value);
+        let text = string_literal(&value);
         let is_named = |flavor: &RuntimeFlavor| text.as_deref() == Some(flavor.name());
         match RuntimeFlavor::ALL.into_iter().find(is_named) {
             Some(flavor) => self.flavor = Some((name, flavor)),
@@ -121,7 +121,7 @@ impl EntryOptions {
     }
 
     // Options that contradict each other; the one that does not fit is left out.
-    fn check(&mut self, diag: &mut Diag) {
+    fn drop_contradictions(&mut self, diag: &mut Diag) {
         let flavor = self.flavor.as_ref().map(|(_, flavor)| *flavor);
         let flavor = flavor.unwrap_or_else(|| self.kind.default_flavor());
         self.settings.retain(|(name, _)| {
@@ -130,7 +130,7 @@ impl EntryOptions {
                 RuntimeFlavor::MultiThread if name == "start_paused" => &NOT_PAUSED,
                 _ => return true,
             };
-            diag.mistake(name.span(), mistake);
+            diag.report(name.span(), mistake);
             false
         });
     }
@@ -164,7 +164,7 @@ const NOT_PAUSED: Mistake = Mistake {
 };
 
 // The text of a string literal.
-fn text(value: &Expr) -> Option<String> {
+fn string_literal(value: &Expr) -> Option<String> {
     match value {
         Expr::Lit(ExprLit {
             lit: Lit::Str(text),
@@ -191,9 +191,9 @@ fn no_flavor(value: &Expr, text: Option<&str>) -> syn::Error {
 }
 
 impl EntryFn {
-    fn item(&mut self, options: EntryOptions, tokens: TokenStream) -> TokenStream {
+    fn expand_item(&mut self, options: EntryOptions, tokens: TokenStream) -> TokenStream {
         match ItemHead::split(tokens.clone()) {
-            Some((head, body)) if is_braces(&body) => self.function(options, head, body),
+            Some((head, body)) if is_braces(&body) => self.expand_function(options, head, body),
             _ => {
                 self.check_other(tokens.clone());
                 tokens
@@ -204,7 +204,12 @@ impl EntryFn {
     // From `async fn f() -> T { … }` into
     // `fn f() -> T { async fn body() -> T { … } Main::new().run(body()) }`: the async
     // function is the user's, so that rustc checks it against its type as it always does.
-    fn function(&mut self, options: EntryOptions, head: ItemHead, body: TokenTree) -> TokenStream {
+    fn expand_function(
+        &mut self,
+        options: EntryOptions,
+        head: ItemHead,
+        body: TokenTree,
+    ) -> TokenStream {
         let ItemHead {
             attrs,
             vis,
@@ -219,7 +224,7 @@ impl EntryFn {
             .into_iter()
             .partition(|attr| is_marker(attr, "cancellable"));
         let attrs = self.check_attributes(attrs);
-        let body = self.body(&sig, body, !ours.is_empty(), &options.common);
+        let body = self.rewrite_body(&sig, body, !ours.is_empty(), &options.common);
         let span = mixed(sig.ident.span());
         let mut inner = sig.clone();
         inner.ident = Ident::new("__taskscope_body", span);
@@ -245,7 +250,7 @@ impl EntryFn {
 
     // The body with its awaits made checkpoints, unless `#[cancellable]` does it, or has
     // done it, or it is still being typed.
-    fn body(
+    fn rewrite_body(
         &mut self,
         sig: &Signature,
         body: TokenTree,
@@ -257,17 +262,18 @@ impl EntryFn {
         };
         let read = ItemBody::parse(braces);
         if let Some(read) = read.as_ref().filter(|_| self.kind == EntryKind::Main) {
-            Checker::new(&self.krate, &mut self.diag, options, Site::Main).signals(&read.block);
+            Checker::new(&self.krate, &mut self.diag, options, Site::Main)
+                .report_signals(&read.block);
         }
         if taken || is_rewritten(braces.stream()) {
             return body.into_token_stream();
         }
         let Some(mut read) = read else {
-            return unread_body(braces).into_token_stream();
+            return keep_unread_body(braces).into_token_stream();
         };
         let options = Options::default();
         let mut checker = Checker::new(&self.krate, &mut self.diag, &options, Site::Attribute);
-        checker.body(&read.block);
+        checker.read_body(&read.block);
         let (own, warnings) = (checker.own, checker.warnings);
         let scope = CodeScope::new(rewrite::CodeKind::Async, output(&sig.output));
         Rewriter::new(&self.krate, &mut self.diag, &options, own, scope)
@@ -307,7 +313,7 @@ impl EntryFn {
                     "write `async fn {name}`; if an attribute above has made it plain, keep one of the two"
                 ),
             };
-            self.diag.mistake(sig.fn_token.span, &mistake);
+            self.diag.report(sig.fn_token.span, &mistake);
         }
         if !sig.inputs.is_empty() {
             let mistake = Mistake {
@@ -318,7 +324,7 @@ impl EntryFn {
                     EntryKind::Test => "remove them, and make the values in the body",
                 },
             };
-            self.diag.mistake_over(&sig.inputs, &mistake);
+            self.diag.report_over(&sig.inputs, &mistake);
         }
         if !sig.generics.params.is_empty() {
             let mistake = Mistake {
@@ -326,7 +332,7 @@ impl EntryFn {
                 why: "nobody calls it who could say which types are meant",
                 help: "remove the parameters, and call a generic function from the body",
             };
-            self.diag.mistake_over(&sig.generics, &mistake);
+            self.diag.report_over(&sig.generics, &mistake);
         }
         sig.inputs.is_empty() && sig.generics.params.is_empty()
     }
@@ -344,7 +350,7 @@ impl EntryFn {
                 why: "each of the two makes the function an entry point, which it is once",
                 help: &format!("remove `#[{other}]`"),
             };
-            self.diag.mistake_over(attr, &mistake);
+            self.diag.report_over(attr, &mistake);
             false
         });
         attrs
@@ -363,7 +369,7 @@ impl EntryFn {
             why: "it runs an async function on a runtime",
             help: "put it on an `async fn` without arguments",
         };
-        self.diag.mistake(span, &mistake);
+        self.diag.report(span, &mistake);
     }
 }
 

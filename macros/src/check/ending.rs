@@ -55,24 +55,24 @@ impl GroupName<'_> {
             Stmt::Local(Local { init: None, .. }) => true,
             Stmt::Local(Local {
                 init: Some(init), ..
-            }) => init.diverge.is_none() && self.is_of(&init.expr),
+            }) => init.diverge.is_none() && self.is_from_group(&init.expr),
             Stmt::Expr(Expr::ForLoop(_) | Expr::While(_), _) => true,
             Stmt::Expr(Expr::If(expr), _) => expr.else_branch.is_none(),
             Stmt::Expr(Expr::MethodCall(call), None) => {
-                call.method == "defer" && self.is(&call.receiver)
+                call.method == "defer" && self.is_group(&call.receiver)
             }
             Stmt::Expr(_, None) | Stmt::Item(_) => false,
-            Stmt::Expr(expr, Some(_)) => self.is_of(expr),
+            Stmt::Expr(expr, Some(_)) => self.is_from_group(expr),
             Stmt::Macro(stmt) => is_statement(&stmt.mac.path),
         }
     }
 
     fn gives_handle(&self, call: &ExprMethodCall) -> bool {
         let handle = spawns(&call.method) || call.method == "spawn_blocking";
-        handle && self.is(&call.receiver)
+        handle && self.is_group(&call.receiver)
     }
 
-    fn is(&self, expr: &Expr) -> bool {
+    fn is_group(&self, expr: &Expr) -> bool {
         match expr {
             Expr::Path(path) => self.name.is_some() && path.path.get_ident() == self.name,
             _ => false,
@@ -80,11 +80,13 @@ impl GroupName<'_> {
     }
 
     // A method of the group, and what is made of its value.
-    fn is_of(&self, expr: &Expr) -> bool {
+    fn is_from_group(&self, expr: &Expr) -> bool {
         match expr {
-            Expr::MethodCall(call) => self.is(&call.receiver) || self.is_of(&call.receiver),
-            Expr::Await(expr) => self.is_of(&expr.base),
-            Expr::Try(expr) => self.is_of(&expr.expr),
+            Expr::MethodCall(call) => {
+                self.is_group(&call.receiver) || self.is_from_group(&call.receiver)
+            }
+            Expr::Await(expr) => self.is_from_group(&expr.base),
+            Expr::Try(expr) => self.is_from_group(&expr.expr),
             _ => false,
         }
     }

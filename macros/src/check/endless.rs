@@ -10,9 +10,9 @@ use syn::visit::{self, Visit};
 use syn::{Attribute, Expr, Label, Lifetime, Macro};
 
 /// A `loop` or `while true` that can neither await nor end, and has no checkpoint.
-pub(super) fn check(expr: &Expr, loops: bool, names: &Own) -> Option<(TokenStream, Finding)> {
+pub(super) fn check(expr: &Expr, loops: bool, own: &Own) -> Option<(TokenStream, Finding)> {
     let endless = Endless::of(expr)?;
-    if has_checkpoint(endless.attrs, loops) || endless.has_way_out(loops, names) {
+    if has_checkpoint(endless.attrs, loops) || endless.has_way_out(loops, own) {
         return None;
     }
     let help = if has_marker(endless.attrs, "no_checkpoint") {
@@ -64,13 +64,13 @@ impl<'e> Endless<'e> {
         }
     }
 
-    fn has_way_out(&self, loops: bool, names: &Own) -> bool {
+    fn has_way_out(&self, loops: bool, own: &Own) -> bool {
         let mut ways = WaysOut {
-            own: self.label.map(|label| &label.name),
+            label: self.label.map(|label| &label.name),
             inner: Vec::new(),
             depth: 0,
             loops,
-            names,
+            own,
             found: false,
         };
         ways.visit_block(self.body);
@@ -85,14 +85,14 @@ fn has_checkpoint(attrs: &[Attribute], loops: bool) -> bool {
 /// Looks for what waits in a loop or ends it. Where that cannot be known, in a macro,
 /// it counts as found.
 struct WaysOut<'e> {
-    own: Option<&'e Lifetime>,
+    label: Option<&'e Lifetime>,
     /// Labels inside of the loop.
     inner: Vec<&'e Lifetime>,
     /// How many loops further in.
     depth: usize,
     loops: bool,
     /// What is declared around the loop.
-    names: &'e Own,
+    own: &'e Own,
     found: bool,
 }
 
@@ -109,8 +109,7 @@ impl<'e> WaysOut<'e> {
 
     fn visit_inner_loop(&mut self, attrs: &[Attribute], label: Option<&'e Label>, expr: &'e Expr) {
         // One that has no way out either is reported itself, and enough.
-        let stays =
-            Endless::of(expr).is_some_and(|inner| !inner.has_way_out(self.loops, self.names));
+        let stays = Endless::of(expr).is_some_and(|inner| !inner.has_way_out(self.loops, self.own));
         self.found |= stays || has_checkpoint(attrs, self.loops);
         if !self.found {
             self.visit_inner(label, true, expr);
@@ -121,8 +120,8 @@ impl<'e> WaysOut<'e> {
         self.inner.iter().any(|inner| inner.ident == label.ident)
     }
 
-    fn is_own(&self, label: &Lifetime) -> bool {
-        self.own.is_some_and(|own| own.ident == label.ident)
+    fn is_own_label(&self, label: &Lifetime) -> bool {
+        self.label.is_some_and(|own| own.ident == label.ident)
     }
 }
 
@@ -149,13 +148,13 @@ impl<'ast> Visit<'ast> for WaysOut<'ast> {
             Expr::Continue(jump) => {
                 let label = jump.label.as_ref();
                 self.found =
-                    label.is_some_and(|label| !self.is_inner(label) && !self.is_own(label));
+                    label.is_some_and(|label| !self.is_inner(label) && !self.is_own_label(label));
             }
             Expr::Loop(inner) => self.visit_inner_loop(&inner.attrs, inner.label.as_ref(), expr),
             Expr::While(inner) => self.visit_inner_loop(&inner.attrs, inner.label.as_ref(), expr),
             Expr::ForLoop(inner) => self.visit_inner_loop(&inner.attrs, inner.label.as_ref(), expr),
             Expr::Block(block) => self.visit_inner(block.label.as_ref(), false, expr),
-            Expr::Call(call) if diverges(&call.func, self.names) => self.found = true,
+            Expr::Call(call) if diverges(&call.func, self.own) => self.found = true,
             // Code of their own, which runs elsewhere.
             Expr::Async(_) | Expr::Closure(_) | Expr::Const(_) => {}
             _ => visit::visit_expr(self, expr),
@@ -170,11 +169,11 @@ impl<'ast> Visit<'ast> for WaysOut<'ast> {
         };
         for (arg, _) in &args {
             let mut inside = WaysOut {
-                own: None,
+                label: None,
                 inner: Vec::new(),
                 depth: self.depth,
                 loops: self.loops,
-                names: self.names,
+                own: self.own,
                 found: false,
             };
             inside.visit_expr(arg);
@@ -216,11 +215,11 @@ const DIVERGING: &[&str] = &[
     "unreachable_unchecked",
 ];
 
-fn diverges(func: &Expr, names: &Own) -> bool {
+fn diverges(func: &Expr, own: &Own) -> bool {
     let Expr::Path(func) = func else {
         return false;
     };
-    let is_own = |name| names.is_endless(name);
+    let is_own = |name| own.is_endless(name);
     let last = func.path.segments.last();
     last.is_some_and(|last| DIVERGING.iter().any(|name| last.ident == name) || is_own(&last.ident))
 }

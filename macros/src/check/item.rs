@@ -17,7 +17,7 @@ pub(crate) fn check_function(function: &Function, diag: &mut Diag) -> bool {
 /// A function that can be cancelled has a body, and the attribute once.
 pub(crate) fn check_body(function: &Function, diag: &mut Diag) -> bool {
     if function.body.is_none() {
-        diag.mistake(
+        diag.report(
             function.sig.ident.span(),
             &Mistake {
                 what: "`#[cancellable]` on a method without a body",
@@ -33,7 +33,7 @@ pub(crate) fn check_body(function: &Function, diag: &mut Diag) -> bool {
 
 fn check_once(attrs: &[Attribute], diag: &mut Diag) {
     if has_marker(attrs, "cancellable") {
-        diag.mistake(
+        diag.report(
             Span::call_site(),
             &Mistake {
                 what: "`#[cancellable]` is given twice",
@@ -47,7 +47,7 @@ fn check_once(attrs: &[Attribute], diag: &mut Diag) {
 fn check_async(sig: &Signature, stmts: &[Stmt], diag: &mut Diag) -> bool {
     let name = &sig.ident;
     if let Some(constness) = &sig.constness {
-        diag.mistake(
+        diag.report(
             constness.span,
             &Mistake {
                 what: "`#[cancellable]` on a `const fn`",
@@ -58,11 +58,11 @@ fn check_async(sig: &Signature, stmts: &[Stmt], diag: &mut Diag) -> bool {
         return false;
     }
     if sig.asyncness.is_none() && !is_expanded(stmts) && returns_stream(sig) {
-        diag.mistake(sig.fn_token.span, &STREAM);
+        diag.report(sig.fn_token.span, &STREAM);
         return false;
     }
     if sig.asyncness.is_none() && !is_expanded(stmts) {
-        diag.mistake(
+        diag.report(
             sig.fn_token.span,
             &Mistake {
                 what: "`#[cancellable]` on a function that is not async",
@@ -135,7 +135,7 @@ fn is_entry(first: &Stmt, last: &Stmt) -> bool {
 /// An item that holds no functions at all.
 pub(crate) fn check_other(keyword: &Ident, diag: &mut Diag) {
     let what = format!("`#[cancellable]` on `{keyword}`");
-    diag.mistake(
+    diag.report(
         keyword.span(),
         &Mistake {
             what: &what,

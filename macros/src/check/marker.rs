@@ -59,5 +59,5 @@ fn markers(attrs: &[Attribute]) -> impl Iterator<Item = (&Attribute, &'static st
 }
 
 fn report(attr: &Attribute, what: &str, why: &str, help: &str, diag: &mut Diag) {
-    diag.mistake_over(attr, &Mistake { what, why, help });
+    diag.report_over(attr, &Mistake { what, why, help });
 }

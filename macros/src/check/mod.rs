@@ -61,10 +61,10 @@ pub(crate) struct Checker<'a> {
     /// What is declared around the code at hand, and in it.
     pub(crate) own: Own,
     /// In a plain function or closure.
-    plain: bool,
+    is_plain: bool,
     /// Where a lock is held that is taken in a head around the code: no loop has a checkpoint there
     /// that is not marked.
-    locked: bool,
+    is_locked: bool,
     /// Statements to put into the body, of which rustc warns.
     pub(crate) warnings: Vec<Stmt>,
 }
@@ -96,29 +96,29 @@ impl<'a> Checker<'a> {
             site,
             group: None,
             own: Own::default(),
-            plain: false,
-            locked: false,
+            is_plain: false,
+            is_locked: false,
         }
     }
 
     /// Reads a function, around which `own` is declared.
-    pub(crate) fn function(&mut self, sig: &Signature, block: &Block, own: &Own) {
-        self.plain = sig.asyncness.is_none();
+    pub(crate) fn read_function(&mut self, sig: &Signature, block: &Block, own: &Own) {
+        self.is_plain = sig.asyncness.is_none();
         self.group = sig.inputs.iter().find_map(group_argument);
         self.own = own.clone();
         self.own.visit_signature(sig);
-        self.body(block);
+        self.read_body(block);
     }
 
     /// Reads the body of an async function.
-    pub(crate) fn body(&mut self, block: &Block) {
+    pub(crate) fn read_body(&mut self, block: &Block) {
         self.own.visit_block(block);
         self.visit_block(block);
         self.check_streams(|streams| streams.visit_block(block));
     }
 
     /// Reads what a group is made with: the value of an option, or the body.
-    pub(crate) fn expr(&mut self, expr: &Expr, group: Option<&Pat>) {
+    pub(crate) fn read_expr(&mut self, expr: &Expr, group: Option<&Pat>) {
         self.group = group.and_then(name_of).map(Ident::to_string);
         self.own.visit_expr(expr);
         self.visit_expr(expr);
@@ -126,7 +126,7 @@ impl<'a> Checker<'a> {
     }
 
     /// Reports where an async function, already read, spawns itself.
-    pub(crate) fn recursion(
+    pub(crate) fn report_recursion(
         &mut self,
         sig: &Signature,
         block: &Block,
@@ -139,7 +139,7 @@ impl<'a> Checker<'a> {
         let (what, why, help) = recursion::mistake(&sig.ident);
         let what = &what;
         for call in &calls {
-            self.diag.mistake_over(call, &Mistake { what, why, help });
+            self.diag.report_over(call, &Mistake { what, why, help });
         }
         !calls.is_empty()
     }
@@ -158,7 +158,7 @@ impl<'a> Checker<'a> {
     ///
     /// The body is read as it was written or as `#[cancellable]` has left it, with the bodies of its
     /// groups. Other functions are not read, the usual `shutdown_signal()` among them.
-    pub(crate) fn signals(&mut self, block: &Block) {
+    pub(crate) fn report_signals(&mut self, block: &Block) {
         self.own.visit_block(block);
         self.visit_block(block);
     }
@@ -208,7 +208,7 @@ impl<'a> Checker<'a> {
 
     fn report_with(&mut self, at: impl ToTokens, finding: &Finding, remedy: &str) {
         let help = format!("{}\n  = help: {remedy}", finding.help);
-        self.diag.mistake_over(
+        self.diag.report_over(
             at,
             &Mistake {
                 what: &finding.what,
@@ -230,7 +230,7 @@ impl<'a> Checker<'a> {
 
     fn is_off(&self, check: Check) -> bool {
         (check == Check::Signals) != self.is_for_signals()
-            || check == Check::Blocking && self.plain
+            || check == Check::Blocking && self.is_plain
             || self.levels.of(check) == CheckLevel::Allow
     }
 
@@ -250,7 +250,8 @@ impl<'a> Checker<'a> {
         if !self.is_for_signals() {
             marker::check_loop(attrs, self.diag);
         }
-        if let Some((at, finding)) = endless::check(expr, self.loops && !self.locked, &self.own) {
+        if let Some((at, finding)) = endless::check(expr, self.loops && !self.is_locked, &self.own)
+        {
             self.report(at, &finding);
         }
     }
@@ -291,20 +292,20 @@ impl<'a> Checker<'a> {
             || self.find_macro(mac).is_some_and(is_select)
     }
 
-    fn within(&mut self, plain: bool, visit: impl FnOnce(&mut Self)) {
+    fn in_other_code(&mut self, plain: bool, visit: impl FnOnce(&mut Self)) {
         let outer = (
-            mem::replace(&mut self.plain, plain),
-            mem::take(&mut self.locked),
+            mem::replace(&mut self.is_plain, plain),
+            mem::take(&mut self.is_locked),
         );
         visit(self);
-        (self.plain, self.locked) = outer;
+        (self.is_plain, self.is_locked) = outer;
     }
 
-    fn locked(&mut self, locks: bool, visit: impl FnOnce(&mut Self)) {
-        let outer = self.locked;
-        self.locked |= locks;
+    fn below_lock(&mut self, locks: bool, visit: impl FnOnce(&mut Self)) {
+        let outer = self.is_locked;
+        self.is_locked |= locks;
         visit(self);
-        self.locked = outer;
+        self.is_locked = outer;
     }
 }
 
@@ -319,14 +320,14 @@ impl<'ast> Visit<'ast> for Checker<'_> {
             Expr::While(parts) => {
                 self.check_loop(expr, &parts.attrs);
                 self.visit_expr(&parts.cond);
-                self.locked(matches_on_lock(&parts.cond), |this| {
+                self.below_lock(matches_on_lock(&parts.cond), |this| {
                     this.visit_block(&parts.body);
                 });
             }
             Expr::ForLoop(parts) => {
                 self.check_loop(expr, &parts.attrs);
                 self.visit_expr(&parts.expr);
-                self.locked(takes_lock(&parts.expr), |this| {
+                self.below_lock(takes_lock(&parts.expr), |this| {
                     this.visit_block(&parts.body);
                 });
             }
@@ -336,7 +337,7 @@ impl<'ast> Visit<'ast> for Checker<'_> {
                     .iter()
                     .for_each(|attr| self.visit_attribute(attr));
                 self.visit_expr(&parts.expr);
-                self.locked(match_takes_lock(parts), |this| {
+                self.below_lock(match_takes_lock(parts), |this| {
                     parts.arms.iter().for_each(|arm| this.visit_arm(arm));
                 });
             }
@@ -367,13 +368,13 @@ impl<'ast> Visit<'ast> for Checker<'_> {
     }
 
     fn visit_expr_closure(&mut self, closure: &'ast syn::ExprClosure) {
-        self.within(closure.asyncness.is_none(), |this| {
+        self.in_other_code(closure.asyncness.is_none(), |this| {
             this.visit_expr(&closure.body);
         });
     }
 
     fn visit_expr_async(&mut self, block: &'ast syn::ExprAsync) {
-        self.within(false, |this| this.visit_block(&block.block));
+        self.in_other_code(false, |this| this.visit_block(&block.block));
     }
 
     fn visit_macro(&mut self, mac: &'ast Macro) {
@@ -417,7 +418,7 @@ impl<'ast> Visit<'ast> for Checker<'_> {
                 .iter()
                 .for_each(|attr| self.visit_attribute(attr));
             self.visit_expr(&expr.cond);
-            self.locked(matches_on_lock(&expr.cond), |this| {
+            self.below_lock(matches_on_lock(&expr.cond), |this| {
                 this.visit_block(&expr.then_branch);
                 if let Some((_, otherwise)) = &expr.else_branch {
                     this.visit_expr(otherwise);

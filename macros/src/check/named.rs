@@ -35,20 +35,22 @@ impl Checker<'_> {
         path: &ExprPath,
         args: Option<&Punctuated<Expr, Token![,]>>,
     ) {
-        let lent = args.and_then(|args| args.get(1)).filter(|arg| is_lent(arg));
+        let borrowed = args
+            .and_then(|args| args.get(1))
+            .filter(|arg| is_borrowed(arg));
         // Most paths are locals: one name alone tells nothing, if it is not imported.
         let is_bare = path.path.segments.len() < 2 && path.qself.is_none();
-        if is_bare && lent.is_none() && !self.own.has_aliases() {
+        if is_bare && borrowed.is_none() && !self.own.has_aliases() {
             return;
         }
         let Some(key) = self.function_key(path) else {
             return;
         };
-        let with_lent = lent.and_then(|_| rules::find(&format!("{key}(&mut)")));
-        let Some(rule) = with_lent.or_else(|| rules::find(&key)) else {
+        let with_borrowed = borrowed.and_then(|_| rules::find(&format!("{key}(&mut)")));
+        let Some(rule) = with_borrowed.or_else(|| rules::find(&key)) else {
             return;
         };
-        let at = match lent {
+        let at = match borrowed {
             Some(future) if key.starts_with("taskscope::") => future.to_token_stream(),
             _ => path.to_token_stream(),
         };
@@ -93,7 +95,7 @@ impl Checker<'_> {
 
     /// Reports a macro that a rule is about.
     pub(super) fn check_macro(&mut self, mac: &Macro) {
-        let names = self.own.macro_names(&mac.path);
+        let names = self.own.full_macro_names(&mac.path);
         let Some((key, rule)) = self.find_macro(mac).filter(|_| !self.is_own(&names)) else {
             return;
         };
@@ -141,7 +143,7 @@ impl Checker<'_> {
 
     /// The rule that a macro falls under, and the key.
     pub(super) fn find_macro(&self, mac: &Macro) -> Option<(String, &'static Rule)> {
-        let key = format!("{}!", self.own.macro_names(&mac.path).join("::"));
+        let key = format!("{}!", self.own.full_macro_names(&mac.path).join("::"));
         if let Some(rule) = rules::find(&key) {
             return Some((key, rule));
         }
@@ -166,7 +168,7 @@ impl Checker<'_> {
         let is_declared = is_bare && self.own.has_value(names.first()?);
         let is_imported = is_bare && names.len() > 1;
         // A bare `timeout` is taken for this crate's, unless it is declared or imported.
-        let is_ours = |name| !is_declared && !is_imported && self.krate.names(&path.path, name);
+        let is_ours = |name| !is_declared && !is_imported && self.krate.has_path(&path.path, name);
         if let Some(name) = ["timeout", "timeout_at"]
             .into_iter()
             .find(|name| is_ours(name))
@@ -179,7 +181,7 @@ impl Checker<'_> {
     // `tokio::task::JoinSet::new`, also of `<JoinSet<_>>::new` and `<JoinSet<_> as Default>::default`.
     fn function_names(&self, path: &ExprPath) -> Vec<String> {
         let Some(of) = &path.qself else {
-            return self.own.names(&path.path);
+            return self.own.full_names(&path.path);
         };
         let Type::Path(TypePath {
             qself: None,
@@ -189,7 +191,7 @@ impl Checker<'_> {
         else {
             return Vec::new();
         };
-        let mut full = self.own.names(ty);
+        let mut full = self.own.full_names(ty);
         full.extend(names(&path.path).drain(of.position..));
         full
     }
@@ -259,7 +261,7 @@ fn awaited(future: Option<&Expr>) -> String {
 }
 
 // Whether a future belongs to someone else.
-fn is_lent(future: &Expr) -> bool {
+fn is_borrowed(future: &Expr) -> bool {
     match future {
         Expr::Reference(reference) => reference.mutability.is_some(),
         Expr::MethodCall(call) => call.method == "as_mut" && call.args.is_empty(),

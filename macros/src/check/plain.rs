@@ -6,16 +6,16 @@ use syn::{ReturnType, Signature, Type};
 /// A blocking function is plain and returns a `Result`.
 pub(crate) fn check_blocking(sig: &Signature, diag: &mut Diag) -> bool {
     if let Some(asyncness) = &sig.asyncness {
-        diag.mistake(asyncness.span, &IS_ASYNC);
+        diag.report(asyncness.span, &IS_ASYNC);
         return true;
     }
     if let Some(constness) = &sig.constness {
-        diag.mistake(constness.span, &IS_CONST);
+        diag.report(constness.span, &IS_CONST);
         return false;
     }
     match &sig.output {
-        ReturnType::Default => diag.mistake(sig.ident.span(), &NO_RESULT),
-        ReturnType::Type(_, ty) if is_no_result(ty) => diag.mistake_over(ty, &NO_RESULT),
+        ReturnType::Default => diag.report(sig.ident.span(), &NO_RESULT),
+        ReturnType::Type(_, ty) if is_no_result(ty) => diag.report_over(ty, &NO_RESULT),
         ReturnType::Type(..) => return true,
     }
     false

@@ -114,16 +114,18 @@ pub(super) fn find(
     if spawns.found.is_empty() {
         return Vec::new();
     }
-    let mut known = KnownName {
+    let mut locals = Locals {
         bindings: HashMap::new(),
         krate,
         own,
         code_in,
     };
-    sig.inputs.iter().for_each(|input| known.argument(input));
-    stmts.iter().for_each(|stmt| known.visit_stmt(stmt));
+    sig.inputs
+        .iter()
+        .for_each(|input| locals.add_argument(input));
+    stmts.iter().for_each(|stmt| locals.visit_stmt(stmt));
     let is_certain = |spawn: &Spawn| {
-        known.is_group(&spawn.group) && spawn.this.as_ref().is_none_or(|this| known.is_self(this))
+        locals.is_group(&spawn.group) && spawn.this.as_ref().is_none_or(|this| locals.is_self(this))
     };
     let found = spawns.found.into_iter().filter(is_certain);
     found.map(|spawn| spawn.call).collect()
@@ -247,27 +249,27 @@ struct Bindings {
 }
 
 /// What the locals of a function are. One that is a group here and something else there is neither.
-struct KnownName<'a> {
+struct Locals<'a> {
     bindings: HashMap<String, Bindings>,
     krate: &'a Crate,
     own: &'a Own,
     code_in: &'a dyn Fn(&Macro) -> Vec<Stmt>,
 }
 
-impl KnownName<'_> {
-    fn of(&mut self, name: &Ident) -> &mut Bindings {
+impl Locals<'_> {
+    fn bindings_of(&mut self, name: &Ident) -> &mut Bindings {
         self.bindings.entry(name.to_string()).or_default()
     }
 
-    fn argument(&mut self, input: &FnArg) {
+    fn add_argument(&mut self, input: &FnArg) {
         self.visit_fn_arg(input);
         let is_own = self.own.has_item("Group") || self.own.has_item("Permit");
         if let Some(name) = sending_group(input).filter(|_| !is_own) {
-            self.of(&name).groups += 1;
+            self.bindings_of(&name).groups += 1;
         }
     }
 
-    fn has(&self, expr: &Expr, is: impl Fn(&Bindings) -> usize) -> bool {
+    fn is_always(&self, expr: &Expr, is: impl Fn(&Bindings) -> usize) -> bool {
         let Expr::Path(path) = expr else {
             return false;
         };
@@ -284,7 +286,7 @@ impl KnownName<'_> {
             Expr::Await(expr) => self.is_group(&expr.base),
             Expr::Paren(expr) => self.is_group(&expr.expr),
             Expr::Reference(expr) => self.is_group(&expr.expr),
-            _ => self.has(expr, |bindings| bindings.groups),
+            _ => self.is_always(expr, |bindings| bindings.groups),
         }
     }
 
@@ -300,21 +302,21 @@ impl KnownName<'_> {
                     if matches!(strs(&names(&path.path))[..], [.., "Arc" | "Clone", "clone"]));
                 clones && call.args.first().is_some_and(|of| self.is_self(of))
             }
-            _ => self.has(expr, |bindings| bindings.selves),
+            _ => self.is_always(expr, |bindings| bindings.selves),
         }
     }
 }
 
-impl<'ast> Visit<'ast> for KnownName<'_> {
+impl<'ast> Visit<'ast> for Locals<'_> {
     fn visit_pat_ident(&mut self, pat: &'ast PatIdent) {
-        self.of(&pat.ident).all += 1;
+        self.bindings_of(&pat.ident).all += 1;
         visit::visit_pat_ident(self, pat);
     }
 
     fn visit_local(&mut self, local: &'ast Local) {
         if let (Some(init), Some(name)) = (&local.init, name_of(&local.pat)) {
             let (group, this) = (self.is_group(&init.expr), self.is_self(&init.expr));
-            let bindings = self.of(name);
+            let bindings = self.bindings_of(name);
             bindings.groups += usize::from(group);
             bindings.selves += usize::from(this);
         }
@@ -327,7 +329,7 @@ impl<'ast> Visit<'ast> for KnownName<'_> {
         {
             self.visit_pat(&pat);
             if let Some(name) = name_of(&pat) {
-                self.of(name).groups += 1;
+                self.bindings_of(name).groups += 1;
             }
         }
         let stmts = (self.code_in)(mac);

@@ -12,7 +12,7 @@ pub(crate) fn check_send(sig: &Signature, diag: &mut Diag) -> bool {
             why: "it turns an `async fn` into one that names its future, with `Send`",
             help: "remove `send`, or write `async fn`",
         };
-        diag.mistake(sig.fn_token.span, &mistake);
+        diag.report(sig.fn_token.span, &mistake);
     }
     sig.asyncness.is_some()
 }
@@ -24,5 +24,5 @@ pub(crate) fn refuse_boxed(span: Span, diag: &mut Diag) {
         why: "the futures of an `async_trait` are `Send` as it is",
         help: "remove `send`",
     };
-    diag.mistake(span, &mistake);
+    diag.report(span, &mistake);
 }

@@ -112,7 +112,7 @@ impl Rewriter<'_> {
             return false;
         };
         let name = when.name();
-        self.diag.mistake_over(
+        self.diag.report_over(
             &mac.path,
             &Mistake {
                 what: &format!("`{name}!` used as an expression"),
@@ -203,7 +203,7 @@ impl Rewriter<'_> {
             return None;
         }
         if let Some(attr) = attrs.first() {
-            self.diag.mistake_over(
+            self.diag.report_over(
                 attr,
                 &Mistake {
                     what: &format!("attribute on `{name}!`"),

@@ -89,6 +89,6 @@ impl Rewriter<'_> {
                  `taskscope::guide::cleanup`"
             ),
         };
-        self.diag.mistake_over(path, &mistake);
+        self.diag.report_over(path, &mistake);
     }
 }

@@ -157,10 +157,10 @@ impl Rewriter<'_> {
         let mut checker = Checker::new(krate, self.diag, &input.options, Site::Group);
         checker.own = self.own.clone();
         for (_, value) in &input.settings {
-            checker.expr(value, None);
+            checker.read_expr(value, None);
         }
         if let Some(TaskGroupBody::Closure(body)) = &input.body {
-            checker.expr(&body.body, body.inputs.first());
+            checker.read_expr(&body.body, body.inputs.first());
         }
         (checker.own, checker.warnings)
     }
@@ -200,7 +200,7 @@ impl GroupBody<'_> {
     // From `|g| { … }` into `async |g| { … }`, cancellable.
     fn make_async(self, mut closure: ExprClosure, rewriter: &mut Rewriter) -> TokenStream {
         if let Some(asyncness) = closure.asyncness.take() {
-            rewriter.diag.mistake(asyncness.span, &ALREADY_ASYNC);
+            rewriter.diag.report(asyncness.span, &ALREADY_ASYNC);
         }
         if closure.inputs.len() != 1 {
             take_one_argument(&mut closure, rewriter.diag);
@@ -231,7 +231,7 @@ impl GroupBody<'_> {
         let Some((span, mistake)) = without_value(block, group) else {
             return;
         };
-        diag.mistake(span, mistake);
+        diag.report(span, mistake);
         if let Some(Stmt::Expr(_, semi @ None)) = block.stmts.last_mut() {
             *semi = Some(Token![;](self.span));
         }
@@ -257,7 +257,7 @@ impl GroupBody<'_> {
 // So that rustc does not count them once more.
 fn take_one_argument(closure: &mut ExprClosure, diag: &mut Diag) {
     let (begin, inputs, end) = (&closure.inputs_begin, &closure.inputs, &closure.inputs_end);
-    diag.mistake_over(quote!(#begin #inputs #end), &ONE_ARGUMENT);
+    diag.report_over(quote!(#begin #inputs #end), &ONE_ARGUMENT);
     let first = mem::take(&mut closure.inputs).into_iter().next();
     let none = Pat::Wild(PatWild {
         attrs: Vec::new(),

@@ -201,7 +201,7 @@ impl Rewriter<'_> {
                 _ => "jump to a loop or label inside the block, or put the rest in an `if`",
             },
         };
-        self.diag.mistake(span, &mistake);
+        self.diag.report(span, &mistake);
     }
 
     fn refuse_in_group(&mut self, word: &str, span: Span) {
@@ -213,7 +213,7 @@ impl Rewriter<'_> {
                  on its value"
             ),
         };
-        self.diag.mistake(span, &mistake);
+        self.diag.report(span, &mistake);
     }
 
     pub(super) fn visit_exit(&mut self, expr: &mut Expr) {

@@ -108,7 +108,7 @@ impl Rewriter<'_> {
             CodeKind::Plain => {
                 if let Some(marker) = &marked {
                     let mistake = self.refusal.as_ref().map_or(&IN_PLAIN, |_| &IN_CLOSURE);
-                    self.diag.mistake_over(marker, mistake);
+                    self.diag.report_over(marker, mistake);
                 }
                 return false;
             }

@@ -120,7 +120,7 @@ impl Regions<'_> {
 
     fn is_ours(&self, path: &Path, name: &str) -> bool {
         let is_bare = path.segments.len() == 1;
-        self.krate.names(path, name) && !(is_bare && self.own.has_region(self.krate, name))
+        self.krate.has_path(path, name) && !(is_bare && self.own.has_region(self.krate, name))
     }
 }
 

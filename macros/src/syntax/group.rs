@@ -4,7 +4,7 @@ use crate::diag::{Diag, Mistake};
 use crate::syntax::options::{
     OptionReader, OptionValue, Options, OptionsOf, parse_comma, skip_value,
 };
-use crate::syntax::unread::unread_body;
+use crate::syntax::unread::keep_unread_body;
 use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
 use syn::ext::IdentExt;
 use syn::parse::ParseStream;
@@ -132,7 +132,7 @@ impl TaskGroupBody {
                 let mut trees: Vec<TokenTree> = tokens.into_iter().collect();
                 match trees.pop() {
                     Some(TokenTree::Group(braces)) if braces.delimiter() == Delimiter::Brace => {
-                        trees.push(unread_body(&braces).into());
+                        trees.push(keep_unread_body(&braces).into());
                         Ok(Self::Raw(trees.into_iter().collect()))
                     }
                     _ => Err(error),

@@ -39,31 +39,33 @@ pub(crate) enum OptionValue {
 
 use OptionsOf::{Cancellable, Group, Main, Test};
 
-type ReadValue = fn(&Ident, ParseStream, &mut OptionReader) -> syn::Result<OptionValue>;
+type ReadValue = fn(&Ident, ParseStream, &mut OptionReader) -> ValueResult;
+
+type ValueResult = syn::Result<OptionValue>;
 
 type OptionRow = (&'static str, ReadValue, &'static [OptionsOf]);
 
 const OPTIONS: &[OptionRow] = &[
-    ("loops", flag, &[Cancellable]),
-    ("blocking", flag, &[Cancellable]),
-    ("send", flag, &[Cancellable]),
-    ("name", expr, &[Group]),
-    ("limit", expr, &[Group]),
-    ("timeout", expr, &[Group]),
-    ("deadline", expr, &[Group]),
-    ("grace", expr, &[Group, Main]),
-    ("drain", expr, &[Group, Main]),
-    ("stuck_after", expr, &[Main]),
-    ("on_failure", expr, &[Group]),
-    ("error", ty, &[Group]),
-    ("local", flag, &[Group]),
-    ("flavor", expr, &[Main, Test]),
-    ("worker_threads", expr, &[Main, Test]),
-    ("start_paused", expr, &[Test]),
-    ("timeout", expr, &[Test]),
-    ("allow", checks, &[Cancellable, Group, Main]),
-    ("deny", checks, &[Cancellable, Group]),
-    ("crate", krate, &[Cancellable, Group, Main, Test]),
+    ("loops", read_flag, &[Cancellable]),
+    ("blocking", read_flag, &[Cancellable]),
+    ("send", read_flag, &[Cancellable]),
+    ("name", read_expr, &[Group]),
+    ("limit", read_expr, &[Group]),
+    ("timeout", read_expr, &[Group]),
+    ("deadline", read_expr, &[Group]),
+    ("grace", read_expr, &[Group, Main]),
+    ("drain", read_expr, &[Group, Main]),
+    ("stuck_after", read_expr, &[Main]),
+    ("on_failure", read_expr, &[Group]),
+    ("error", read_type, &[Group]),
+    ("local", read_flag, &[Group]),
+    ("flavor", read_expr, &[Main, Test]),
+    ("worker_threads", read_expr, &[Main, Test]),
+    ("start_paused", read_expr, &[Test]),
+    ("timeout", read_expr, &[Test]),
+    ("allow", read_checks, &[Cancellable, Group, Main]),
+    ("deny", read_checks, &[Cancellable, Group]),
+    ("crate", read_path, &[Cancellable, Group, Main, Test]),
 ];
 
 impl OptionsOf {
@@ -109,7 +111,7 @@ impl KnownNames {
                 why: "one of the two would be ignored",
                 help: &format!("keep one `{name}`"),
             };
-            diag.mistake(name.span(), &mistake);
+            diag.report(name.span(), &mistake);
         } else {
             self.seen.push(name.clone());
             return Ok(Some(name));
@@ -164,21 +166,21 @@ impl<'a> OptionReader<'a> {
 }
 
 // `name`
-fn flag(name: &Ident, input: ParseStream, reader: &mut OptionReader) -> syn::Result<OptionValue> {
+fn read_flag(name: &Ident, input: ParseStream, reader: &mut OptionReader) -> ValueResult {
     if input.peek(Token![=]) || input.peek(Paren) {
         let mistake = Mistake {
             what: &format!("option `{name}` takes no value"),
             why: "it is on where it is written",
             help: &format!("write `{name}` alone, or leave it out"),
         };
-        reader.diag.mistake(name.span(), &mistake);
+        reader.diag.report(name.span(), &mistake);
         skip_value(input)?;
     }
     Ok(OptionValue::Flag)
 }
 
 // `name(check, …)`
-fn checks(name: &Ident, input: ParseStream, reader: &mut OptionReader) -> syn::Result<OptionValue> {
+fn read_checks(name: &Ident, input: ParseStream, reader: &mut OptionReader) -> ValueResult {
     let known = reader.of.checks();
     if !input.peek(Paren) {
         return Err(without_checks(name, &known));
@@ -202,7 +204,7 @@ fn checks(name: &Ident, input: ParseStream, reader: &mut OptionReader) -> syn::R
 }
 
 // `name = type`
-fn ty(name: &Ident, input: ParseStream, _: &mut OptionReader) -> syn::Result<OptionValue> {
+fn read_type(name: &Ident, input: ParseStream, _: &mut OptionReader) -> ValueResult {
     parse_equals(name, input)?;
     let span = input.span();
     let ty = input.parse().map_err(|_| NO_TYPE.at(span))?;
@@ -210,13 +212,13 @@ fn ty(name: &Ident, input: ParseStream, _: &mut OptionReader) -> syn::Result<Opt
 }
 
 // `name = expression`
-fn expr(name: &Ident, input: ParseStream, _: &mut OptionReader) -> syn::Result<OptionValue> {
+fn read_expr(name: &Ident, input: ParseStream, _: &mut OptionReader) -> ValueResult {
     parse_equals(name, input)?;
     Ok(OptionValue::Expr(input.parse()?))
 }
 
 // `crate = path`
-fn krate(name: &Ident, input: ParseStream, _: &mut OptionReader) -> syn::Result<OptionValue> {
+fn read_path(name: &Ident, input: ParseStream, _: &mut OptionReader) -> ValueResult {
     Ok(OptionValue::Path(parse_crate(name, input)?))
 }
 

@@ -48,19 +48,19 @@ impl Own {
     }
 
     /// The names in the path of a function or type, from the crate on where an import tells it.
-    pub(crate) fn names(&self, path: &Path) -> Vec<String> {
+    pub(crate) fn full_names(&self, path: &Path) -> Vec<String> {
         let hidden = path
             .get_ident()
             .is_some_and(|name| self.has_value(&name.to_string()));
-        self.full_names(path, hidden)
+        self.resolved(path, hidden)
     }
 
     /// The names in the path of a macro, from the crate on where an import tells it.
-    pub(crate) fn macro_names(&self, path: &Path) -> Vec<String> {
+    pub(crate) fn full_macro_names(&self, path: &Path) -> Vec<String> {
         let hidden = path
             .get_ident()
             .is_some_and(|name| self.declares_macro(name));
-        self.full_names(path, hidden)
+        self.resolved(path, hidden)
     }
 
     /// Whether a name alone may be that of a known function or type.
@@ -68,7 +68,7 @@ impl Own {
         !self.aliases.is_empty()
     }
 
-    fn full_names(&self, path: &Path, hidden: bool) -> Vec<String> {
+    fn resolved(&self, path: &Path, hidden: bool) -> Vec<String> {
         let mut names = names(path);
         let is_own = |first: &String| hidden || self.items.contains(first);
         if let Some(first) = names.first().filter(|first| !is_own(first))
@@ -88,7 +88,7 @@ impl Own {
     /// Whether `path` is taken for this crate's macro `name!`: not where the user's code visibly
     /// declares or imports another one.
     pub(crate) fn is_ours(&self, krate: &Crate, path: &Path, name: &str) -> bool {
-        krate.names(path, name) && !(path.get_ident().is_some() && self.has_macro(krate, name))
+        krate.has_path(path, name) && !(path.get_ident().is_some() && self.has_macro(krate, name))
     }
 
     /// Whether a macro of this name is declared, not imported.
@@ -219,7 +219,7 @@ impl Own {
         match tree {
             tree if begins_with_crate(tree) => {}
             UseTree::Path(path) => self.add_leaves(&path.tree, &path.ident),
-            UseTree::Rename(name) => self.add_both(&name.rename),
+            UseTree::Rename(name) => self.add_item_and_value(&name.rename),
             _ => {}
         }
     }
@@ -227,9 +227,9 @@ impl Own {
     fn add_leaves(&mut self, tree: &UseTree, parent: &Ident) {
         match tree {
             UseTree::Path(path) => self.add_leaves(&path.tree, &path.ident),
-            UseTree::Name(name) if name.ident == "self" => self.add_both(parent),
-            UseTree::Name(name) => self.add_both(&name.ident),
-            UseTree::Rename(name) => self.add_both(&name.rename),
+            UseTree::Name(name) if name.ident == "self" => self.add_item_and_value(parent),
+            UseTree::Name(name) => self.add_item_and_value(&name.ident),
+            UseTree::Rename(name) => self.add_item_and_value(&name.rename),
             UseTree::Group(group) => {
                 let trees = group.items.iter();
                 trees.for_each(|tree| self.add_leaves(tree, parent));
@@ -238,7 +238,7 @@ impl Own {
         }
     }
 
-    fn add_both(&mut self, name: &Ident) {
+    fn add_item_and_value(&mut self, name: &Ident) {
         self.items.insert(name.to_string());
         self.values.insert(name.to_string());
     }

@@ -48,7 +48,7 @@ impl Crate {
     /// Whether `path` may be this crate's `name`: written bare, or with the crate, which may be
     /// imported from elsewhere, so that its last name tells. Of the module that a `macro_rules!` calls
     /// `$crate::…`, nothing more can be known.
-    pub(crate) fn names(&self, path: &Path, name: &str) -> bool {
+    pub(crate) fn has_path(&self, path: &Path, name: &str) -> bool {
         let mut names = path.segments.iter().map(|segment| &segment.ident).rev();
         if names.next().is_none_or(|last| last != name) {
             return false;

@@ -7,15 +7,15 @@ use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::{quote, quote_spanned};
 
 /// Items as they are, but for the bodies of their async functions.
-pub(crate) fn unread(items: TokenStream) -> TokenStream {
+pub(crate) fn keep_unread(items: TokenStream) -> TokenStream {
     let trees: Vec<TokenTree> = items.into_iter().collect();
     let body = |index| is_body(&trees, index);
     let bodies: Vec<bool> = (0..trees.len()).map(body).collect();
     let trees = trees.into_iter().zip(bodies);
     let trees = trees.map(|(tree, body)| match tree {
-        TokenTree::Group(braces) if body => unread_body(&braces).into(),
+        TokenTree::Group(braces) if body => keep_unread_body(&braces).into(),
         TokenTree::Group(group) if group.delimiter() != Delimiter::Parenthesis => {
-            with_stream(&group, unread(group.stream())).into()
+            with_stream(&group, keep_unread(group.stream())).into()
         }
         tree => tree,
     });
@@ -23,7 +23,7 @@ pub(crate) fn unread(items: TokenStream) -> TokenStream {
 }
 
 /// The braces of a body: rustc refuses to run it once it has nothing else to say.
-pub(crate) fn unread_body(braces: &Group) -> Group {
+pub(crate) fn keep_unread_body(braces: &Group) -> Group {
     let mut trees: Vec<TokenTree> = braces.stream().into_iter().collect();
     let rest = trees.split_off(inner_attributes(&trees));
     let mut tokens: TokenStream = trees.into_iter().collect();
