@@ -110,7 +110,11 @@ impl Rewriter<'_> {
     pub(crate) fn group(&mut self, call: GroupCall) -> TokenStream {
         let (start, end, span) = (call.start, call.end, mixed(call.start));
         let mut input = call.input;
-        let other = input.options.krate.take().map(Some).map(Crate::new);
+        let other = input
+            .options
+            .krate
+            .take()
+            .map(|path| Crate::new(Some(path)));
         let krate = other.as_ref().unwrap_or(self.krate);
         let (own, warnings) = self.check_group(&input, krate);
         let settings = self.settings(&mut input.settings);
@@ -119,11 +123,14 @@ impl Rewriter<'_> {
             .as_ref()
             .and_then(|error| describe(error, krate, span));
         let path = krate.at(span);
-        let (group, run) = match input.local {
-            true => ("LocalGroup", "run_local"),
-            false => ("Group", "run"),
+        let (group, run) = if input.local {
+            (
+                quote_spanned!(span=> group::LocalGroup),
+                quote_spanned!(span=> run_local),
+            )
+        } else {
+            (quote_spanned!(span=> Group), quote_spanned!(span=> run))
         };
-        let (group, run) = (Ident::new(group, span), Ident::new(run, span));
         let error = input.error.map_or_else(
             || quote_spanned!(span=> #path::BoxError),
             ToTokens::into_token_stream,

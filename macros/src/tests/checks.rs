@@ -614,6 +614,23 @@ fn groups_know_the_groups_around_them() {
 }
 
 #[test]
+fn what_macros_and_cleanups_spawn_is_hinted() {
+    let spawn = "g.spawn(async { f()?; Ok(()) })";
+    for body in [
+        format!("race! {{ _ = f() => {{ {spawn}; }} }}"),
+        format!("defer! {{ {spawn}; }} f().await"),
+        format!("assert!({spawn}.is_ok());"),
+    ] {
+        let expansion = attribute("", &format!("async fn f(g: &Group<'_>) {{ {body} }}"));
+        let hinted = "g.spawn(P::HintOf::<Group<'_>>::here().task(async{";
+        assert!(short(&expansion).contains(&short(hinted)), "{expansion}");
+    }
+    let rebound = format!("let g = g.pool(); {spawn};");
+    let expansion = attribute("", &format!("async fn f(g: &Group<'_>) {{ {rebound} }}"));
+    assert!(!expansion.contains("HintOf"), "{expansion}");
+}
+
+#[test]
 fn a_group_given_as_an_argument_is_named() {
     let item = "async fn f(n: u32, tasks: &Group<'_, Error>) { tokio::spawn(work()); }";
     let found = findings(&attribute("", item));
