@@ -29,8 +29,8 @@ pub use point::Point;
 /// `TASKSCOPE_POINT` to, to run only this one, with a debugger or `println!`.
 ///
 /// Each run has a scope, and a current-thread runtime, of its own, so that it
-/// passes the same points in the same order if what it does depends on nothing
-/// else. `run` is called anew each time and has to make everything anew, too.
+/// passes the same points in the same order if its code depends on nothing outside of it.
+/// `run` is called anew each time and has to make everything anew, too.
 /// It is for plain `#[test]` functions: inside a runtime it cannot start its own.
 /// It counts only what its own runs do, so it works both under `cargo test`, where
 /// tests share a process, and under `cargo nextest run`, where they do not.
