@@ -7,10 +7,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use taskscope::{
-    BoxError, TaskGroup, Value,
-    observe::{stats, tree},
-};
+use taskscope::observe::{stats, tree};
+use taskscope::{BoxError, TaskGroup, Value};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
