@@ -5,7 +5,6 @@ use crate::rules::CRATES;
 use crate::syntax::item::has_marker;
 use crate::syntax::known::names;
 use crate::syntax::path::Crate;
-use quote::format_ident;
 use std::collections::{HashMap, HashSet};
 use syn::visit::{self, Visit};
 use syn::{Ident, Item, ItemMod, PatIdent, Path, ReturnType, Signature, Type, UseTree};
@@ -143,58 +142,24 @@ impl Own {
         }
     }
 
-    // The names that `tree` imports from `parents`, which begin with a known crate.
-    fn add_aliases(&mut self, tree: &UseTree, parents: &[String]) {
-        let inside = |name: &Ident| [parents, &[name.to_string()]].concat();
-        match tree {
-            UseTree::Path(path) => self.add_aliases(&path.tree, &inside(&path.ident)),
-            UseTree::Group(group) => {
-                let trees = group.items.iter();
-                trees.for_each(|tree| self.add_aliases(tree, parents));
-            }
-            UseTree::Name(name) if name.ident == "self" => {
-                if let Some(last) = parents.last() {
-                    self.add_alias(&format_ident!("{last}"), parents.to_vec());
-                }
-            }
-            UseTree::Name(name) => self.add_alias(&name.ident, inside(&name.ident)),
-            UseTree::Rename(name) if name.rename == "_" => {}
-            UseTree::Rename(name) if name.ident == "self" => {
-                self.add_alias(&name.rename, parents.to_vec());
-            }
-            UseTree::Rename(name) => self.add_alias(&name.rename, inside(&name.ident)),
-            UseTree::Glob(_) => {}
-        }
-    }
-
-    fn add_import(&mut self, tree: &UseTree) {
-        if begins_with_crate(tree) {
-            self.add_aliases(tree, &[]);
-        }
-        match tree {
-            UseTree::Path(path) => {
-                self.add_origin(&path.tree, &path.ident);
-                self.add_names(tree);
-            }
-            UseTree::Group(group) => group.items.iter().for_each(|tree| self.add_import(tree)),
-            UseTree::Rename(_) => self.add_names(tree),
-            _ => {}
-        }
-    }
-
-    fn add_origin(&mut self, tree: &UseTree, origin: &Ident) {
-        let name = match tree {
-            UseTree::Path(path) => return self.add_origin(&path.tree, origin),
-            UseTree::Group(group) => {
-                let trees = group.items.iter();
-                return trees.for_each(|tree| self.add_origin(tree, origin));
-            }
-            UseTree::Glob(_) => return,
-            UseTree::Name(name) => &name.ident,
-            UseTree::Rename(name) => &name.rename,
+    fn add_import(&mut self, import: Import) {
+        let (path, name) = (import.path, import.name);
+        let Some(first) = path
+            .first()
+            .filter(|_| import.is_self || path != [name.clone()])
+        else {
+            return;
         };
-        let origins = self.imports.entry(name.to_string()).or_default();
-        origins.push(origin.clone());
+        if path.len() > 1 && !import.is_self {
+            let origins = self.imports.entry(name.to_string()).or_default();
+            origins.push(first.clone());
+        }
+        if CRATES.iter().any(|known| first == known) {
+            self.add_alias(&name, path.iter().map(Ident::to_string).collect());
+        } else {
+            self.items.insert(name.to_string());
+            self.values.insert(name.to_string());
+        }
     }
 
     // `#[macro_use] mod`, whose `macro_rules!` are known behind it.
@@ -214,41 +179,19 @@ impl Own {
     fn add_macro(&mut self, name: Option<&Ident>) {
         self.macros.extend(name.map(Ident::to_string));
     }
-
-    fn add_names(&mut self, tree: &UseTree) {
-        match tree {
-            tree if begins_with_crate(tree) => {}
-            UseTree::Path(path) => self.add_leaves(&path.tree, &path.ident),
-            UseTree::Rename(name) => self.add_item_and_value(&name.rename),
-            _ => {}
-        }
-    }
-
-    fn add_leaves(&mut self, tree: &UseTree, parent: &Ident) {
-        match tree {
-            UseTree::Path(path) => self.add_leaves(&path.tree, &path.ident),
-            UseTree::Name(name) if name.ident == "self" => self.add_item_and_value(parent),
-            UseTree::Name(name) => self.add_item_and_value(&name.ident),
-            UseTree::Rename(name) => self.add_item_and_value(&name.rename),
-            UseTree::Group(group) => {
-                let trees = group.items.iter();
-                trees.for_each(|tree| self.add_leaves(tree, parent));
-            }
-            UseTree::Glob(_) => {}
-        }
-    }
-
-    fn add_item_and_value(&mut self, name: &Ident) {
-        self.items.insert(name.to_string());
-        self.values.insert(name.to_string());
-    }
 }
 
 impl<'ast> Visit<'ast> for Own {
     fn visit_item(&mut self, item: &'ast Item) {
         let name = match item {
             Item::Fn(item) => return self.add_function(&item.sig),
-            Item::Use(item) => return self.add_import(&item.tree),
+            Item::Use(item) => {
+                let mut imports = Vec::new();
+                Import::collect(&item.tree, &[], &mut imports);
+                return imports
+                    .into_iter()
+                    .for_each(|import| self.add_import(import));
+            }
             Item::Mod(item) => {
                 self.add_macros_of(item);
                 &item.ident
@@ -276,12 +219,40 @@ impl<'ast> Visit<'ast> for Own {
     }
 }
 
-// Whether an import is from a crate that the checks know.
-fn begins_with_crate(tree: &UseTree) -> bool {
-    let first = match tree {
-        UseTree::Path(path) => &path.ident,
-        UseTree::Rename(name) => &name.ident,
-        _ => return false,
-    };
-    CRATES.iter().any(|name| first == name)
+/// One name that is imported.
+struct Import {
+    /// Where from, to the item itself.
+    path: Vec<Ident>,
+    name: Ident,
+    /// `self`, which is never a macro.
+    is_self: bool,
+}
+
+impl Import {
+    // Collects what `tree` imports from `parents`, other than the whole of a module.
+    fn collect(tree: &UseTree, parents: &[Ident], found: &mut Vec<Self>) {
+        let below = |name: &Ident| parents.iter().chain([name]).cloned().collect::<Vec<_>>();
+        let (item, name) = match tree {
+            UseTree::Path(path) => return Self::collect(&path.tree, &below(&path.ident), found),
+            UseTree::Group(group) => {
+                let trees = group.items.iter();
+                return trees.for_each(|tree| Self::collect(tree, parents, found));
+            }
+            UseTree::Glob(_) => return,
+            UseTree::Rename(name) if name.rename == "_" => return,
+            UseTree::Rename(name) => (&name.ident, Some(&name.rename)),
+            UseTree::Name(name) if name.ident == "self" => (&name.ident, parents.last()),
+            UseTree::Name(name) => (&name.ident, Some(&name.ident)),
+        };
+        let is_self = item == "self";
+        found.extend(name.map(|name| Self {
+            path: if is_self {
+                parents.to_vec()
+            } else {
+                below(item)
+            },
+            name: name.clone(),
+            is_self,
+        }));
+    }
 }
