@@ -84,6 +84,26 @@ fn blocking() {
         ("self.rx.blocking_recv();", "`self.rx.recv().await`"),
         ("lock.blocking_lock();", "`lock.lock().await`"),
         (
+            "tokio::task::block_in_place(|| work());",
+            "`taskscope::blocking(|| work()).await`, with values that the closure owns, and `taskscope::block_on(…)`",
+        ),
+        (
+            "task::block_in_place(work);",
+            "`taskscope::blocking(work).await`",
+        ),
+        (
+            "futures::executor::block_on(f());",
+            "calls `taskscope::block_on(…)`",
+        ),
+    ] {
+        assert_finds(body, "blocks the thread", help);
+    }
+}
+
+#[test]
+fn blocking_in_the_standard_library() {
+    for (body, help) in [
+        (
             "std::fs::read(path)?;",
             "`taskscope::blocking(move || std::fs::read(path)).await`, with values that the closure owns, or `tokio::fs::read(path).await`",
         ),
@@ -114,18 +134,6 @@ fn blocking() {
         (
             "std::process::Command::status(&mut ls)?;",
             "`tokio::process::Command`",
-        ),
-        (
-            "tokio::task::block_in_place(|| work());",
-            "`taskscope::blocking(|| work()).await`, with values that the closure owns, and `taskscope::block_on(…)`",
-        ),
-        (
-            "task::block_in_place(work);",
-            "`taskscope::blocking(work).await`",
-        ),
-        (
-            "futures::executor::block_on(f());",
-            "calls `taskscope::block_on(…)`",
         ),
         (
             "std::fs::exists(path);",
@@ -400,6 +408,14 @@ fn imports_tell_what_a_name_stands_for() {
             "`limit` drops a late future",
         ),
         (
+            "use tokio::time::timeout; timeout(d, &mut f);",
+            "`timeout` drops a late future",
+        ),
+        (
+            "use futures::select_biased; select_biased! { a = f() => {} }",
+            "and `else =>` for `complete =>`",
+        ),
+        (
             "use tokio::select as first; first! { _ = f() => {} }",
             "`first!` drops the branches",
         ),
@@ -420,6 +436,10 @@ fn imports_tell_what_a_name_stands_for() {
         let module = format!("mod m {{ use other::Thing; async fn f() {{ {body} }} }}");
         assert_eq!(findings(&attribute("", &module)).len(), 1, "{module}");
     }
+}
+
+#[test]
+fn an_import_tells_nothing_elsewhere_or_below_another_meaning() {
     let module = "mod m { use tokio::spawn as go; async fn f() { go(g()); } mod n { async fn f() { go(g()); } } }";
     assert_eq!(findings(&attribute("", module)).len(), 1);
     for body in [
