@@ -21,8 +21,9 @@ use std::collections::HashMap;
 use syn::visit::{self, Visit};
 use syn::{Block, Expr, ExprMethodCall, Local, Pat, PatIdent, Signature};
 
-/// What some code calls its groups, their clones and permits, with the type of the group. No
-/// type for a name that is bound to anything else in that code: scopes are not told apart.
+/// The names of groups, their clones and permits in some code, with the type of the group. A name
+/// that is bound to anything else in that code has no type: scopes are not told apart. Bindings in
+/// the input of a macro, such as the patterns of a `race!`, are not seen.
 #[derive(Clone, Default)]
 pub(crate) struct KnownGroups(HashMap<Ident, Option<TokenStream>>);
 
