@@ -521,7 +521,7 @@ fn a_thread_that_ends_is_not_looked_at_any_more() {
                 let storage = Storage::new(7);
                 // SAFETY: taken out before it is freed.
                 let key = unsafe { list.enlist(&raw const *storage, Poller::current()) };
-                list.leave(key);
+                list.remove(key);
                 storage.free();
             }
         });
@@ -554,14 +554,14 @@ fn a_key_that_is_used_again_claims_no_other_thread() {
                 claims.filter(|(_, poller)| poller.is_some()).count()
             }
         });
-        list.leave(key);
+        list.remove(key);
         first.free();
         let key = enlist(&second);
         let claimed = list.claim(key, 2).is_some();
         let other = watchdog.join().unwrap();
         assert!(claimed || other > 0, "nobody reports the second");
         assert!(list.claim(key, 2).is_none());
-        list.leave(key);
+        list.remove(key);
     });
 }
 
@@ -583,7 +583,7 @@ fn of_two_watchdogs_one_alone_reports() {
         });
         let reports = watch(&list) + other.join().unwrap();
         assert_eq!(reports, 1);
-        list.leave(key);
+        list.remove(key);
         storage.free();
     });
 }

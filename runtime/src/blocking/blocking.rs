@@ -153,7 +153,7 @@ impl<F, R> Blocking<F, R> {
         let node = Node::root(Cow::Borrowed("blocking"), self.location);
         node.set(flag::BLOCKING);
         // Before the thread can ask for its scope.
-        self.place.hold(&node, cx);
+        self.place.open(&node, cx);
         let slot = Arc::new(Mutex::new(Some(f)));
         let thread = (self.spawn)(node.clone(), slot.clone());
         self.state = BlockingState::Running { node, slot, thread };

@@ -78,7 +78,7 @@ impl<E: Send + 'static, L: LocalTasks> Members<E, L> {
     fn new(shared: Arc<Shared<E>>, locals: L) -> Self {
         let deferred = Deferred {
             running: None,
-            region: Region::holding(RegionKind::Deferred),
+            region: Region::new(RegionKind::Deferred),
         };
         Members {
             shared,
@@ -272,9 +272,9 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         let members = this.members;
-        let exit = this.nested.as_mut().poll_exit(cx, |is_body_gone, cx| {
+        let exit = this.nested.as_mut().poll_exit(cx, |has_body_ended, cx| {
             members.poll_children(cx);
-            is_body_gone && members.advance(cx)
+            has_body_ended && members.advance(cx)
         });
         let value = match ready!(exit) {
             Exit::Value(value) => value,

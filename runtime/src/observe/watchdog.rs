@@ -172,7 +172,7 @@ impl WatchdogLoop {
             let Some(node) = node.upgrade() else {
                 return false;
             };
-            let Some(since) = leaving_for(&node) else {
+            let Some(since) = unwinding_for(&node) else {
                 return false;
             };
             if since < stuck_after || named >= MOST_NAMED {
@@ -185,7 +185,7 @@ impl WatchdogLoop {
 }
 
 /// How long a node is being left; `None` once it is gone.
-fn leaving_for(node: &Node) -> Option<Duration> {
+fn unwinding_for(node: &Node) -> Option<Duration> {
     let gone = node.flags_acquire() & flag::CLOSED != 0 && node.is_childless();
     let origin = node.origin().filter(|_| !gone)?;
     Some(Moment::now().since(origin.at))

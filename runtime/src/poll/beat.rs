@@ -194,7 +194,7 @@ impl<T: Visible> List<T> {
     ///
     /// # Safety
     ///
-    /// `shown` has to stay valid until it was taken out with [`leave`](List::leave).
+    /// `shown` has to stay valid until it was taken out with [`remove`](List::remove).
     pub(crate) unsafe fn enlist(&self, shown: *const T, poller: Poller) -> usize {
         self.0.lock().insert(Listed {
             shown,
@@ -203,7 +203,7 @@ impl<T: Visible> List<T> {
         })
     }
 
-    pub(crate) fn leave(&self, key: usize) {
+    pub(crate) fn remove(&self, key: usize) {
         let left = self.0.lock().try_remove(key);
         drop(left);
     }
@@ -239,22 +239,22 @@ pub(crate) fn list() -> &'static List<Beat> {
 }
 
 /// Takes the thread out of the list when it ends.
-struct Leaver(usize);
+struct Delist(usize);
 
-impl Drop for Leaver {
+impl Drop for Delist {
     fn drop(&mut self) {
-        LIST.leave(self.0);
+        LIST.remove(self.0);
     }
 }
 
 thread_local! {
-    static LEAVE: OnceCell<Leaver> = const { OnceCell::new() };
+    static DELIST: OnceCell<Delist> = const { OnceCell::new() };
 }
 
 /// The key of the current thread in the list, if it is there.
 #[cfg(feature = "shutdown")]
 pub(crate) fn this_thread() -> Option<usize> {
-    let key = LEAVE.try_with(|leave| leave.get().map(|leave| leave.0));
+    let key = DELIST.try_with(|delist| delist.get().map(|delist| delist.0));
     key.ok().flatten()
 }
 
@@ -271,8 +271,8 @@ pub(crate) unsafe fn enlist(beat: *const Beat) {
     }
     let poller = Poller::current();
     // A thread that is ending already has nothing to hide.
-    let _ = LEAVE.try_with(|leave| {
-        // SAFETY: the storage goes after `LEAVE`.
-        leave.get_or_init(|| Leaver(unsafe { LIST.enlist(beat, poller) }));
+    let _ = DELIST.try_with(|delist| {
+        // SAFETY: the storage goes after `DELIST`.
+        delist.get_or_init(|| Delist(unsafe { LIST.enlist(beat, poller) }));
     });
 }

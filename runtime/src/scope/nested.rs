@@ -102,7 +102,7 @@ impl Nested {
     }
 
     /// Puts `node` there, and holds its place.
-    pub(crate) fn hold(&mut self, node: &Arc<Node>, cx: &mut Context<'_>) {
+    pub(crate) fn open(&mut self, node: &Arc<Node>, cx: &mut Context<'_>) {
         let _ = self.enter(node, cx, |_| Poll::<()>::Pending);
     }
 
@@ -178,7 +178,7 @@ impl<T, F: Future<Output = T>> NestedBoundary<F, T> {
         let exit = this.place.enter(&node, cx, |cx| {
             loop {
                 let exit = this.boundary.as_mut().poll_exit(cx);
-                let is_gone = this.boundary.as_mut().is_body_gone();
+                let is_gone = this.boundary.as_mut().has_body_ended();
                 if exit.is_ready() || !advance(is_gone, cx) {
                     return exit;
                 }

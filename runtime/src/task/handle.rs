@@ -434,7 +434,7 @@ impl<T> TaskHandle<T> {
         };
         if awaited
             && let Err(TaskError::Cancelled(cancelled)) = &result
-            && leaves_alike(cancelled, cx)
+            && unwinds_alike(cancelled, cx)
         {
             self.core.lock().result = Some(result);
             return Poll::Pending;
@@ -479,7 +479,7 @@ fn note_queued(task: &Node) {
 
 /// Whether the current code is to be left for the very cancellation that ended the
 /// task. It would learn nothing, and `?` would make a failure of it.
-fn leaves_alike(cancelled: &Cancelled, cx: &Context<'_>) -> bool {
+fn unwinds_alike(cancelled: &Cancelled, cx: &Context<'_>) -> bool {
     context::current(|frame| {
         let Some(frame) = frame.filter(|frame| frame.must_unwind()) else {
             return false;

@@ -25,7 +25,7 @@ use crate::tree::table::Verdict;
 use crate::unwind::exit::{Exit, PanicSite, polled_after_completion};
 use crate::unwind::region::out_of_budget;
 
-const LEAVING: u32 = flag::CANCELLED | flag::ABORTED;
+const CANCEL_FLAGS: u32 = flag::CANCELLED | flag::ABORTED;
 
 /// What owns a node: the node alone, or together with what is to happen when its
 /// boundary is gone.
@@ -228,8 +228,8 @@ impl<T, F: Future<Output = T>, N: HasNode> Boundary<F, T, N> {
         state.poll_timers(node, true, cx)
     }
 
-    /// Whether only what is pending below the node is waited for.
-    pub(crate) fn is_body_gone(self: Pin<&mut Self>) -> bool {
+    /// Whether the body has ended, so that only what is pending below the node is waited for.
+    pub(crate) fn has_body_ended(self: Pin<&mut Self>) -> bool {
         self.project().exit.is_some()
     }
 
@@ -254,11 +254,11 @@ impl<T, F: Future<Output = T>, N: HasNode> Boundary<F, T, N> {
         state.start(node, cx);
         loop {
             if this.exit.is_none() {
-                let before = leaving(node);
+                let before = cancel_flags(node);
                 *this.exit = state.poll_body(node, this.body.as_mut(), cx);
                 if this.exit.is_none() {
                     state.note(node, cx);
-                    if leaving(node) != before {
+                    if cancel_flags(node) != before {
                         continue;
                     }
                 }
@@ -273,7 +273,7 @@ impl<T, F: Future<Output = T>, N: HasNode> Boundary<F, T, N> {
                 return Poll::Pending;
             }
             // The deadline was over before: what has just begun is not polled again.
-            if first && this.exit.is_none() && state.holds_nothing(node, cx) {
+            if first && this.exit.is_none() && state.has_nothing_to_unwind(node, cx) {
                 let site = PanicSite::of(node);
                 *this.exit = Some(Exit::Left.after_drop(this.body.as_mut(), site));
             }
@@ -281,10 +281,10 @@ impl<T, F: Future<Output = T>, N: HasNode> Boundary<F, T, N> {
     }
 }
 
-/// The flags by which a boundary is left.
+/// The flags by which a boundary unwinds.
 #[inline]
-fn leaving(node: &Node) -> u32 {
-    node.flags_acquire() & LEAVING
+fn cancel_flags(node: &Node) -> u32 {
+    node.flags_acquire() & CANCEL_FLAGS
 }
 
 impl BoundaryState {
@@ -295,13 +295,13 @@ impl BoundaryState {
             assert_has_timer();
         }
         self.started = true;
-        if leaving(node) != 0 {
+        if cancel_flags(node) != 0 {
             self.note(node, cx);
         }
     }
 
     /// Whether a body that was pending just now may be dropped as it is.
-    fn holds_nothing(&mut self, node: &Node, cx: &mut Context<'_>) -> bool {
+    fn has_nothing_to_unwind(&mut self, node: &Node, cx: &mut Context<'_>) -> bool {
         node.flags_acquire() & flag::REGIONS == 0 && !out_of_budget(&mut self.tries, cx)
     }
 
@@ -385,15 +385,15 @@ impl BoundaryState {
         mut slot: Pin<&mut Option<F>>,
         cx: &mut Context<'_>,
     ) -> Option<Exit<F::Output>> {
-        let leaving = leaving(node) != 0;
-        if leaving {
+        let unwinding = cancel_flags(node) != 0;
+        if unwinding {
             node.begin_pass();
         }
         let body = slot.as_mut().as_pin_mut()?;
         let frame = Frame::of(node, cx.waker());
         let polled = context::enter(&frame, || catch(|| body.poll(cx)));
-        let exit =
-            Exit::of(polled).or_else(|| (leaving && self.is_clear(node, cx)).then_some(Exit::Left));
+        let exit = Exit::of(polled)
+            .or_else(|| (unwinding && self.is_clear(node, cx)).then_some(Exit::Left));
         if exit.is_none() {
             context::pending(node);
         }
@@ -402,7 +402,7 @@ impl BoundaryState {
 
     /// Ends a pass: whether the body may be dropped where it is.
     fn is_clear(&mut self, node: &Arc<Node>, cx: &mut Context<'_>) -> bool {
-        let aborting = leaving(node) & flag::ABORTED != 0;
+        let aborting = cancel_flags(node) & flag::ABORTED != 0;
         match node.end_pass(aborting) {
             Verdict::Clear => return !out_of_budget(&mut self.tries, cx),
             Verdict::Wait => {}
@@ -418,7 +418,7 @@ impl BoundaryState {
     /// Looks at the clock; true if something changed by it.
     #[inline]
     fn poll_timers(&mut self, node: &Arc<Node>, running: bool, cx: &mut Context<'_>) -> bool {
-        let flags = leaving(node);
+        let flags = cancel_flags(node);
         if flags == 0 {
             if self.timing.is_some() && self.end_in_time(node, cx) {
                 return true;

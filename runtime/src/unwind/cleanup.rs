@@ -54,7 +54,7 @@ impl Guard {
 
     fn new(kind: RegionKind, location: &'static Location<'static>) -> Guard {
         Guard {
-            region: Region::holding(kind),
+            region: Region::new(kind),
             location,
             disarmed: false,
             trace: CleanupTrace::new(),

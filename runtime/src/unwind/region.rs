@@ -54,18 +54,18 @@ pub(crate) struct Region {
 
 impl Region {
     /// Code that is itself to be left in order.
-    pub(crate) fn holding(kind: RegionKind) -> Region {
+    pub(crate) fn new(kind: RegionKind) -> Region {
         Region { kind, place: None }
     }
 
     /// A scope or group inside another one.
     pub(crate) fn boundary() -> Region {
-        Region::holding(RegionKind::Boundary)
+        Region::new(RegionKind::Boundary)
     }
 
     /// A branch: dropped as soon as nothing inside it holds.
     pub(crate) fn branch() -> Region {
-        Region::holding(RegionKind::Branch)
+        Region::new(RegionKind::Branch)
     }
 
     /// The place that it has below `outer`; one that it had elsewhere is given up.

@@ -83,7 +83,7 @@ struct ShieldState {
 impl ShieldState {
     fn new(location: &'static Location<'static>) -> ShieldState {
         ShieldState {
-            region: Region::holding(RegionKind::Shield),
+            region: Region::new(RegionKind::Shield),
             location,
             stage: ShieldStage::New,
         }
