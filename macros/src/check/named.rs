@@ -114,23 +114,8 @@ impl Checker<'_> {
 
     /// Reports `signal(SignalKind::terminate())`.
     pub(super) fn check_signal(&mut self, call: &ExprCall) {
-        let key = |call: &ExprCall| match &*call.func {
-            Expr::Path(path) => self.function_key(path),
-            _ => None,
-        };
-        let kind = match call.args.first() {
-            Some(Expr::Call(kind)) if call.args.len() == 1 => key(kind),
-            _ => None,
-        };
-        let kind = kind
-            .as_deref()
-            .and_then(|kind| kind.rsplit_once("SignalKind::"));
-        let function = key(call).filter(|key| last_name(key) == "signal");
-        let (Some((_, kind)), Some(_)) = (kind, function) else {
-            return;
-        };
-        let key = format!("signal(SignalKind::{kind})");
-        if let Some(rule) = rules::find(&key) {
+        let key = self.signal_key(call);
+        if let Some((key, rule)) = key.and_then(|key| rules::find(&key).map(|rule| (key, rule))) {
             let named = Named {
                 key,
                 name: text(call),
@@ -141,19 +126,29 @@ impl Checker<'_> {
         }
     }
 
+    fn signal_key(&self, call: &ExprCall) -> Option<String> {
+        let [Expr::Call(kind)] = call.args.iter().collect::<Vec<_>>()[..] else {
+            return None;
+        };
+        let function = self.function_key(callee(call)?)?;
+        let kind = self.function_key(callee(kind)?)?;
+        let (_, kind) = kind.rsplit_once("SignalKind::")?;
+        (last_name(&function) == "signal").then(|| format!("signal(SignalKind::{kind})"))
+    }
+
     /// The rule that a macro falls under, and the key.
     pub(super) fn find_macro(&self, mac: &Macro) -> Option<(String, &'static Rule)> {
-        let key = format!("{}!", self.own.full_macro_names(&mac.path).join("::"));
-        if let Some(rule) = rules::find(&key) {
-            return Some((key, rule));
-        }
+        let names = self.own.full_macro_names(&mac.path);
+        let mut key = format!("{}!", names.join("::"));
         // A bare one may be anybody's, and an import of the same name may be a function.
-        let is_select = ["select", "select_biased"].map(|name| mac.path.is_ident(name));
-        let is_select = is_select.contains(&true) && begins_with_branch(&mac.tokens);
-        let key = "select!(_=_=>_)".to_owned();
-        rules::find(&key)
-            .filter(|_| is_select)
-            .map(|rule| (key, rule))
+        let mut selects = ["select", "select_biased"].into_iter();
+        if rules::find(&key).is_none()
+            && selects.any(|name| mac.path.is_ident(name))
+            && begins_with_branch(&mac.tokens)
+        {
+            "select!(_=_=>_)".clone_into(&mut key);
+        }
+        rules::find(&key).map(|rule| (key, rule))
     }
 
     // The method at the end of a chain that begins with a function.
@@ -168,14 +163,12 @@ impl Checker<'_> {
         let is_declared = is_bare && self.own.has_value(names.first()?);
         let is_imported = is_bare && names.len() > 1;
         // A bare `timeout` is taken for this crate's, unless it is declared or imported.
-        let is_ours = |name| !is_declared && !is_imported && self.krate.has_path(&path.path, name);
-        if let Some(name) = ["timeout", "timeout_at"]
-            .into_iter()
-            .find(|name| is_ours(name))
-        {
-            return Some(format!("taskscope::{name}"));
+        let mut timeouts = ["timeout", "timeout_at"].into_iter();
+        let timeout = timeouts.find(|name| self.krate.has_path(&path.path, name));
+        match timeout.filter(|_| !is_declared && !is_imported) {
+            Some(name) => Some(format!("taskscope::{name}")),
+            None => (!is_declared && !self.is_own(&names)).then(|| names.join("::")),
         }
-        (!is_declared && !self.is_own(&names)).then(|| names.join("::"))
     }
 
     // `tokio::task::JoinSet::new`, also of `<JoinSet<_>>::new` and `<JoinSet<_> as Default>::default`.
@@ -275,10 +268,14 @@ fn maker(expr: &Expr) -> Option<&ExprPath> {
         Expr::MethodCall(call) => maker(&call.receiver),
         Expr::Try(expr) => maker(&expr.expr),
         Expr::Paren(expr) => maker(&expr.expr),
-        Expr::Call(call) => match &*call.func {
-            Expr::Path(func) => Some(func),
-            _ => None,
-        },
+        Expr::Call(call) => callee(call),
+        _ => None,
+    }
+}
+
+fn callee(call: &ExprCall) -> Option<&ExprPath> {
+    match &*call.func {
+        Expr::Path(function) => Some(function),
         _ => None,
     }
 }
