@@ -19,7 +19,7 @@ const EVALUATES: &str =
 /// They await or end something.
 const OTHERS: &str = "panic todo unreachable unimplemented join try_join bail ensure";
 
-/// Expressions with what separates them, and what is left unread.
+/// Expressions, each with the sign after it, and the tokens after them that were not read.
 pub(crate) type Arguments = (Vec<(Expr, Option<TokenTree>)>, TokenStream);
 
 /// Whether the macro evaluates its arguments in place.

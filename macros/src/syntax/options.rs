@@ -342,19 +342,19 @@ pub(crate) fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
 }
 
 // Edits between two names: one row of the usual table at a time.
-fn distance(left: &str, right: &str) -> usize {
-    let right: Vec<char> = right.chars().collect();
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (i, l) in left.chars().enumerate() {
+fn distance(from: &str, to: &str) -> usize {
+    let to: Vec<char> = to.chars().collect();
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (i, removed) in from.chars().enumerate() {
         let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, r) in right.iter().enumerate() {
-            let edit = (diagonal + usize::from(l != *r))
+        for (j, added) in to.iter().enumerate() {
+            let edit = (diagonal + usize::from(removed != *added))
                 .min(row[j] + 1)
                 .min(row[j + 1] + 1);
             diagonal = std::mem::replace(&mut row[j + 1], edit);
         }
     }
-    row[right.len()]
+    row[to.len()]
 }
 
 fn without_checks(name: &Ident, known: &[&str]) -> syn::Error {
