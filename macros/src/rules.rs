@@ -12,6 +12,8 @@
 //! | `.blocking_send(_)` | a method, with as many arguments |
 //! | `signal(SignalKind::terminate)` | a function whose argument is what this one returns |
 //!
+//! To report one more name, add it to a row of `RULES`, or add a row.
+//!
 //! In the texts, `$name` is what the user wrote; `check/named.rs` lists the other words after a `$`.
 
 /// A group of rules that `allow(…)` and `deny(…)` switch.
