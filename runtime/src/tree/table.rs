@@ -1,11 +1,12 @@
-//! The regions of one node: what must still be left in order inside it.
+//! The regions of one node: the code inside it that must unwind before it is dropped.
 //!
 //! A *region* is code that cannot just be dropped: an armed `defer!`, a shield,
-//! a group, a nested scope. Regions form a tree below the node (the root).
+//! a group, a nested scope. Regions form a tree below the node (the root). Before
+//! a boundary drops its body it asks this table whether a region still counts.
 //!
 //! Invariants
-//! 1. A region *counts* when it holds (is itself to be left in order) or a
-//!    region inside it counts; a dormant one never counts.
+//! 1. A region *counts* when it holds (must unwind itself) or a region inside it
+//!    counts; a dormant one never counts.
 //! 2. `live` of a region, or of the root, is the number of regions directly
 //!    inside it that count.
 //! 3. The parent of a region is open: closing a region hands what is inside it
@@ -95,7 +96,7 @@ pub(crate) enum RegionKind {
 }
 
 impl RegionKind {
-    /// Whether it is itself to be left in order.
+    /// Whether it must unwind itself.
     pub(crate) fn holds(self) -> bool {
         self != RegionKind::Branch
     }
@@ -140,7 +141,7 @@ struct RegionRow {
     /// When it was polled last in a pass, it was inside its cleanup.
     cleaning: bool,
     /// Lies in a shield: a cancellation does not reach it, so that it need not
-    /// be polled when its node is left.
+    /// be polled when its node unwinds.
     shielded: bool,
     dormant: bool,
     live: u32,
@@ -160,9 +161,9 @@ impl RegionRow {
 /// What a pass has shown.
 #[derive(Debug)]
 pub(crate) enum Verdict {
-    /// Nothing is left that must be left in order.
+    /// No region counts.
     Clear,
-    /// Regions are still leaving; they will wake the task.
+    /// Regions are still unwinding, and will wake the task.
     Wait,
     /// A search is under way: wake these, and poll again at once.
     Again(Vec<Waker>),
@@ -199,6 +200,9 @@ enum Search {
 struct Asked {
     /// The pass in which the search began.
     since: u64,
+    /// Whether the search reaches into shields. What an abort wakes there later has a search,
+    /// and a patience, of its own.
+    aborting: bool,
     patient_until: Instant,
     /// How many passes after that have missed a region.
     misses: u8,
@@ -279,8 +283,8 @@ impl Table {
         region.waker
     }
 
-    /// Invariant 3. Only for a future that was moved out of the one that was
-    /// left, so it may be slow. Regions that do not count are handed over too.
+    /// Invariant 3. Only for a future that was moved out of the one that has
+    /// unwound, so it may be slow. Regions that do not count are handed over too.
     fn hand_over(&mut self, from: u32, to: u32) {
         let mut counting = 0;
         for (_, region) in &mut self.regions {
@@ -374,13 +378,14 @@ impl Table {
         }
         self.ask(Asked {
             since: self.pass,
+            aborting,
             patient_until: Instant::now() + PATIENCE,
             misses: 0,
         })
     }
 
     fn go_on_searching(&mut self, mut asked: Asked, aborting: bool) -> Verdict {
-        if self.missed(asked.since, aborting).next().is_none() {
+        if self.missed(asked.since, asked.aborting).next().is_none() {
             self.rest = (self.rest * 2).clamp(SHORTEST_REST, LONGEST_REST);
             return self.rest_until(Instant::now() + self.rest, aborting);
         }
@@ -389,7 +394,7 @@ impl Table {
         }
         asked.misses += 1;
         if asked.misses > MAX_MISSES {
-            return self.give_up(asked.since, aborting);
+            return self.give_up(asked);
         }
         self.ask(asked)
     }
@@ -402,8 +407,8 @@ impl Table {
 
     /// What was missed is dormant. The next search begins at once: what was polled may lie in
     /// the same place.
-    fn give_up(&mut self, since: u64, aborting: bool) -> Verdict {
-        let missed: Vec<_> = self.missed(since, aborting).collect();
+    fn give_up(&mut self, asked: Asked) -> Verdict {
+        let missed: Vec<_> = self.missed(asked.since, asked.aborting).collect();
         for index in missed {
             let region = &mut self.regions[index];
             region.dormant = true;
