@@ -9,6 +9,7 @@ mod check;
 mod diag;
 mod entry;
 mod group;
+mod join;
 mod race;
 mod rewrite;
 mod rules;
@@ -473,7 +474,7 @@ pub fn task_group(input: TokenStream) -> TokenStream {
     group::task_group(input.into()).into()
 }
 
-/// Runs futures until the first one completes, and lets the others leave in order.
+/// Runs futures until the first one completes, and unwinds the others.
 ///
 /// It takes what `tokio::select!` takes. In a [`macro@cancellable`] function, the awaits
 /// in its futures and handlers are checkpoints, as the race itself is.
@@ -505,6 +506,20 @@ pub fn task_group(input: TokenStream) -> TokenStream {
 #[proc_macro]
 pub fn race(input: TokenStream) -> TokenStream {
     race::race(input.into()).into()
+}
+
+/// What the runtime's `join!` expands to: `crate = path; future, future`.
+#[doc(hidden)]
+#[proc_macro]
+pub fn join(input: TokenStream) -> TokenStream {
+    join::join(input.into()).into()
+}
+
+/// What the runtime's `try_join!` expands to: `crate = path; future, future`.
+#[doc(hidden)]
+#[proc_macro]
+pub fn try_join(input: TokenStream) -> TokenStream {
+    join::try_join(input.into()).into()
 }
 
 /// The entry point of a program: runs an async `main` in the root scope.

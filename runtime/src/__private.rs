@@ -2,8 +2,10 @@
 //! without notice, together with the macros.
 
 pub use crate::blocking::thread::refused;
-pub use crate::branch::join::{Flatten, branch, cons, join, solo, try_branch, try_join};
-pub use crate::branch::race::{Won, all_disabled, field, race, racer};
+pub use crate::branch::join::{branch, error, join, success, try_branch};
+pub use crate::branch::list::{cons, value, values};
+pub use crate::branch::race::{Winner, all_disabled, race, race_branch, won};
+pub use crate::branch::solo::solo;
 pub use crate::group::hint::{HintOf, Unknown};
 pub use crate::poll::gate::{Done, Gate, closed, done, gate};
 #[cfg(feature = "shutdown")]
@@ -13,6 +15,7 @@ pub use crate::task::output::Never;
 pub use crate::testing::test::{PausedClock, Test};
 pub use crate::unwind::cleanup::{BorrowsLocals, Cleanup, Guard, Leave, LeaveBlock};
 pub use crate::unwind::exit::Exit;
+pub use taskscope_macros::{join, try_join};
 
 use crate::tree::reason::{Cancelled, FromCancelled};
 

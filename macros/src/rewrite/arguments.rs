@@ -65,7 +65,6 @@ impl Rewriter<'_> {
 // Another crate's `join!` gives what our own does, which also leaves the others in
 // order when a branch panics. `try_join!` differs: its error comes at once.
 fn own_join_fits(path: &Path, parts: &[(Expr, Option<TokenTree>)]) -> bool {
-    const MOST: usize = 26;
     let name_fits = path
         .segments
         .last()
@@ -73,7 +72,7 @@ fn own_join_fits(path: &Path, parts: &[(Expr, Option<TokenTree>)]) -> bool {
     let branches_alone = !parts
         .iter()
         .any(|(_, separator)| is_semicolon(separator.as_ref()));
-    name_fits && branches_alone && parts.len() <= MOST
+    name_fits && branches_alone
 }
 
 fn is_semicolon(separator: Option<&TokenTree>) -> bool {

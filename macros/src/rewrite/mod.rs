@@ -20,10 +20,12 @@
 mod arguments;
 mod awaits;
 mod bound;
+mod branches;
 mod cleanup;
 mod generator;
 pub(crate) mod group;
 pub(crate) mod hint;
+mod join;
 mod jumps;
 mod loops;
 mod output;

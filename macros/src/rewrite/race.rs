@@ -1,13 +1,14 @@
 //! `race!`: emit. Inside a `#[cancellable]` function its expressions
 //! have been rewritten by then, together with the function's.
 
+use crate::rewrite::branches::{list, place, run};
 use crate::rewrite::{Rewriter, unwrap_operand};
 use crate::syntax::path::{Crate, mixed};
 use crate::syntax::race::{RaceBranch, RaceInput};
 use crate::syntax::span::ends;
 use crate::syntax::witness::Witnessed;
 use proc_macro2::{Ident, Span, TokenStream};
-use quote::{ToTokens, format_ident, quote, quote_spanned};
+use quote::{ToTokens, format_ident, quote_spanned};
 use syn::visit_mut::VisitMut;
 use syn::{Expr, Macro, Pat};
 
@@ -47,56 +48,64 @@ impl RaceInput {
         let branches = &mut self.branches;
         let guards: Vec<_> = (0..).zip(&mut *branches).map(RaceBranch::guard).collect();
         let futures: Vec<_> = (0..).zip(&mut *branches).map(RaceBranch::future).collect();
-        let racers = (0..).zip(&*branches).map(|branch| racer(branch, private));
-        let racers: TokenStream = racers.collect();
-        let list = (0..branches.len()).rev().fold(quote!(()), |rest, index| {
-            let racer = local("racer", index, span);
-            quote_spanned!(span=> #private::field(#racer, #rest))
-        });
+        let listed = (0..).zip(&*branches).map(|b| race_branch(b, private));
+        let list = list(private, listed.collect());
+        let places = (0..branches.len()).map(place);
+        let values = places.map(|branch| quote_spanned!(span=> #private::won(#branch)));
+        let (winners, nobody) = outcomes(private, values);
         let biased = self.biased.is_some();
+        let race = quote_spanned!(span=> #private::race(&mut __taskscope_branches, #biased));
+        let run = run(&list, &race, &winners, &nobody);
         let arms = self.arms(private);
         let witness = self.witnessed.statement();
         quote_spanned! {span=> {
             #witness
             #[allow(unused_mut)]
-            let mut __taskscope_won = {
+            let mut __taskscope_winner = {
                 #private::gate().await;
                 #(#guards)*
                 #(#futures)*
-                #racers
-                let __taskscope_won = #private::race(#list, #biased).await;
-                __taskscope_won
+                let __taskscope_winner = #run;
+                __taskscope_winner
             };
-            match __taskscope_won { #arms }
+            match __taskscope_winner { #arms }
         }}
     }
 
     fn arms(&self, private: &TokenStream) -> TokenStream {
         let span = Span::mixed_site();
-        let mut tokens = TokenStream::new();
-        for (index, branch) in self.branches.iter().enumerate() {
-            let pattern = branch.quiet_pattern();
-            let this = quote_spanned!(span=> #private::Won::This(#pattern));
-            let place = (0..index).fold(
-                this,
-                |inner, _| quote_spanned!(span=> #private::Won::Later(#inner)),
-            );
-            let handler = &branch.handler;
-            tokens.extend(quote_spanned! {span=>
-                ::core::option::Option::Some(#place) => #handler,
-            });
-        }
+        let patterns = self.branches.iter().map(RaceBranch::quiet_pattern);
+        let patterns =
+            patterns.map(|pattern| quote_spanned!(span=> #private::Winner::This(#pattern)));
+        let (winners, nobody) = outcomes(private, patterns);
+        let handlers = self.branches.iter().map(|branch| &branch.handler);
         let fallback = self.fallback.as_ref().map_or_else(
             || quote_spanned!(span=> #private::all_disabled()),
             |fallback| fallback.handler.to_token_stream(),
         );
         quote_spanned! {span=>
-            #tokens
-            ::core::option::Option::None => #fallback,
+            #(#winners => #handlers,)*
+            #nobody => #fallback,
             #[allow(unreachable_patterns)]
             _ => ::core::unreachable!(),
         }
     }
+}
+
+// What a race ends with, as values or as patterns: `FIRST`, `Later(SECOND)`, `Later(Later(THIRD))`, …, and
+// `Later(Later(Later(())))` without a winner.
+fn outcomes(
+    private: &TokenStream,
+    winners: impl Iterator<Item = TokenStream>,
+) -> (Vec<TokenStream>, TokenStream) {
+    let span = Span::mixed_site();
+    let later = |(index, outcome)| {
+        let wrap = |inner, _| quote_spanned!(span=> #private::Winner::Later(#inner));
+        (0..index).fold(outcome, wrap)
+    };
+    let winners: Vec<_> = (0..).zip(winners).map(later).collect();
+    let nobody = later((winners.len(), quote_spanned!(span=> ())));
+    (winners, nobody)
 }
 
 impl RaceBranch {
@@ -139,9 +148,8 @@ fn guard_span(guard: &Expr, keyword: Span) -> Span {
 
 // From a pattern into a test that moves nothing: the guard ends the function before
 // anything would be bound.
-fn racer((index, branch): (usize, &RaceBranch), private: &TokenStream) -> TokenStream {
+fn race_branch((index, branch): (usize, &RaceBranch), private: &TokenStream) -> TokenStream {
     let span = Span::mixed_site();
-    let racer = local("racer", index, span);
     let future = local("future", index, ends(&branch.future.to_token_stream()).0);
     let enabled = branch.guard.as_ref().map_or_else(
         || quote_spanned!(span=> true),
@@ -149,7 +157,7 @@ fn racer((index, branch): (usize, &RaceBranch), private: &TokenStream) -> TokenS
     );
     let pattern = branch.quiet_pattern();
     quote_spanned! {span=>
-        let #racer = ::core::pin::pin!(#private::racer(#future, #enabled, |__taskscope_value| {
+        #private::race_branch(#future, #enabled, |__taskscope_value| {
             #[allow(
                 unreachable_code,
                 unreachable_patterns,
@@ -165,7 +173,7 @@ fn racer((index, branch): (usize, &RaceBranch), private: &TokenStream) -> TokenS
                 _ => {}
             }
             false
-        }));
+        })
     }
 }
 

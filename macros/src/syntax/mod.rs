@@ -1,9 +1,10 @@
-//! What the user wrote: items, options, the grammars of `race!` and `task_group!`, paths, names, and
+//! What the user wrote: items, options, the grammars of `join!`, `race!` and `task_group!`, paths, names, and
 //! the arguments of known macros. Reads, and says what cannot be read; rewrites nothing.
 
 pub(crate) mod group;
 pub(crate) mod groups;
 pub(crate) mod item;
+pub(crate) mod join;
 pub(crate) mod known;
 pub(crate) mod lock;
 pub(crate) mod options;

@@ -67,14 +67,15 @@ impl Parse for RaceInput {
         };
         while !input.is_empty() {
             if let Some(fallback) = &race.fallback {
-                return Err(after_else(fallback.keyword.span));
+                return Err(AFTER_ELSE.at(fallback.keyword.span));
             }
             let closed = if input.peek(Token![else]) {
-                race.fallback.insert(input.parse()?).is_closed()
+                is_block(&race.fallback.insert(input.parse()?).handler)
             } else {
-                let branch: RaceBranch = input.parse()?;
-                race.branches.push(branch);
-                race.branches.last().is_some_and(RaceBranch::is_closed)
+                race.branches.push(input.parse()?);
+                race.branches
+                    .last()
+                    .is_some_and(|branch| is_block(&branch.handler))
             };
             parse_separator(input, closed)?;
         }
@@ -94,8 +95,7 @@ impl Parse for RaceBranch {
             return Err(GUARD_IN_FRONT.at(fork.span()));
         }
         if !assigned {
-            let mistake = of_futures(input, &fork).unwrap_or(&NO_PATTERN);
-            return Err(BIASED_INSIDE.map_or(mistake, start, &fork));
+            return Err(no_branch(input, &fork).at(start));
         }
         input.advance_to(&fork);
         Ok(Self {
@@ -119,8 +119,8 @@ impl Parse for Fallback {
     }
 }
 
-// `crate = path;`, for renamed dependencies.
-fn parse_header(input: ParseStream) -> syn::Result<Option<Path>> {
+/// `crate = path;`, for renamed dependencies.
+pub(crate) fn parse_header(input: ParseStream) -> syn::Result<Option<Path>> {
     if !(input.peek(Token![crate]) && input.peek2(Token![=])) {
         return Ok(None);
     }
@@ -205,18 +205,6 @@ fn is_block(handler: &Expr) -> bool {
     matches!(handler, Expr::Block(_) | Expr::Verbatim(_))
 }
 
-impl RaceBranch {
-    fn is_closed(&self) -> bool {
-        is_block(&self.handler)
-    }
-}
-
-impl Fallback {
-    fn is_closed(&self) -> bool {
-        is_block(&self.handler)
-    }
-}
-
 impl ToTokens for RaceInput {
     fn to_tokens(&self, tokens: &mut TokenStream) {
         let (krate, biased) = (self.krate.iter(), self.biased.iter());
@@ -254,14 +242,11 @@ impl ToTokens for Fallback {
     }
 }
 
-fn after_else(span: Span) -> syn::Error {
-    Mistake {
-        what: "a branch behind the `else` of a `race!`",
-        why: "`else` is for when all branches are disabled, and there is one",
-        help: "move it to the end",
-    }
-    .at(span)
-}
+const AFTER_ELSE: Mistake = Mistake {
+    what: "a branch behind the `else` of a `race!`",
+    why: "`else` is for when all branches are disabled, and there is one",
+    help: "move it to the end",
+};
 
 const NO_BRANCHES: Mistake = Mistake {
     what: "`race!` without branches",
@@ -324,23 +309,14 @@ const DEFAULT: Mistake = Mistake {
            `() = std::future::ready(()) => handler`",
 };
 
-// The branches without a future that `futures::select!` has.
-fn of_futures(input: ParseStream, behind: ParseStream) -> Option<&'static Mistake<'static>> {
-    let word: Ident = input.fork().parse().ok()?;
-    match behind.peek(Token![=>]) {
-        true if word == "complete" => Some(&COMPLETE),
-        true if word == "default" => Some(&DEFAULT),
-        _ => None,
+// What stands where a branch should. `futures::select!` has branches without a future.
+fn no_branch(input: ParseStream, behind: ParseStream) -> &'static Mistake<'static> {
+    if behind.peek(Token![;]) {
+        return &BIASED_INSIDE;
     }
-}
-
-impl Mistake<'_> {
-    // What stands where a branch should.
-    fn map_or(&self, other: &Mistake, start: Span, behind: ParseStream) -> syn::Error {
-        if behind.peek(Token![;]) {
-            self.at(start)
-        } else {
-            other.at(start)
-        }
+    match input.fork().parse::<Ident>() {
+        Ok(word) if word == "complete" && behind.peek(Token![=>]) => &COMPLETE,
+        Ok(word) if word == "default" && behind.peek(Token![=>]) => &DEFAULT,
+        _ => &NO_PATTERN,
     }
 }

@@ -7,6 +7,7 @@ mod entry;
 mod errors;
 mod expansion;
 mod half_typed;
+mod join;
 mod names;
 mod race;
 mod send;

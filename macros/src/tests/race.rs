@@ -12,29 +12,37 @@ fn futures_are_gone_before_the_handlers() {
         &race("biased; Some(n) = f(&n), if (open) => n, else => 0"),
         "{
             #[allow(unused_mut)]
-            let mut __taskscope_won = {
+            let mut __taskscope_winner = {
                 P::gate().await;
                 let __taskscope_guard_0: bool = open;
                 let __taskscope_future_0 = f(&n);
-                let __taskscope_racer_0 = ::core::pin::pin!(P::racer(
-                    __taskscope_future_0,
-                    __taskscope_guard_0,
-                    |__taskscope_value| {
-                        #[allow(unreachable_code, unreachable_patterns, unused_variables, unused_mut,
-                            non_snake_case, clippy::all, clippy::pedantic, clippy::nursery)]
-                        match *__taskscope_value {
-                            Some(n) if { return true } => {}
-                            _ => {}
+                let __taskscope_winner = match P::cons(
+                    ::core::pin::pin!(P::race_branch(
+                        __taskscope_future_0,
+                        __taskscope_guard_0,
+                        |__taskscope_value| {
+                            #[allow(unreachable_code, unreachable_patterns, unused_variables, unused_mut,
+                                non_snake_case, clippy::all, clippy::pedantic, clippy::nursery)]
+                            match *__taskscope_value {
+                                Some(n) if { return true } => {}
+                                _ => {}
+                            }
+                            false
                         }
-                        false
+                    )),
+                    ()
+                ) {
+                    mut __taskscope_branches => match P::race(&mut __taskscope_branches, true).await {
+                        ::core::option::Option::Some(0u16) => P::won(__taskscope_branches.head),
+                        #[allow(unreachable_code)]
+                        _ => P::Winner::Later(()),
                     }
-                ));
-                let __taskscope_won = P::race(P::field(__taskscope_racer_0, ()), true).await;
-                __taskscope_won
+                };
+                __taskscope_winner
             };
-            match __taskscope_won {
-                ::core::option::Option::Some(P::Won::This(Some(n))) => n,
-                ::core::option::Option::None => 0,
+            match __taskscope_winner {
+                P::Winner::This(Some(n)) => n,
+                P::Winner::Later(()) => 0,
                 #[allow(unreachable_patterns)]
                 _ => ::core::unreachable!(),
             }
@@ -45,22 +53,14 @@ fn futures_are_gone_before_the_handlers() {
 #[test]
 fn each_branch_has_its_place() {
     let expansion = short(&race("a = f() => 1, b = g() => { 2 } c = h() => 3"));
-    assert!(
-        expansion.contains("Some(P::Won::This(a))=>1,"),
-        "{expansion}"
-    );
-    assert!(
-        expansion.contains("Some(P::Won::Later(P::Won::Later(P::Won::This(c))))=>3,"),
-        "{expansion}"
-    );
-    assert!(
-        expansion.contains("P::field(__racer_0,P::field(__racer_1,P::field(__racer_2,())))"),
-        "{expansion}"
-    );
-    assert!(
-        expansion.contains("None=>P::all_disabled(),"),
-        "{expansion}"
-    );
+    for part in [
+        "P::Winner::This(a)=>1,",
+        "P::Winner::Later(P::Winner::Later(P::Winner::This(c)))=>3,",
+        "P::Winner::Later(P::Winner::Later(P::Winner::Later(())))=>P::all_disabled(),",
+        "Some(2u16)=>P::Winner::Later(P::Winner::Later(P::won(__branches.rest.rest.head))),",
+    ] {
+        assert!(expansion.contains(part), "{part}: {expansion}");
+    }
 }
 
 #[track_caller]

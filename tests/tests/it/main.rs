@@ -23,6 +23,7 @@ mod handles;
 mod hints;
 mod hygiene;
 mod inference;
+mod join;
 mod layers;
 mod leaving;
 mod lint;

@@ -318,14 +318,14 @@ fn a_lent_future_is_not_cancelled() {
         let scope = Scope::new().name("lends");
         let seen = log.clone();
         let total = scope.run(async move {
-            let mut lent = pin!(take(seen.clone(), "lent", 20));
+            let mut borrowed = pin!(take(seen.clone(), "borrowed", 20));
             let mut boxed = Box::pin(take(seen.clone(), "boxed", 20));
             let mut rounds = 0;
             let n = loop {
                 race! {
                     biased;
                     () = stay(seen.clone(), "loser") => unreachable!(),
-                    n = lent.as_mut() => break n,
+                    n = borrowed.as_mut() => break n,
                     n = (&mut boxed) => assert_eq!(n, 20),
                     _ = turns(2) => rounds += 1,
                 }
@@ -334,9 +334,9 @@ fn a_lent_future_is_not_cancelled() {
             n + boxed.await
         });
         assert_eq!(total.await.unwrap(), 40);
-        assert_eq!(log.count("lent ends"), 1);
+        assert_eq!(log.count("borrowed ends"), 1);
         assert_eq!(log.count("boxed ends"), 1);
-        assert_eq!(log.count("lent is clean"), 1);
+        assert_eq!(log.count("borrowed is clean"), 1);
         assert_eq!(log.count("boxed is clean"), 1);
         assert_eq!(log.count("loser is here"), log.count("loser is clean"));
         assert!(reports_of("lends").is_empty());
@@ -373,11 +373,11 @@ fn under_a_cancelled_scope_it_does_not_return() {
     #[cancellable]
     async fn body(log: Log, here: oneshot::Sender<()>) {
         defer! { log.add("caller"); }
-        let mut lent = pin!(stay(log.clone(), "lent"));
+        let mut borrowed = pin!(stay(log.clone(), "borrowed"));
         race! {
             biased;
             () = stay(log.clone(), "a") => log.add("never"),
-            () = lent.as_mut() => log.add("never"),
+            () = borrowed.as_mut() => log.add("never"),
             () = async { here.send(()).unwrap(); stay(log.clone(), "b").await } => log.add("never"),
         }
         log.add("never");
@@ -390,7 +390,7 @@ fn under_a_cancelled_scope_it_does_not_return() {
         let left = cancel_at(scope, |here| body(log.clone(), here)).await;
         assert!(matches!(left.unwrap_err().reason(), Reason::Requested));
         assert!(!log.has("never"), "{:?}", log.entries());
-        for name in ["a", "lent", "b"] {
+        for name in ["a", "borrowed", "b"] {
             assert!(log.at(&format!("{name} cleans up")) < log.at(&format!("{name} is clean")));
             assert!(log.at(&format!("{name} is clean")) < log.at("caller"));
         }

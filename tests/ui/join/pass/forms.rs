@@ -39,8 +39,23 @@ async fn foreign() -> u32 {
     a + b + c + d
 }
 
+// Lints take the code below a branch that does not return for what it is.
+async fn endless() -> u32 {
+    async fn runs() -> ! {
+        std::future::pending().await
+    }
+    join!(runs(), part(1));
+    join!(async { panic!("endless") }, part(1));
+    taskscope::race! {
+        _ = runs() => {}
+        _ = part(1) => {}
+    }
+    1
+}
+
 fn main() {
     fn is_send<F: Send>(_: F) {}
+    is_send(endless());
     is_send(forms(""));
     is_send(plain(""));
     is_send(foreign());

@@ -5,10 +5,10 @@ use taskscope::{cancellable, race, defer};
 
 #[cancellable]
 async fn forms(limit: u32, text: &mut String) -> Result<u32, std::num::ParseIntError> {
-    let mut lent = std::pin::pin!(ready(1));
+    let mut borrowed = std::pin::pin!(ready(1));
     let one = race! {
         biased;
-        n = &mut lent => n,
+        n = &mut borrowed => n,
         _ = ready(()), if (limit > 1) => { 2 }
         n = async { text.len() } => match u32::try_from(n) {
             Ok(n) => n,
