@@ -13,7 +13,7 @@ pub use crate::process::entry::Main;
 pub use crate::task::describe::Described;
 pub use crate::task::output::Never;
 pub use crate::testing::test::{PausedClock, Test};
-pub use crate::unwind::cleanup::{BorrowsLocals, Cleanup, Guard, Leave, LeaveBlock};
+pub use crate::unwind::cleanup::{BorrowsLocals, Cleanup, Finish, FinishBlock, Guard};
 pub use crate::unwind::exit::Exit;
 pub use taskscope_macros::{join, try_join};
 

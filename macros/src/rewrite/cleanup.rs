@@ -255,7 +255,7 @@ impl Rewriter<'_> {
         let GuardLocals { frame, exit, .. } = &guard.locals();
         let output = self.output_hint(guard.mixed());
         let guarded = self.body_and_cleanup(guard, &quote!(#output #(#rest)*));
-        quote_spanned!(guard.mixed()=> { #guarded #frame.leave(#exit).await })
+        quote_spanned!(guard.mixed()=> { #guarded #frame.finish(#exit).await })
     }
 
     // From the rest of a nested block into a frame: `return` and `?` end the body
@@ -290,7 +290,7 @@ impl Rewriter<'_> {
             let mut #value = ::core::option::Option::None;
             #(let mut #names = ::core::option::Option::None;)*
             #guarded
-            match #frame.leave_block(#exit).await {
+            match #frame.finish_block(#exit).await {
                 ::core::option::Option::Some(__taskscope_output) => return __taskscope_output,
                 ::core::option::Option::None => #go_on,
             }

@@ -225,7 +225,7 @@ fn defer_in_the_top_block() {
                     {HINT} P::after(P::gate().await, c.work()).await;
                 }}).await;
                 P::Guard::cleanup(&mut __frame, async {{ P::after(P::gate().await, c.close()).await; }}).await;
-                __frame.leave(__exit).await
+                __frame.finish(__exit).await
             }}"
         ),
     );
@@ -241,7 +241,7 @@ fn on_cancel_cleans_up_only_then() {
                 let mut __frame = P::Guard::arm_on_cancel();
                 let __exit = P::Guard::body(&mut __frame, async {{ {HINT} work(); }}).await;
                 if __exit.is_cancelled() {{ P::Guard::cleanup(&mut __frame, async {{ undo(); }}).await; }}
-                __frame.leave(__exit).await
+                __frame.finish(__exit).await
             }}"
         ),
     );
@@ -272,7 +272,7 @@ fn defer_in_a_loop() {
                     }}
                 }}).await;
                 P::Guard::cleanup(&mut __frame, async {{ c(); }}).await;
-                match __frame.leave_block(__exit).await {{
+                match __frame.finish_block(__exit).await {{
                     Some(__output) => return __output,
                     None => {{
                         if let Some(__value) = __value {{ __value }}
@@ -382,7 +382,7 @@ fn below_the_entry_points_of_tokio() {
                     P::after(P::gate().await, g()).await
                 }).await;
                 P::Guard::cleanup(&mut __frame, async { c(); }).await;
-                __frame.leave(__exit).await
+                __frame.finish(__exit).await
             }",
         ),
     );

@@ -255,7 +255,7 @@ pub fn block_on<F: IntoFuture>(future: F) -> Result<F::Output, Cancelled> {
     };
     match exit {
         Exit::Value(value) => Ok(value),
-        Exit::Left | Exit::Ended => {
+        Exit::Unwound | Exit::Ended => {
             // As at a checkpoint.
             if let Some((node, _)) = &ambient {
                 node.set(flag::REFUSED);

@@ -44,7 +44,6 @@ pin_project! {
         exit: Option<Exit<T>>,
         decider: D,
         region: Region,
-        tries: u8,
     }
 }
 
@@ -96,7 +95,6 @@ impl<F: IntoFuture> IntoBranch<OfFutures> for F {
             exit: (!enabled).then_some(Exit::Ended),
             decider,
             region: Region::branch(),
-            tries: 0,
         }
     }
 }
@@ -160,9 +158,7 @@ impl<T, F: Future<Output = T>, D: Decider<T>> AnyBranch for Pin<&mut Branch<F, T
     fn poll(&mut self, cx: &mut Context<'_>) {
         let this = self.as_mut().project();
         if this.exit.is_none()
-            && let Poll::Ready(exit) =
-                this.region
-                    .poll_cancellable(this.future, None, this.tries, cx)
+            && let Poll::Ready(exit) = this.region.poll_cancellable(this.future, None, cx)
         {
             this.region.close();
             *this.exit = Some(exit);
@@ -172,8 +168,7 @@ impl<T, F: Future<Output = T>, D: Decider<T>> AnyBranch for Pin<&mut Branch<F, T
     fn give_up(&mut self) {
         let (is_running, is_borrowed) = (self.is_running(), self.is_borrowed());
         let this = self.as_mut().project();
-        // Nobody waits for the value any more, so none is lost.
-        *this.tries = u8::MAX;
+        this.region.needs_no_value();
         if is_running && (is_borrowed || this.region.is_clear()) {
             *this.exit = context::drop_outside(this.future).err().map(Exit::Panicked);
             this.region.close();
@@ -201,7 +196,7 @@ impl<T, F: Future<Output = T>, D: Decider<T>> AnyBranch for Pin<&mut Branch<F, T
     }
 
     fn is_unwound(&mut self) -> bool {
-        matches!(self.as_mut().project().exit, Some(Exit::Left))
+        matches!(self.as_mut().project().exit, Some(Exit::Unwound))
     }
 
     fn decides(&mut self) -> bool {

@@ -70,7 +70,7 @@ pub struct RaceBody<'a, L> {
     outer: OuterFrame,
     /// Holds the race's own node while a borrowed branch, of which the node does not
     /// know, is still running.
-    hold: Region,
+    open_while_borrowed: Region,
 }
 
 impl<L: Branches> RaceBody<'_, L> {
@@ -82,9 +82,9 @@ impl<L: Branches> RaceBody<'_, L> {
         let mut runs_borrowed =
             |branch: &mut dyn AnyBranch| branch.is_running() && branch.is_borrowed();
         if !decided && self.running.any(&mut runs_borrowed) {
-            self.hold.hold(cx);
+            self.open_while_borrowed.open(cx);
         } else {
-            self.hold.close();
+            self.open_while_borrowed.close();
         }
     }
 
@@ -149,7 +149,7 @@ pub fn race<'a, L: Branches>(list: &'a mut L, biased: bool) -> Concurrent<RaceBo
     let body = RaceBody {
         running: Running::new(list, order),
         outer: OuterFrame::default(),
-        hold: Region::boundary(),
+        open_while_borrowed: Region::boundary(),
     };
     concurrent("race!", body)
 }

@@ -20,7 +20,6 @@ pin_project! {
         #[pin]
         future: Option<F>,
         region: Region,
-        tries: u8,
         location: &'static Location<'static>,
     }
 }
@@ -31,7 +30,6 @@ pub fn solo<F: IntoFuture>(future: F) -> Solo<F::IntoFuture> {
     Solo {
         future: Some(future.into_future()),
         region: Region::branch(),
-        tries: 0,
         location: Location::caller(),
     }
 }
@@ -44,15 +42,12 @@ impl<F: Future> Future for Solo<F> {
         if this.future.is_none() {
             return parked("a branch", this.location, cx);
         }
-        let exit = ready!(
-            this.region
-                .poll_cancellable(this.future, None, this.tries, cx)
-        );
+        let exit = ready!(this.region.poll_cancellable(this.future, None, cx));
         this.region.close();
         match exit {
             Exit::Value(value) => Poll::Ready(value),
             Exit::Panicked(panic) => panic.resume(),
-            Exit::Left | Exit::Ended => parked("a branch", this.location, cx),
+            Exit::Unwound | Exit::Ended => parked("a branch", this.location, cx),
         }
     }
 }

@@ -163,13 +163,13 @@ impl<T, E: Send + 'static> TaskEnding<T, E> {
                 Err(TaskError::Failed)
             }
             Exit::Panicked(panic) => Err(self.panicked(group, panic)),
-            Exit::Left | Exit::Ended if overran => Err(self.aborted(group)),
-            Exit::Left | Exit::Ended if self.was_cut() => {
+            Exit::Unwound | Exit::Ended if overran => Err(self.aborted(group)),
+            Exit::Unwound | Exit::Ended if self.was_cut() => {
                 let what = format!("the shielded task `{}`", node.name());
                 group.node().overran(&what, node.location());
                 Err(self.aborted(group))
             }
-            Exit::Left | Exit::Ended => {
+            Exit::Unwound | Exit::Ended => {
                 // A service that is cancelled has done its work.
                 if !self.is_background() {
                     group.note_cut();

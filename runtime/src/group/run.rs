@@ -214,7 +214,7 @@ impl<E: Send + 'static, L: LocalTasks> Members<E, L> {
             Exit::Value(Ok(())) => return true,
             Exit::Value(Err(error)) => (Cause::Error(error), None),
             Exit::Panicked(panic) => (Cause::Panic(panic.message()), Some(panic)),
-            Exit::Left | Exit::Ended => (Cause::Aborted, None),
+            Exit::Unwound | Exit::Ended => (Cause::Aborted, None),
         };
         self.shared.deferred_failed(cause, panic);
         true
@@ -278,7 +278,7 @@ where
         });
         let value = match ready!(exit) {
             Exit::Value(value) => value,
-            Exit::Left | Exit::Ended => None,
+            Exit::Unwound | Exit::Ended => None,
             Exit::Panicked(panic) => {
                 members.shared.body_panicked(panic);
                 None

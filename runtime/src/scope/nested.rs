@@ -199,15 +199,15 @@ impl<T, F: Future<Output = T>> NestedBoundary<F, T> {
     ) -> Poll<Result<T, Cancelled>> {
         let outer = outer_unwinding();
         let node = self.as_mut().node();
-        let is_unwound = matches!(exit, Exit::Left | Exit::Ended);
+        let is_unwound = matches!(exit, Exit::Unwound | Exit::Ended);
         if outer.is_some() || !is_unwound {
             hand_up(node, outer.as_ref());
         }
         match exit {
             Exit::Value(value) => Poll::Ready(Ok(value)),
             Exit::Panicked(panic) => panic.resume(),
-            Exit::Left | Exit::Ended if outer.is_some() => self.park(cx),
-            Exit::Left | Exit::Ended => Poll::Ready(Err(node.take_cancelled())),
+            Exit::Unwound | Exit::Ended if outer.is_some() => self.park(cx),
+            Exit::Unwound | Exit::Ended => Poll::Ready(Err(node.take_cancelled())),
         }
     }
 

@@ -23,7 +23,7 @@ use crate::poll::frame::Frame;
 use crate::tree::node::{Node, flag};
 use crate::tree::table::Verdict;
 use crate::unwind::exit::{Exit, PanicSite, polled_after_completion};
-use crate::unwind::region::out_of_budget;
+use crate::unwind::region::Retries;
 
 const CANCEL_FLAGS: u32 = flag::CANCELLED | flag::ABORTED;
 
@@ -169,7 +169,7 @@ struct BoundaryState {
     started: bool,
     /// Whether the grace period was asked for.
     grace_begun: bool,
-    tries: u8,
+    retries: Retries,
 }
 
 // Also what only reads takes a pinned reference, and looks at its field: a shared
@@ -181,7 +181,7 @@ impl<T, F: Future<Output = T>, N: HasNode> Boundary<F, T, N> {
             known: WakerId::default(),
             started: false,
             grace_begun: false,
-            tries: 0,
+            retries: Retries::default(),
         };
         Boundary {
             body: Some(body),
@@ -215,7 +215,7 @@ impl<T, F: Future<Output = T>, N: HasNode> Boundary<F, T, N> {
         let this = self.project();
         if this.exit.is_none() {
             let site = PanicSite::of(this.owner.node());
-            *this.exit = Some(Exit::Left.after_drop(this.body, site));
+            *this.exit = Some(Exit::Unwound.after_drop(this.body, site));
         }
     }
 
@@ -275,7 +275,7 @@ impl<T, F: Future<Output = T>, N: HasNode> Boundary<F, T, N> {
             // The deadline was over before: what has just begun is not polled again.
             if first && this.exit.is_none() && state.has_nothing_to_unwind(node, cx) {
                 let site = PanicSite::of(node);
-                *this.exit = Some(Exit::Left.after_drop(this.body.as_mut(), site));
+                *this.exit = Some(Exit::Unwound.after_drop(this.body.as_mut(), site));
             }
         }
     }
@@ -302,7 +302,7 @@ impl BoundaryState {
 
     /// Whether a body that was pending just now may be dropped as it is.
     fn has_nothing_to_unwind(&mut self, node: &Node, cx: &mut Context<'_>) -> bool {
-        node.flags_acquire() & flag::REGIONS == 0 && !out_of_budget(&mut self.tries, cx)
+        node.flags_acquire() & flag::REGIONS == 0 && !self.retries.is_one_due(cx)
     }
 
     /// Ends the boundary if nothing is pending, or will be woken.
@@ -393,7 +393,7 @@ impl BoundaryState {
         let frame = Frame::of(node, cx.waker());
         let polled = context::enter(&frame, || catch(|| body.poll(cx)));
         let exit = Exit::of(polled)
-            .or_else(|| (unwinding && self.is_clear(node, cx)).then_some(Exit::Left));
+            .or_else(|| (unwinding && self.is_clear(node, cx)).then_some(Exit::Unwound));
         if exit.is_none() {
             context::pending(node);
         }
@@ -404,7 +404,7 @@ impl BoundaryState {
     fn is_clear(&mut self, node: &Arc<Node>, cx: &mut Context<'_>) -> bool {
         let aborting = cancel_flags(node) & flag::ABORTED != 0;
         match node.end_pass(aborting) {
-            Verdict::Clear => return !out_of_budget(&mut self.tries, cx),
+            Verdict::Clear => return !self.retries.is_one_due(cx),
             Verdict::Wait => {}
             Verdict::Again(wakers) => {
                 wakers.into_iter().for_each(Waker::wake);

@@ -4,7 +4,7 @@
 //! let mut guard = Guard::arm();
 //! let exit = guard.body(async { the rest of the block }).await;
 //! guard.cleanup(async { the cleanup }).await;
-//! guard.leave(exit).await
+//! guard.finish(exit).await
 //! ```
 //!
 //! The body may be left at any of its awaits; the guard's own three awaits are
@@ -67,7 +67,6 @@ impl Guard {
         BorrowsLocals {
             guard: self,
             body: Some(body),
-            tries: 0,
         }
     }
 
@@ -87,20 +86,20 @@ impl Guard {
     }
 
     /// Passes on what the body did: its value, its panic, or the cancellation.
-    pub fn leave<T>(self, exit: Exit<T>) -> Leave<T> {
-        Leave {
-            block: self.leave_block(exit),
+    pub fn finish<T>(self, exit: Exit<T>) -> Finish<T> {
+        Finish {
+            block: self.finish_block(exit),
         }
     }
 
     /// The same for a block that may end without returning.
-    pub fn leave_block<T>(mut self, mut exit: Exit<T>) -> LeaveBlock<T> {
+    pub fn finish_block<T>(mut self, mut exit: Exit<T>) -> FinishBlock<T> {
         self.disarmed = true;
         self.region.close();
         if let Some(panic) = self.panic.take() {
             exit.add_panic(panic, self.site());
         }
-        LeaveBlock {
+        FinishBlock {
             exit: Some(exit),
             what: self.region.kind().name(),
             location: self.location,
@@ -128,7 +127,6 @@ pin_project! {
         guard: &'a mut Guard,
         #[pin]
         body: Option<F>,
-        tries: u8,
     }
 }
 
@@ -140,7 +138,7 @@ impl<F: Future> Future for BorrowsLocals<'_, F> {
         let Guard {
             region, location, ..
         } = &mut **this.guard;
-        region.poll_cancellable(this.body, Some(*location), this.tries, cx)
+        region.poll_cancellable(this.body, Some(*location), cx)
     }
 }
 
@@ -171,13 +169,13 @@ impl<F: Future<Output = ()>> Future for Cleanup<'_, F> {
     }
 }
 
-/// Future of [`Guard::leave`].
+/// Future of [`Guard::finish`].
 #[must_use = "futures do nothing unless awaited"]
-pub struct Leave<T> {
-    block: LeaveBlock<T>,
+pub struct Finish<T> {
+    block: FinishBlock<T>,
 }
 
-impl<T> Future for Leave<T> {
+impl<T> Future for Finish<T> {
     type Output = T;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
@@ -189,18 +187,18 @@ impl<T> Future for Leave<T> {
     }
 }
 
-/// Future of [`Guard::leave_block`].
+/// Future of [`Guard::finish_block`].
 #[must_use = "futures do nothing unless awaited"]
-pub struct LeaveBlock<T> {
+pub struct FinishBlock<T> {
     exit: Option<Exit<T>>,
     what: &'static str,
     location: &'static Location<'static>,
 }
 
-impl<T> Unpin for Leave<T> {}
-impl<T> Unpin for LeaveBlock<T> {}
+impl<T> Unpin for Finish<T> {}
+impl<T> Unpin for FinishBlock<T> {}
 
-impl<T> Future for LeaveBlock<T> {
+impl<T> Future for FinishBlock<T> {
     type Output = Option<T>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
@@ -208,7 +206,7 @@ impl<T> Future for LeaveBlock<T> {
             Some(Exit::Value(value)) => Poll::Ready(Some(value)),
             Some(Exit::Ended) => Poll::Ready(None),
             Some(Exit::Panicked(panic)) => panic.resume(),
-            Some(Exit::Left) | None => {
+            Some(Exit::Unwound) | None => {
                 self.exit = None;
                 parked(self.what, self.location, cx)
             }

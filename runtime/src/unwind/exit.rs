@@ -19,7 +19,7 @@ pub enum Exit<T> {
     /// Its block ended, by falling through, `break` or `continue`.
     Ended,
     /// It was cancelled and dropped where it was suspended.
-    Left,
+    Unwound,
     /// It panicked.
     Panicked(Panic),
 }
@@ -49,7 +49,7 @@ impl<T> Exit<T> {
 
     /// Whether it was left by cancellation.
     pub fn is_cancelled(&self) -> bool {
-        matches!(self, Exit::Left)
+        matches!(self, Exit::Unwound)
     }
 
     /// A later panic, while leaving. The first one stays; the later one is reported.
@@ -66,7 +66,7 @@ impl<T> Exit<T> {
         match self {
             Exit::Panicked(panic) => site.report(&panic),
             Exit::Value(value) => site.discard(value),
-            Exit::Ended | Exit::Left => {}
+            Exit::Ended | Exit::Unwound => {}
         }
     }
 }

@@ -49,13 +49,18 @@ impl<T> Polled for Result<Poll<T>, Panic> {
 #[derive(Debug)]
 pub(crate) struct Region {
     kind: RegionKind,
+    retries: Retries,
     place: Option<RegionPlace>,
 }
 
 impl Region {
     /// Code that is itself to be left in order.
     pub(crate) fn new(kind: RegionKind) -> Region {
-        Region { kind, place: None }
+        Region {
+            kind,
+            retries: Retries::default(),
+            place: None,
+        }
     }
 
     /// A scope or group inside another one.
@@ -83,7 +88,7 @@ impl Region {
     }
 
     /// Takes a place, to be found by whoever leaves the scope.
-    pub(crate) fn hold(&mut self, cx: &mut Context<'_>) {
+    pub(crate) fn open(&mut self, cx: &mut Context<'_>) {
         let _ = self.enter(cx, false, |_| Poll::<()>::Pending);
     }
 
@@ -183,6 +188,17 @@ impl Region {
             .map_or(0, |place| place.node.lock().live(place.id))
     }
 
+    /// Whether a pending future inside may be dropped now: see [`Region::may_drop`] and
+    /// [`Retries`].
+    pub(super) fn is_unwound(&mut self, cx: &mut Context<'_>) -> bool {
+        self.may_drop(false) && !self.retries.is_one_due(cx)
+    }
+
+    /// Nobody waits for the value of the future inside any more, so that none is lost.
+    pub(crate) fn needs_no_value(&mut self) {
+        self.retries = Retries::NONE;
+    }
+
     pub(crate) fn kind(&self) -> RegionKind {
         self.kind
     }
@@ -273,14 +289,22 @@ impl Drop for Region {
     }
 }
 
-/// Whether a pending future may only be out of tokio's budget, so that a value
-/// that has arrived would be lost by dropping it. `tries` bounds the retries.
-pub(crate) fn out_of_budget(tries: &mut u8, cx: &mut Context<'_>) -> bool {
-    const MAX_TRIES: u8 = 3;
-    if *tries >= MAX_TRIES || tokio::task::coop::has_budget_remaining() {
-        return false;
+/// Further polls of a future that is to be dropped, as it is pending. It may only be out of
+/// tokio's budget, and a value that has arrived would be lost.
+#[derive(Debug, Default)]
+pub(crate) struct Retries(u8);
+
+impl Retries {
+    const MOST: u8 = 3;
+    const NONE: Retries = Retries(Retries::MOST);
+
+    /// Whether the future is to be polled once more. Its task is woken then.
+    pub(super) fn is_one_due(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.0 >= Retries::MOST || tokio::task::coop::has_budget_remaining() {
+            return false;
+        }
+        self.0 += 1;
+        cx.waker().wake_by_ref();
+        true
     }
-    *tries += 1;
-    cx.waker().wake_by_ref();
-    true
 }

@@ -123,14 +123,14 @@ impl<F: Future> Future for Shield<F> {
         let polled = state.region.poll_shielded(this.future, state.location, cx);
         let exit = ready!(polled);
         state.stage = match exit {
-            Exit::Left | Exit::Ended => ShieldStage::Cut,
+            Exit::Unwound | Exit::Ended => ShieldStage::Cut,
             Exit::Value(_) | Exit::Panicked(_) => ShieldStage::Done,
         };
         state.region.close();
         match exit {
             Exit::Value(value) => Poll::Ready(value),
             Exit::Panicked(panic) => panic.resume(),
-            Exit::Left | Exit::Ended => parked("`shield`", state.location, cx),
+            Exit::Unwound | Exit::Ended => parked("`shield`", state.location, cx),
         }
     }
 }

@@ -4,7 +4,7 @@
 //! ```text
 //! poll in the region ──┬─ ready ────────────────────────▶ Exit::Value
 //!                      ├─ panicked ─────────────────────▶ Exit::Panicked
-//!                      └─ pending ──┬─ must unwind, and ─▶ Exit::Left
+//!                      └─ pending ──┬─ must unwind, and ─▶ Exit::Unwound
 //!                                   │  nothing inside has to
 //!                                   └─ otherwise ───────▶ Poll::Pending
 //! ```
@@ -20,7 +20,7 @@ use std::task::{Context, Poll};
 use crate::base::caught::catch;
 use crate::poll::gate;
 use crate::unwind::exit::{Exit, PanicSite};
-use crate::unwind::region::{Region, out_of_budget};
+use crate::unwind::region::Region;
 
 impl Region {
     /// Polls the future in `slot`, which a cancellation unwinds. `at` is its line, for those
@@ -29,7 +29,6 @@ impl Region {
         &mut self,
         mut slot: Pin<&mut Option<F>>,
         at: Option<&'static Location<'static>>,
-        tries: &mut u8,
         cx: &mut Context<'_>,
     ) -> Poll<Exit<F::Output>> {
         let Some(future) = slot.as_mut().as_pin_mut() else {
@@ -41,8 +40,7 @@ impl Region {
             if self.kind().holds() && gate::take_done() {
                 return Some(Exit::Ended);
             }
-            let unwound = self.may_drop(false) && !out_of_budget(tries, cx);
-            unwound.then_some(Exit::Left)
+            self.is_unwound(cx).then_some(Exit::Unwound)
         });
         self.dropped(exit, slot, at)
     }
@@ -67,7 +65,7 @@ impl Region {
         if let Some(node) = self.node() {
             node.overran(&self.kind().shielded_code(), at);
         }
-        Exit::Left
+        Exit::Unwound
     }
 
     /// Drops the future in `slot` if it has ended.
