@@ -278,7 +278,9 @@ use proc_macro::TokenStream;
 /// The message is right twice: whoever is cancelled or lets others run at a checkpoint should
 /// not hold a lock of `std` there. Compute first and lock then:
 ///
-/// ```ignore
+/// ```
+/// # use std::sync::Mutex;
+/// # use taskscope::cancellable;
 /// #[cancellable]
 /// async fn add_all(total: &Mutex<u64>, numbers: &[u64]) {
 ///     let mut sum = 0;

@@ -5,7 +5,8 @@ use std::task::{Wake, Waker};
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Inner, Node, Watcher, flag};
+use super::inner::{Inner, Watcher};
+use super::{Node, flag};
 
 /// Cancels the token instead of waking a task: nothing else has to run for it.
 struct Follow(CancellationToken);
