@@ -225,12 +225,13 @@ impl EntryFn {
             .partition(|attr| is_marker(attr, "cancellable"));
         let attrs = self.check_attributes(attrs);
         let body = self.rewrite_body(&sig, body, !ours.is_empty(), &options.common);
-        let span = mixed(sig.ident.span());
+        // Not the name's: an editor would show there all that is made here.
+        let span = mixed(sig.paren_token.span.join());
         let mut inner = sig.clone();
         inner.ident = Ident::new("__taskscope_body", span);
         inner.asyncness = Some(Token![async](mixed(asyncness.span)));
         (sig.generics, sig.inputs) = <_>::default();
-        let (test, run) = (self.harness(span), self.run(options, &sig.ident));
+        let (test, run) = (self.harness(span), self.run(options, &sig.ident, span));
         let name = &inner.ident;
         let run = if callable {
             quote_spanned!(span=> #run.run(#name()))
@@ -287,8 +288,7 @@ impl EntryFn {
     }
 
     // `Main::new()` or `Test::new("name")`, with what the options say.
-    fn run(&self, options: EntryOptions, name: &Ident) -> TokenStream {
-        let span = mixed(name.span());
+    fn run(&self, options: EntryOptions, name: &Ident, span: Span) -> TokenStream {
         let private = self.krate.private(span);
         let calls = options.into_calls();
         match self.kind {

@@ -9,7 +9,7 @@
 use crate::rewrite::Rewriter;
 use crate::rewrite::region::Regions;
 use crate::syntax::path::mixed;
-use crate::syntax::span::{ends, parenthesized};
+use crate::syntax::span::{end_of, ends, parenthesized, start_of};
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, TokenStreamExt};
 use std::mem;
@@ -20,14 +20,16 @@ use syn::{Expr, Path, Token};
 impl Rewriter<'_> {
     /// `NAME()`, whose `Location::caller()` is `span`.
     pub(super) fn call(&self, name: &str, span: Span) -> TokenStream {
-        let mut call = self.krate.private_fn(name, span);
+        let mut call = self.krate.private_fn(name, span, span);
         call.append(parenthesized(TokenStream::new(), span));
         call
     }
 
-    pub(super) fn gate(&self, span: Span) -> TokenStream {
-        let mut gate = self.call("gate", span);
-        let mixed = mixed(span);
+    /// `gate().await`, located at a word of the user's: rustc shows it where a value is held across
+    /// an await.
+    pub(super) fn gate(&self, word: Span) -> TokenStream {
+        let mut gate = self.call("gate", end_of(word));
+        let mixed = mixed(word);
         Token![.](mixed).to_tokens(&mut gate);
         Token![await](mixed).to_tokens(&mut gate);
         gate
@@ -51,7 +53,7 @@ impl Rewriter<'_> {
         let (start, end) = self.ends_of_call(&expr.base);
         Token![,](Span::call_site()).to_tokens(&mut arguments);
         expr.base.to_tokens(&mut arguments);
-        let mut call = self.krate.private_fn("after", start);
+        let mut call = self.krate.private_fn("after", start, end);
         call.append(parenthesized(arguments, end));
         *expr.base = Expr::Verbatim(call);
     }
@@ -60,7 +62,8 @@ impl Rewriter<'_> {
     // where the user's code begins as our call does: clippy, which tells them apart by that,
     // would speak of the `()` in the call.
     fn ends_of_call(&self, awaited: &Expr) -> (Span, Span) {
-        let (start, end) = ends_of(awaited);
+        let (first, last) = ends_of(awaited);
+        let (start, end) = (start_of(first), end_of(last));
         if first_path(awaited).is_some_and(|path| self.krate.begins_like(path)) {
             (mixed(start), mixed(end))
         } else {

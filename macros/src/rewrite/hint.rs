@@ -15,6 +15,7 @@ mod open;
 use self::open::{is_open, is_open_work};
 use crate::syntax::groups::{group_argument, name_of, spawns, tail};
 use crate::syntax::path::{Crate, mixed};
+use crate::syntax::span::end_of;
 use proc_macro2::{Ident, TokenStream};
 use quote::quote_spanned;
 use std::collections::HashMap;
@@ -83,7 +84,7 @@ impl KnownGroups {
             Expr::Closure(work) if call.method == "spawn_blocking" && is_open_work(work) => "work",
             _ => return None,
         };
-        let span = mixed(call.method.span());
+        let span = mixed(end_of(call.method.span()));
         let (private, method) = (krate.private(span), Ident::new(method, span));
         Some(quote_spanned!(span=> #private::HintOf::<#group>::here().#method))
     }
