@@ -7,6 +7,7 @@ use crate::rewrite::jumps::{JumpSlot, Nesting};
 use crate::rewrite::{CodeKind, CodeScope, Rewriter, output_hint};
 use crate::syntax::known::{is_transparent, names};
 use crate::syntax::path::mixed;
+use crate::syntax::span::end_of;
 use crate::syntax::witness;
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
@@ -31,7 +32,7 @@ enum GuardPlace {
 struct GuardStmt {
     when: When,
     /// The macro's own name in the source.
-    span: Span,
+    name: Span,
     cleanup: Vec<Stmt>,
 }
 
@@ -212,10 +213,10 @@ impl Rewriter<'_> {
                 },
             );
         }
-        let span = mac.path.segments.last()?.ident.span();
+        let name = mac.path.segments.last()?.ident.span();
         Some(GuardStmt {
             when,
-            span,
+            name,
             cleanup: self.read_cleanup(when, mac),
         })
     }
@@ -272,7 +273,7 @@ impl Rewriter<'_> {
         };
         let span = guard.mixed();
         let GuardLocals { frame, exit, value } = &guard.locals();
-        let (output, done) = (self.output_hint(span), self.done(guard.span));
+        let (output, done) = (self.output_hint(span), self.done(span));
         let body = quote_spanned! {span=>
             #output
             #[allow(clippy::diverging_sub_expression)]
@@ -304,8 +305,10 @@ impl Rewriter<'_> {
         let private = self.krate.private(span);
         let GuardLocals { frame, exit, .. } = &guard.locals();
         let (arm, cleanup) = (self.armed(guard), &guard.cleanup);
+        // What a block borrows or moves, rustc shows at its `async`.
+        let asyncness = Token![async](mixed(guard.name));
         let cleanup = quote_spanned! {span=>
-            #private::Guard::cleanup(&mut #frame, async { #(#cleanup)* }).await;
+            #private::Guard::cleanup(&mut #frame, #asyncness { #(#cleanup)* }).await;
         };
         let cleanup = match guard.when {
             When::Always => cleanup,
@@ -313,20 +316,21 @@ impl Rewriter<'_> {
         };
         quote_spanned! {span=>
             let mut #frame = #arm;
-            let #exit = #private::Guard::body(&mut #frame, async { #body }).await;
+            let #exit = #private::Guard::body(&mut #frame, #asyncness { #body }).await;
             #cleanup
         }
     }
 
     // Located in the user's code, which is where `Location::caller()` looks.
     fn armed(&self, guard: &GuardStmt) -> TokenStream {
-        let private = self.krate.private(guard.span);
+        let span = end_of(guard.name);
+        let private = self.krate.private(span);
         let arm = match guard.when {
             When::Always => "arm",
             When::Cancelled => "arm_on_cancel",
         };
-        let arm = Ident::new(arm, guard.span);
-        quote_spanned!(guard.span=> #private::Guard::#arm())
+        let arm = Ident::new(arm, span);
+        quote_spanned!(span=> #private::Guard::#arm())
     }
 
     fn output_hint(&self, span: Span) -> Option<TokenStream> {
@@ -360,7 +364,7 @@ struct GuardLocals {
 
 impl GuardStmt {
     fn mixed(&self) -> Span {
-        mixed(self.span)
+        mixed(end_of(self.name))
     }
 
     fn locals(&self) -> GuardLocals {
