@@ -18,6 +18,9 @@ pub use crate::testing::test::{PausedClock, Test};
 pub use crate::unwind::cleanup::{BorrowsLocals, Cleanup, Finish, FinishBlock, Guard};
 pub use crate::unwind::exit::Exit;
 pub use taskscope_macros::{join, try_join};
+// Beside them, the crate has functions of these names.
+#[cfg(rust_analyzer)]
+pub use taskscope_macros::{checkpoint, no_checkpoint};
 
 use crate::tree::reason::{Cancelled, FromCancelled};
 

@@ -13,8 +13,10 @@ use crate::rewrite::{CodeKind, Rewriter};
 use crate::syntax::item::is_marker;
 use crate::syntax::lock::{match_takes_lock, matches_on_lock, takes_lock};
 use crate::syntax::path::mixed;
+use crate::syntax::span::end_of;
 use proc_macro2::Span;
 use quote::quote_spanned;
+use syn::spanned::Spanned;
 use syn::visit_mut::VisitMut;
 use syn::{Attribute, Block, Expr, ExprForLoop, ExprIf, ExprMatch, ExprWhile, Label, Stmt};
 
@@ -45,9 +47,12 @@ impl Rewriter<'_> {
     ) {
         let level = Nesting::Loop(label.as_ref().map(|label| label.name.clone()));
         self.below(level, |this| this.visit_block_mut(body));
-        if self.take_markers(attrs) {
-            body.stmts.insert(0, self.loop_checkpoint(keyword));
-        }
+        let markers = take_markers(attrs);
+        let checkpoint = self
+            .has_checkpoint(&markers)
+            .then(|| self.loop_checkpoint(keyword));
+        let names = markers.iter().map(|marker| self.name_of(marker));
+        body.stmts.splice(..0, checkpoint.into_iter().chain(names));
     }
 
     pub(super) fn visit_match(&mut self, expr: &mut ExprMatch) {
@@ -88,25 +93,22 @@ impl Rewriter<'_> {
             }
             // Not a gate alone: while it is open, a round writes nothing for it to the future.
             _ => {
-                let (closed, gate) = (self.call("closed", keyword), self.gate(keyword));
-                let pause = quote_spanned!(mixed(keyword)=> if #closed { #gate });
+                let (span, gate) = (end_of(keyword), self.gate(keyword));
+                let closed = self.call("closed", span);
+                let pause = quote_spanned!(mixed(span)=> if #closed { #gate });
                 Stmt::Expr(Expr::Verbatim(pause), None)
             }
         }
     }
 
-    // Takes the markers off a loop, and tells whether it gets a checkpoint.
-    fn take_markers(&mut self, attrs: &mut Vec<Attribute>) -> bool {
-        let marked = attrs
-            .extract_if(.., |attr| is_marker(attr, "checkpoint"))
-            .last();
-        let unmarked = attrs
-            .extract_if(.., |attr| is_marker(attr, "no_checkpoint"))
-            .last();
+    // Whether a loop gets a checkpoint.
+    fn has_checkpoint(&mut self, markers: &[Attribute]) -> bool {
+        let find = |name| markers.iter().rfind(|marker| is_marker(marker, name));
+        let (marked, unmarked) = (find("checkpoint"), find("no_checkpoint"));
         let all = match self.scope.kind {
             CodeKind::Blocking => true,
             CodeKind::Plain => {
-                if let Some(marker) = &marked {
+                if let Some(marker) = marked {
                     let mistake = self.refusal.as_ref().map_or(&IN_PLAIN, |_| &IN_CLOSURE);
                     self.diag.report_over(marker, mistake);
                 }
@@ -118,6 +120,28 @@ impl Rewriter<'_> {
         };
         (marked.is_some() || all) && unmarked.is_none()
     }
+
+    // Nothing to rustc. To an editor, the marker's name, with its definition and documentation.
+    fn name_of(&self, marker: &Attribute) -> Stmt {
+        let name = marker.path().segments.last().map(|last| &last.ident);
+        let private = self.krate.private(end_of(marker.path().span()));
+        let import = quote_spanned! {Span::mixed_site()=>
+            #[allow(unexpected_cfgs)]
+            {
+                #[cfg(rust_analyzer)]
+                use #private::#name as _;
+            }
+        };
+        Stmt::Expr(Expr::Verbatim(import), None)
+    }
+}
+
+// Takes the markers off a loop.
+fn take_markers(attrs: &mut Vec<Attribute>) -> Vec<Attribute> {
+    let markers = attrs.extract_if(.., |attr| {
+        is_marker(attr, "checkpoint") || is_marker(attr, "no_checkpoint")
+    });
+    markers.collect()
 }
 
 const IN_PLAIN: Mistake = Mistake {

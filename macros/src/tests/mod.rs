@@ -36,7 +36,8 @@ fn printed(text: &str) -> String {
     tokens(text).to_string()
 }
 
-/// `text` without spaces, and with the paths of the runtime and the witnesses cut short.
+/// `text` without spaces and what editors alone read, and with the paths of the runtime and the witnesses
+/// cut short.
 fn short(text: &str) -> String {
     let dense = |text: &str| -> String { text.split_whitespace().collect() };
     let names = ["defer", "on_cancel", "race", "task_group"];
@@ -49,6 +50,13 @@ fn short(text: &str) -> String {
         .replace("::core::option::Option::", "")
         .replace("::core::convert::", "")
         .replace("__taskscope_", "__")
+        .replace(&named("checkpoint"), "")
+        .replace(&named("no_checkpoint"), "")
+}
+
+/// What an editor learns of a marker by.
+fn named(marker: &str) -> String {
+    format!("#[allow(unexpected_cfgs)]{{#[cfg(rust_analyzer)]useP::{marker}as_;}}")
 }
 
 #[track_caller]
