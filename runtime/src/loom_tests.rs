@@ -21,20 +21,20 @@ use crate::tree::roots;
 use crate::tree::table::{RegionId, RegionKind};
 
 #[derive(Default)]
-struct Wakes(AtomicUsize);
+struct WakeCount(AtomicUsize);
 
-impl Wake for Wakes {
+impl Wake for WakeCount {
     fn wake(self: Arc<Self>) {
         self.0.fetch_add(1, Ordering::SeqCst);
     }
 }
 
-fn counting() -> (Arc<Wakes>, Waker) {
-    let wakes = Arc::new(Wakes::default());
+fn counting() -> (Arc<WakeCount>, Waker) {
+    let wakes = Arc::new(WakeCount::default());
     (wakes.clone(), Waker::from(wakes))
 }
 
-fn count(wakes: &Wakes) -> usize {
+fn count(wakes: &WakeCount) -> usize {
     wakes.0.load(Ordering::SeqCst)
 }
 
@@ -603,21 +603,21 @@ impl Drop for Work {
 
 /// What became of a closure that a thread was to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
+enum TaskFate {
     Ran,
     Refused,
     Withdrawn,
 }
 
 /// On the thread: as in `blocking::run`.
-fn take(node: &Node, slot: &WorkSlot<Work>) -> Fate {
+fn take(node: &Node, slot: &WorkSlot<Work>) -> TaskFate {
     match blocking::take(node, slot) {
         Taken::Run(work) => {
             work.ran.fetch_add(1, Ordering::SeqCst);
-            Fate::Ran
+            TaskFate::Ran
         }
-        Taken::Refuse(_) => Fate::Refused,
-        Taken::Withdrawn => Fate::Withdrawn,
+        Taken::Refuse(_) => TaskFate::Refused,
+        Taken::Withdrawn => TaskFate::Withdrawn,
     }
 }
 
@@ -625,7 +625,7 @@ fn take(node: &Node, slot: &WorkSlot<Work>) -> Fate {
 /// made of it, and asserts that it was made of it once.
 fn blocking_work<R: 'static>(
     meanwhile: impl Fn(&Arc<Node>, &WorkSlot<Work>) -> R + Sync + Send + 'static,
-    check: impl Fn(Fate, &Node, R) + Sync + Send + 'static,
+    check: impl Fn(TaskFate, &Node, R) + Sync + Send + 'static,
 ) {
     loom::model(move || {
         let node = root();
@@ -638,7 +638,10 @@ fn blocking_work<R: 'static>(
         });
         let result = meanwhile(&node, &slot);
         let fate = thread.join().unwrap();
-        assert_eq!(ran.load(Ordering::SeqCst), usize::from(fate == Fate::Ran));
+        assert_eq!(
+            ran.load(Ordering::SeqCst),
+            usize::from(fate == TaskFate::Ran)
+        );
         assert_eq!(gone.load(Ordering::SeqCst), 1);
         check(fate, &node, result);
     });
@@ -648,7 +651,7 @@ fn blocking_work<R: 'static>(
 fn blocking_work_runs_or_is_withdrawn() {
     blocking_work(
         |_, slot| blocking::withdraw(slot),
-        |fate, _, withdrawn| assert_eq!(withdrawn, fate == Fate::Withdrawn, "{fate:?}"),
+        |fate, _, withdrawn| assert_eq!(withdrawn, fate == TaskFate::Withdrawn, "{fate:?}"),
     );
 }
 
@@ -660,8 +663,8 @@ fn blocking_work_that_cannot_be_withdrawn_tells_whether_it_runs() {
             (!blocking::withdraw(slot)).then(|| blocking::has_begun(node))
         },
         |fate, _, begun| match begun {
-            None => assert_eq!(fate, Fate::Withdrawn),
-            Some(begun) => assert_eq!(begun, fate == Fate::Ran, "{fate:?}"),
+            None => assert_eq!(fate, TaskFate::Withdrawn),
+            Some(begun) => assert_eq!(begun, fate == TaskFate::Ran, "{fate:?}"),
         },
     );
 }
@@ -681,7 +684,7 @@ fn blocking_work_cancelled_before_it_starts_never_runs() {
         node.cancel(Reason::Requested);
         *cancelled.lock() = true;
         let (before, fate) = thread.join().unwrap();
-        assert!(!before || fate == Fate::Refused, "{fate:?}");
+        assert!(!before || fate == TaskFate::Refused, "{fate:?}");
     });
 }
 

@@ -31,7 +31,7 @@ pub(crate) enum Order {
 
 /// The branches of one body, and how far they are. It is polled in their own node.
 #[derive(Debug)]
-pub(crate) struct Running<'a, L> {
+pub(crate) struct RunningBranches<'a, L> {
     list: &'a mut L,
     order: Order,
     /// The branch that decided, by its value or its panic.
@@ -40,9 +40,9 @@ pub(crate) struct Running<'a, L> {
     panic: Option<KeptPanic>,
 }
 
-impl<'a, L: Branches> Running<'a, L> {
+impl<'a, L: Branches> RunningBranches<'a, L> {
     pub(crate) fn new(list: &'a mut L, order: Order) -> Self {
-        Running {
+        RunningBranches {
             list,
             order,
             decided: None,

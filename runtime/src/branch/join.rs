@@ -7,7 +7,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use crate::branch::concurrent::{Body, Concurrent, Order, Running, concurrent, own_node};
+use crate::branch::concurrent::{Body, Concurrent, Order, RunningBranches, concurrent, own_node};
 use crate::branch::list::{Branch, Branches, Decider, IntoBranch, value};
 use crate::tree::reason::Reason;
 
@@ -59,7 +59,7 @@ pub fn error<F, T, E, D>(branch: Pin<&mut Branch<F, Result<T, E>, D>>) -> E {
 
 /// The body of `join!` and `try_join!`.
 #[derive(Debug)]
-pub struct JoinBody<'a, L>(Running<'a, L>);
+pub struct JoinBody<'a, L>(RunningBranches<'a, L>);
 
 impl<L: Branches> Body for JoinBody<'_, L> {}
 
@@ -82,7 +82,10 @@ impl<L: Branches> Future for JoinBody<'_, L> {
 /// otherwise each has a value.
 #[track_caller]
 pub fn join<'a, L: Branches>(name: &'static str, list: &'a mut L) -> Concurrent<JoinBody<'a, L>> {
-    concurrent(name, JoinBody(Running::new(list, Order::Rotating(0))))
+    concurrent(
+        name,
+        JoinBody(RunningBranches::new(list, Order::Rotating(0))),
+    )
 }
 
 /// Runs futures concurrently in the current task, and returns the tuple of their

@@ -7,7 +7,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use crate::branch::concurrent::{Body, Concurrent, Order, Running, concurrent, own_node};
+use crate::branch::concurrent::{Body, Concurrent, Order, RunningBranches, concurrent, own_node};
 use crate::branch::list::{AnyBranch, Branch, Branches, Decider, IntoBranch, value};
 use crate::poll::context;
 use crate::poll::frame::Frame;
@@ -65,7 +65,7 @@ fn run(branch: &mut dyn AnyBranch, outer: &OuterFrame, cx: &mut Context<'_>) -> 
 /// The body of `race!`.
 #[derive(Debug)]
 pub struct RaceBody<'a, L> {
-    running: Running<'a, L>,
+    running: RunningBranches<'a, L>,
     /// The scope around the race, where borrowed branches are polled.
     outer: OuterFrame,
     /// Holds the race's own node while a borrowed branch, of which the node does not
@@ -147,7 +147,7 @@ pub fn race<'a, L: Branches>(list: &'a mut L, biased: bool) -> Concurrent<RaceBo
         Order::Random
     };
     let body = RaceBody {
-        running: Running::new(list, order),
+        running: RunningBranches::new(list, order),
         outer: OuterFrame::default(),
         open_while_borrowed: Region::boundary(),
     };

@@ -1,5 +1,6 @@
 //! A folder of a crate is a layer, and imports go one way through the layers.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -140,6 +141,57 @@ fn imports_of_the_runtime_go_one_way() {
 fn imports_of_the_macros_go_one_way() {
     let imports = check("../macros/src", MACROS);
     assert!(imports > 60, "only {imports} imports were read");
+}
+
+/// The names of types and traits, and the files that define them.
+#[derive(Default)]
+struct Definitions {
+    file: PathBuf,
+    files: BTreeMap<String, BTreeSet<PathBuf>>,
+}
+
+impl<'ast> Visit<'ast> for Definitions {
+    fn visit_item(&mut self, item: &'ast Item) {
+        let name = match item {
+            Item::Struct(item) => Some(&item.ident),
+            Item::Enum(item) => Some(&item.ident),
+            Item::Trait(item) => Some(&item.ident),
+            // `pin_project!` and the like.
+            Item::Macro(item) => {
+                let tokens = item.mac.tokens.clone();
+                if let Ok(file) = syn::parse2(tokens) {
+                    self.visit_file(&file);
+                }
+                None
+            }
+            _ => None,
+        };
+        if let Some(name) = name {
+            let files = self.files.entry(name.to_string()).or_default();
+            files.insert(self.file.clone());
+        }
+        visit::visit_item(self, item);
+    }
+}
+
+/// A search for a name finds one type. Two of one name in one file are for two
+/// configurations.
+#[test]
+fn types_have_names_of_their_own() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = Vec::new();
+    files(&root.join("../runtime/src"), &mut found);
+    files(&root.join("../macros/src"), &mut found);
+    let mut definitions = Definitions::default();
+    for file in found {
+        let text = fs::read_to_string(&file).unwrap();
+        definitions.file = file;
+        definitions.visit_file(&syn::parse_file(&text).unwrap());
+    }
+    let all = definitions.files;
+    assert!(all.len() > 200, "only {} types were read", all.len());
+    let twice: Vec<_> = all.iter().filter(|(_, files)| files.len() > 1).collect();
+    assert!(twice.is_empty(), "{twice:#?}");
 }
 
 /// The reader itself.
