@@ -43,6 +43,11 @@ impl Diag {
         self.errors.push(error);
     }
 
+    /// Reports what another one has collected.
+    pub(crate) fn append(&mut self, mut other: Self) {
+        self.errors.append(&mut other.errors);
+    }
+
     /// All errors as `compile_error!` calls; nothing if there are none.
     pub(crate) fn into_tokens(self) -> TokenStream {
         self.errors

@@ -6,10 +6,9 @@ use crate::rewrite::{CodeKind, CodeScope, Rewriter};
 use crate::syntax::options::Options;
 use crate::syntax::own::Own;
 use crate::syntax::witness;
-use proc_macro2::{Span, TokenStream};
-use quote::quote_spanned;
+use proc_macro2::TokenStream;
 
-/// The expression that builds and runs the group, beside the errors found in it.
+/// The expression that builds and runs the group, with the errors found in it.
 pub(crate) fn task_group(tokens: TokenStream) -> TokenStream {
     if let Some(rest) = witness::accept("task_group", &tokens) {
         return rest;
@@ -19,11 +18,5 @@ pub(crate) fn task_group(tokens: TokenStream) -> TokenStream {
     let krate = call.krate();
     let scope = CodeScope::new(CodeKind::Async, None);
     let mut rewriter = Rewriter::new(&krate, &mut diag, &options, Own::default(), scope);
-    let expr = rewriter.group(call);
-    let errors = diag.into_tokens();
-    if errors.is_empty() {
-        expr
-    } else {
-        quote_spanned!(Span::mixed_site()=> { #errors #expr })
-    }
+    rewriter.group(call)
 }

@@ -7,7 +7,7 @@
 //! ```
 
 use crate::rewrite::Rewriter;
-use crate::syntax::known::{arguments, joins_foreign_futures};
+use crate::syntax::known::{joins_foreign_futures, repaired_arguments};
 use crate::syntax::path::mixed;
 use crate::syntax::span::{ends, parenthesized};
 use proc_macro2::{TokenStream, TokenTree};
@@ -20,7 +20,7 @@ impl Rewriter<'_> {
     // From the tokens of a macro into the same tokens with their awaits gated, where
     // they read as expressions.
     pub(super) fn visit_arguments(&mut self, mac: &mut Macro) {
-        let Some((mut parts, rest)) = arguments(mac) else {
+        let Some(((mut parts, rest), holes)) = repaired_arguments(mac) else {
             return;
         };
         let joins = joins_foreign_futures(&mac.path);
@@ -37,7 +37,7 @@ impl Rewriter<'_> {
             separator.to_tokens(&mut tokens);
         }
         tokens.extend(rest);
-        mac.tokens = tokens;
+        mac.tokens = holes.take_out(tokens);
         if own {
             self.use_own(&mut mac.path);
         }

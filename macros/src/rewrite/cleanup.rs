@@ -7,10 +7,13 @@ use crate::rewrite::jumps::{JumpSlot, Nesting};
 use crate::rewrite::{CodeKind, CodeScope, Rewriter, output_hint};
 use crate::syntax::known::{is_transparent, names};
 use crate::syntax::path::mixed;
+use crate::syntax::repair::{Holes, Listed, read_repaired};
 use crate::syntax::span::end_of;
 use crate::syntax::witness;
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
+use syn::parse::Parser;
+use syn::spanned::Spanned;
 use syn::token::Brace;
 use syn::visit_mut::VisitMut;
 use syn::{Attribute, Block, Expr, Macro, Stmt, StmtMacro, Token};
@@ -33,7 +36,7 @@ struct GuardStmt {
     when: When,
     /// The macro's own name in the source.
     name: Span,
-    cleanup: Vec<Stmt>,
+    cleanup: TokenStream,
 }
 
 impl When {
@@ -145,11 +148,22 @@ impl Rewriter<'_> {
         let may_declare = |stmt: &Stmt| self.may_declare(stmt);
         stmts.extend(take_items(&mut rest, may_declare));
         let end = rest.is_empty().then_some(place);
-        let frame = match self.read_guard(&guard, end) {
-            Some(guard) => self.frame(&guard, rest, place),
-            None => return self.visit_unguarded(stmts, rest, place),
+        let Some(read) = self.read_guard(&guard, end) else {
+            stmts.extend(self.without_frame(&guard));
+            return self.visit_unguarded(stmts, rest, place);
         };
+        let frame = self.frame(&read, rest, place);
         stmts.push(Stmt::Expr(Expr::Verbatim(frame), None));
+    }
+
+    // The cleanup of a guard that was refused, which never runs, for rustc and editors to look
+    // at. Most often the guard is still being typed, and the code that it guards is not there yet.
+    fn without_frame(&mut self, guard: &Stmt) -> Option<Stmt> {
+        let (when, mac, _) = self.guard_of(guard)?;
+        let cleanup = self.read_cleanup(when, mac);
+        let span = mixed(mac.path.span());
+        let unused = quote_spanned!(span=> let _ = async { #cleanup };);
+        Some(Stmt::Expr(Expr::Verbatim(unused), None))
     }
 
     // After a guard that was refused, the block goes on as if without it.
@@ -227,19 +241,18 @@ impl Rewriter<'_> {
     }
 
     // The cleanup is an async block that nothing jumps out of.
-    fn read_cleanup(&mut self, when: When, mac: &Macro) -> Vec<Stmt> {
-        match mac.parse_body_with(Block::parse_within) {
-            Ok(mut stmts) => {
-                end_with_a_statement(&mut stmts);
-                let scope = CodeScope::new(CodeKind::Cleanup(when.name()), None);
-                self.within(scope, |this| this.visit_stmts(&mut stmts, GuardPlace::Top));
-                stmts
-            }
-            Err(error) => {
-                self.diag.push(error);
-                Vec::new()
-            }
+    fn read_cleanup(&mut self, when: When, mac: &Macro) -> TokenStream {
+        let read = |tokens| Block::parse_within.parse2(tokens);
+        let (cleanup, holes) = read_repaired(&mac.tokens, Listed::Statements, read, Result::is_ok);
+        if holes == Holes::Filled || cleanup.is_err() {
+            let error = mac.parse_body_with(Block::parse_within).err();
+            error.into_iter().for_each(|error| self.diag.push(error));
         }
+        let mut stmts = cleanup.unwrap_or_default();
+        end_with_a_statement(&mut stmts);
+        let scope = CodeScope::new(CodeKind::Cleanup(when.name()), None);
+        self.within(scope, |this| this.visit_stmts(&mut stmts, GuardPlace::Top));
+        holes.close(quote!(#(#stmts)*))
     }
 
     fn frame(&mut self, guard: &GuardStmt, rest: Vec<Stmt>, place: GuardPlace) -> TokenStream {
@@ -308,7 +321,7 @@ impl Rewriter<'_> {
         // What a block borrows or moves, rustc shows at its `async`.
         let asyncness = Token![async](mixed(guard.name));
         let cleanup = quote_spanned! {span=>
-            #private::Guard::cleanup(&mut #frame, #asyncness { #(#cleanup)* }).await;
+            #private::Guard::cleanup(&mut #frame, #asyncness { #cleanup }).await;
         };
         let cleanup = match guard.when {
             When::Always => cleanup,

@@ -17,18 +17,19 @@ use crate::check::ending::without_value;
 use crate::check::{Checker, Site};
 use crate::diag::{Diag, Mistake};
 use crate::rewrite::{CodeKind, CodeScope, Rewriter, output, output_hint};
-use crate::syntax::group::{TaskGroupBody, TaskGroupInput, has_argument};
+use crate::syntax::group::{RawBody, TaskGroupBody, TaskGroupInput, has_argument};
 use crate::syntax::known::mentions;
+use crate::syntax::options::Options;
 use crate::syntax::own::Own;
 use crate::syntax::path::{Crate, mixed};
 use crate::syntax::span::parenthesized;
+use crate::syntax::unread::with_stream;
 use crate::syntax::witness;
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use std::mem;
-use syn::parse::{ParseStream, Parser};
 use syn::spanned::Spanned;
-use syn::token::Brace;
+use syn::token::{Brace, Paren};
 use syn::visit_mut::VisitMut;
 use syn::{
     Block, Expr, ExprClosure, ExprMacro, Macro, MacroDelimiter, Pat, PatWild, ReturnType, Stmt,
@@ -49,13 +50,15 @@ pub(crate) struct GroupCall {
 impl GroupCall {
     /// The call that its own macro is given, with its options.
     pub(crate) fn parse(tokens: TokenStream, diag: &mut Diag) -> Self {
-        let mut input = TaskGroupInput::default();
-        if let Err(error) = (|tokens: ParseStream| input.parse(tokens, diag)).parse2(tokens) {
-            diag.push(error);
-        }
+        let mac = Macro {
+            path: Ident::new("task_group", Span::call_site()).into(),
+            bang_token: Token![!](Span::call_site()),
+            delimiter: MacroDelimiter::Paren(Paren::default()),
+            tokens,
+        };
         let here = Span::mixed_site();
         Self {
-            input,
+            input: TaskGroupInput::of(&mac, &Options::default(), diag),
             start: here,
             end: here,
             witness: None,
@@ -76,12 +79,7 @@ impl Rewriter<'_> {
     /// From `task_group!(…)` in the code at hand into its expansion.
     pub(crate) fn group_of(&mut self, call: &ExprMacro) -> Expr {
         let (attrs, mac) = (&call.attrs, &call.mac);
-        let mut input = TaskGroupInput::inside(self.options);
-        if let Err(error) =
-            mac.parse_body_with(|tokens: ParseStream| input.parse(tokens, self.diag))
-        {
-            self.diag.push(error);
-        }
+        let input = TaskGroupInput::of(mac, self.options, self.diag);
         let group = self.group(GroupCall {
             input,
             start: mac.path.span(),
@@ -139,6 +137,7 @@ impl Rewriter<'_> {
             span,
             group: quote_spanned!(span=> #path::#group<'_, #error>),
             error: &error,
+            reports: call.witness.is_none(),
             first: call.witness.into_iter().chain(warnings).collect(),
         };
         let body = match input.body {
@@ -148,15 +147,16 @@ impl Rewriter<'_> {
                 rewriter.groups = self.groups.clone();
                 body.make_async(*closure, &mut rewriter)
             }
-            Some(TaskGroupBody::Raw(tokens)) => quote_spanned!(span=> async #tokens),
-            None => body.missing(),
+            Some(TaskGroupBody::Raw(raw)) => body.keep_raw(&raw, self.diag),
+            None => body.missing(self.diag),
         };
         // Located in the user's code: both ends, and the call that is asked where the group is.
         let path = krate.at(start);
         let new = quote_spanned!(span=> ::TaskGroup::<#error>::new);
         let nothing = parenthesized(TokenStream::new(), start);
         let body = parenthesized(body, end);
-        quote_spanned!(span=> #path #new #nothing #describe #settings.#run #body)
+        let expr = quote_spanned!(span=> #path #new #nothing #describe #settings.#run #body);
+        input.holes.take_out(expr)
     }
 
     // Its code is read here, and not with the function: the group has options of its own.
@@ -199,6 +199,8 @@ struct GroupBody<'a> {
     /// The error type of the group, and the type of the group in it.
     error: &'a TokenStream,
     group: TokenStream,
+    /// Whether the errors stand in its block, since nothing stands beside the group.
+    reports: bool,
     /// What its block begins with.
     first: Vec<Stmt>,
 }
@@ -219,7 +221,7 @@ impl GroupBody<'_> {
         if matches!(closure.output, ReturnType::Default) {
             self.end_with_value(&mut block, closure.inputs.first(), rewriter.diag);
         }
-        let group = (!is_inferred(self.error)).then_some(self.group);
+        let group = (!is_inferred(self.error)).then(|| self.group.clone());
         rewriter
             .groups
             .enter_group(closure.inputs.first(), group, &block);
@@ -227,7 +229,8 @@ impl GroupBody<'_> {
         let hint = rewriter.scope.output.as_ref();
         let hint =
             hint.map(|output| Stmt::Expr(Expr::Verbatim(output_hint(output, self.span)), None));
-        block.stmts.splice(..0, hint.into_iter().chain(self.first));
+        let first = self.first(rewriter.diag).into_iter();
+        block.stmts.splice(..0, hint.into_iter().chain(first));
         *closure.body = Expr::Verbatim(block.into_token_stream());
         closure.asyncness = Some(Token![async](self.span));
         closure.into_token_stream()
@@ -246,10 +249,27 @@ impl GroupBody<'_> {
         block.stmts.push(Stmt::Expr(Expr::Verbatim(value), None));
     }
 
+    // What an editor looks for in the body stands behind the errors about it, and so
+    // does the body.
+    fn first(&self, diag: &mut Diag) -> Vec<Stmt> {
+        let errors = self.reports.then(|| mem::take(diag).into_tokens());
+        let errors = errors.filter(|errors| !errors.is_empty());
+        let errors = errors.map(|errors| Stmt::Expr(Expr::Verbatim(errors), None));
+        errors.into_iter().chain(self.first.clone()).collect()
+    }
+
+    // From `|g| { g. }` into `async |g| { g. }`.
+    fn keep_raw(&self, raw: &RawBody, diag: &mut Diag) -> TokenStream {
+        let (RawBody { head, braces, code }, first) = (raw, self.first(diag));
+        let braces = with_stream(braces, quote!(#(#first)* #code));
+        quote_spanned!(self.span=> async #head #braces)
+    }
+
     // Of the type that a body has, so that the error about it remains the only one.
-    fn missing(&self) -> TokenStream {
-        let error = self.error;
-        quote_spanned!(self.span=> async |_| ::core::result::Result::<(), #error>::Ok(()))
+    fn missing(&self, diag: &mut Diag) -> TokenStream {
+        let (error, first) = (self.error, self.first(diag));
+        let value = quote_spanned!(self.span=> ::core::result::Result::<(), #error>::Ok(()));
+        quote_spanned!(self.span=> async |_| { #(#first)* #value })
     }
 
     // The type of the body: as written, else a result of the group's error type.

@@ -4,8 +4,9 @@ use crate::diag::{Diag, Mistake};
 use crate::syntax::options::{
     OptionReader, OptionValue, Options, OptionsOf, parse_comma, skip_value,
 };
-use crate::syntax::unread::keep_unread_body;
-use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
+use crate::syntax::repair::{Holes, Listed, read_repaired};
+use crate::syntax::unread::keep_unread_code;
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use syn::ext::IdentExt;
 use syn::parse::ParseStream;
 use syn::parse::discouraged::Speculative;
@@ -42,18 +43,48 @@ pub(crate) struct TaskGroupInput {
     /// What the builder's methods of these names are called with.
     pub(crate) settings: Vec<(Ident, Expr)>,
     pub(crate) body: Option<TaskGroupBody>,
+    /// Those in the values and the body.
+    pub(crate) holes: Holes,
 }
 
 /// `|g| { … }`
 pub(crate) enum TaskGroupBody {
     Closure(Box<ExprClosure>),
     /// Still being typed: rustc and editors see it as it is.
-    Raw(TokenStream),
+    Raw(RawBody),
+}
+
+/// A closure that cannot be read.
+pub(crate) struct RawBody {
+    pub(crate) head: TokenStream,
+    pub(crate) braces: Group,
+    /// Its statements, which do not run.
+    pub(crate) code: TokenStream,
+}
+
+/// What one parse of the input has found.
+struct Attempt {
+    group: TaskGroupInput,
+    diag: Diag,
+    result: syn::Result<()>,
 }
 
 impl TaskGroupInput {
+    /// Reads a call in code with these options, and reports what is wrong with it.
+    pub(crate) fn of(mac: &Macro, options: &Options, diag: &mut Diag) -> Self {
+        let (attempt, holes) = Attempt::repaired(mac, options);
+        diag.append(attempt.diag);
+        if let Err(error) = attempt.result {
+            diag.push(error);
+        }
+        Self {
+            holes,
+            ..attempt.group
+        }
+    }
+
     /// To be read in code with these options.
-    pub(crate) fn inside(options: &Options) -> Self {
+    fn inside(options: &Options) -> Self {
         Self {
             options: Options {
                 loops: options.loops,
@@ -66,10 +97,8 @@ impl TaskGroupInput {
 
     // Without reports: those are made when the group is expanded.
     fn read(mac: &Macro) -> Option<Self> {
-        let (mut group, mut diag) = (Self::default(), Diag::default());
-        let parser = |input: ParseStream| group.parse(input, &mut diag);
-        mac.parse_body_with(parser).ok()?;
-        Some(group)
+        let (attempt, _) = Attempt::repaired(mac, &Options::default());
+        attempt.result.is_ok().then_some(attempt.group)
     }
 
     fn closure(&self) -> Option<&ExprClosure> {
@@ -79,7 +108,7 @@ impl TaskGroupInput {
         }
     }
 
-    pub(crate) fn parse(&mut self, input: ParseStream, diag: &mut Diag) -> syn::Result<()> {
+    fn parse(&mut self, input: ParseStream, diag: &mut Diag) -> syn::Result<()> {
         let mut reader = OptionReader::new(OptionsOf::Group, diag);
         while !is_closure(input) {
             if input.is_empty() {
@@ -119,6 +148,31 @@ impl TaskGroupInput {
     }
 }
 
+impl Attempt {
+    fn repaired(mac: &Macro, options: &Options) -> (Self, Holes) {
+        let read = |tokens| Self::read(mac, tokens, options);
+        read_repaired(&mac.tokens, Listed::Arguments, read, Self::is_read)
+    }
+
+    fn read(mac: &Macro, tokens: TokenStream, options: &Options) -> Self {
+        let (mut group, mut diag) = (TaskGroupInput::inside(options), Diag::default());
+        let mac = Macro {
+            tokens,
+            ..mac.clone()
+        };
+        let result = mac.parse_body_with(|input: ParseStream| group.parse(input, &mut diag));
+        Self {
+            group,
+            diag,
+            result,
+        }
+    }
+
+    fn is_read(&self) -> bool {
+        self.result.is_ok() && self.group.closure().is_some()
+    }
+}
+
 impl TaskGroupBody {
     fn parse(input: ParseStream) -> syn::Result<Self> {
         let fork = input.fork();
@@ -132,8 +186,11 @@ impl TaskGroupBody {
                 let mut trees: Vec<TokenTree> = tokens.into_iter().collect();
                 match trees.pop() {
                     Some(TokenTree::Group(braces)) if braces.delimiter() == Delimiter::Brace => {
-                        trees.push(keep_unread_body(&braces).into());
-                        Ok(Self::Raw(trees.into_iter().collect()))
+                        Ok(Self::Raw(RawBody {
+                            head: trees.into_iter().collect(),
+                            code: keep_unread_code(braces.stream()),
+                            braces,
+                        }))
                     }
                     _ => Err(error),
                 }

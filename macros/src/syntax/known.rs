@@ -1,5 +1,6 @@
 //! Macros whose arguments are expressions that they evaluate in place.
 
+use crate::syntax::repair::{Holes, Listed, read_repaired};
 use proc_macro2::{Ident, Spacing, TokenStream, TokenTree};
 use syn::parse::ParseStream;
 use syn::{Expr, ExprLit, Lit, Macro, Path, Token};
@@ -91,6 +92,18 @@ pub(crate) fn calls_macro(tokens: &TokenStream) -> bool {
             _ => false,
         }
     })
+}
+
+/// The arguments of a macro, which may still be being typed, if they read as expressions.
+pub(crate) fn repaired_arguments(mac: &Macro) -> Option<(Arguments, Holes)> {
+    let read = |tokens| {
+        arguments(&Macro {
+            tokens,
+            ..mac.clone()
+        })
+    };
+    let (arguments, holes) = read_repaired(&mac.tokens, Listed::Arguments, read, Option::is_some);
+    arguments.map(|arguments| (arguments, holes))
 }
 
 /// The arguments of a macro, if they read as expressions.

@@ -11,6 +11,7 @@ pub(crate) mod options;
 pub(crate) mod own;
 pub(crate) mod path;
 pub(crate) mod race;
+pub(crate) mod repair;
 pub(crate) mod span;
 pub(crate) mod text;
 pub(crate) mod unread;

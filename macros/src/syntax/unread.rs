@@ -24,13 +24,19 @@ pub(crate) fn keep_unread(items: TokenStream) -> TokenStream {
 
 /// The braces of a body: rustc refuses to run it once it has nothing else to say.
 pub(crate) fn keep_unread_body(braces: &Group) -> Group {
-    let mut trees: Vec<TokenTree> = braces.stream().into_iter().collect();
+    with_stream(braces, keep_unread_code(braces.stream()))
+}
+
+/// The same of the statements in a body.
+pub(crate) fn keep_unread_code(code: TokenStream) -> TokenStream {
+    let guards = guards(&code);
+    let mut trees: Vec<TokenTree> = code.into_iter().collect();
     let rest = trees.split_off(inner_attributes(&trees));
     let mut tokens: TokenStream = trees.into_iter().collect();
     tokens.extend(refusal());
-    tokens.extend(guards(&braces.stream()));
+    tokens.extend(guards);
     tokens.extend(rest);
-    with_stream(braces, tokens)
+    tokens
 }
 
 // How many trees `#![…]` takes up in front.
@@ -100,15 +106,15 @@ fn is_braces(tree: &TokenTree) -> bool {
     matches!(tree, TokenTree::Group(group) if group.delimiter() == Delimiter::Brace)
 }
 
-fn is_word(tree: &TokenTree, word: &str) -> bool {
+pub(crate) fn is_word(tree: &TokenTree, word: &str) -> bool {
     matches!(tree, TokenTree::Ident(ident) if ident == word)
 }
 
-fn is_sign(tree: &TokenTree, sign: char) -> bool {
+pub(crate) fn is_sign(tree: &TokenTree, sign: char) -> bool {
     matches!(tree, TokenTree::Punct(punct) if punct.as_char() == sign)
 }
 
-fn with_stream(group: &Group, stream: TokenStream) -> Group {
+pub(crate) fn with_stream(group: &Group, stream: TokenStream) -> Group {
     let mut changed = Group::new(group.delimiter(), stream);
     // Where rustc has found the end to be unexpected: it says so once.
     changed.set_span(group.span_close());

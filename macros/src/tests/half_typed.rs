@@ -1,6 +1,6 @@
 //! Input that is still being typed: the item is there, and nothing panics.
 
-use super::{attribute, group, printed, without_refusal};
+use super::{attribute, group, printed, short, without_refusal};
 
 /// What an editor hands over: brackets are closed, little else is there.
 const BODIES: &[&str] = &[
@@ -131,10 +131,18 @@ fn broken_cleanup_leaves_its_function() {
 
 #[test]
 fn broken_groups_keep_their_body() {
-    for body in ["|g| { g. }", "|g| { let x = }", "| { g.spawn(f()) }"] {
-        let expansion = group(&format!("limit = 3, {body}"));
+    for body in [
+        "{ g. }",
+        "{ let x = }",
+        "{ let x = g:: }",
+        "{ f() g() }",
+        "{ if x }",
+        "{ g.a b() }",
+    ] {
+        let expansion = group(&format!("limit = 3, |g| {body}"));
+        let code = body.trim_matches(['{', '}']);
         let kept = without_refusal(&expansion);
-        assert!(kept.contains(&printed(body)), "{expansion}");
+        assert!(kept.contains(&printed(code)), "{expansion}");
         assert!(!expansion.contains("compile_error"), "{expansion}");
     }
     for input in [
@@ -150,5 +158,73 @@ fn broken_groups_keep_their_body() {
     ] {
         let expansion = group(input);
         assert!(expansion.contains("compile_error"), "{input}: {expansion}");
+    }
+}
+
+/// The cursor of an editor is at `$`.
+const TYPED: &[&str] = &[
+    "task_group!(|g| { g.$ })",
+    "task_group!(|g| { f().await; g.$ })",
+    "task_group!(|g| { g.$ Ok(()) })",
+    "task_group!(|g| { let a = g.$ let b = 1; Ok(()) })",
+    "task_group!(|g| { let a = g.$ f().await?; Ok(()) })",
+    "task_group!(|g| { $ Ok(()) })",
+    "task_group!(|g| { g.spawn(async { f().await; g.$ }); Ok(()) })",
+    "task_group!(|g| { a::$ Ok(()) })",
+    "task_group!(|g| { let a = $; f().await; Ok(()) })",
+    "task_group!(|g| { if f().await == $ })",
+    "task_group!(limit = a.$, |g| { f().await; Ok(()) })",
+    "task_group!(|g| { task_group!(|h| { f().await; h.$ }).await })",
+    "defer! { a.$ } f().await",
+    "defer! { f().await; a.$ } f().await",
+    "defer! { a.$ f().await } f().await",
+    "defer! { f().await; a.$ }",
+    "if x { f().await; on_cancel! { a.$ } }",
+    "println!(\"{} {}\", f().await, a.$)",
+    "vec![f().await, a::$]",
+];
+
+#[test]
+fn what_is_typed_next_does_not_move_the_code_before() {
+    for typed in TYPED {
+        let expand = |name| {
+            let body = typed.replace('$', name);
+            attribute("", &format!("async fn f() {{ {body} }}"))
+        };
+        let (now, next) = (expand(""), expand("intellij"));
+        let (before, _) = next.split_once("intellij").expect(typed);
+        // A cleanup is closed: the `.` before the cursor is gone.
+        let before = before.trim_end_matches([' ', '.', ':']);
+        assert!(now.starts_with(before), "{typed}\n{now}\n{next}");
+    }
+}
+
+#[test]
+fn nothing_that_was_filled_in_is_left() {
+    for body in BODIES {
+        for input in [
+            format!("task_group!(|g| {{ {body} }})"),
+            format!("defer! {{ {body} }} f().await"),
+            format!("println!(\"{{}}\", {body}, f().await)"),
+        ] {
+            let expansion = attribute("", &format!("async fn f() {{ {input} }}"));
+            assert!(!expansion.contains("hole"), "{expansion}");
+        }
+    }
+}
+
+#[test]
+fn a_mistake_in_a_cleanup_is_reported_once() {
+    for (body, cleanup) in [
+        ("a.", "a;"),
+        ("a::", "a;"),
+        ("let a =", "leta=loop{};"),
+        ("f() g()", "f();g();"),
+    ] {
+        let expansion = short(&attribute(
+            "",
+            &format!("async fn f() {{ defer! {{ {body} }} b }}"),
+        ));
+        assert!(expansion.contains(cleanup), "{expansion}");
     }
 }
