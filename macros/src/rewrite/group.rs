@@ -133,7 +133,7 @@ impl Rewriter<'_> {
             || quote_spanned!(span=> #path::BoxError),
             ToTokens::into_token_stream,
         );
-        let body = GroupBody {
+        let body = BodyMaker {
             span,
             group: quote_spanned!(span=> #path::#group<'_, #error>),
             error: &error,
@@ -194,7 +194,7 @@ fn describe(error: &Type, krate: &Crate, span: Span) -> Option<TokenStream> {
 }
 
 /// What the body of a group is made with.
-struct GroupBody<'a> {
+struct BodyMaker<'a> {
     span: Span,
     /// The error type of the group, and the type of the group in it.
     error: &'a TokenStream,
@@ -205,7 +205,7 @@ struct GroupBody<'a> {
     first: Vec<Stmt>,
 }
 
-impl GroupBody<'_> {
+impl BodyMaker<'_> {
     // From `|g| { … }` into `async |g| { … }`, cancellable.
     fn make_async(self, mut closure: ExprClosure, rewriter: &mut Rewriter) -> TokenStream {
         if let Some(asyncness) = closure.asyncness.take() {
