@@ -166,9 +166,9 @@ impl Visible for Beat {
 ///
 /// All that is entered is looked at under the lock, and taken out under it before
 /// its storage goes.
-pub(crate) struct List<T: Visible>(Mutex<Slab<Listed<T>>>);
+pub(crate) struct List<T: Visible>(Mutex<Slab<Enlisted<T>>>);
 
-struct Listed<T: Visible> {
+struct Enlisted<T: Visible> {
     shown: *const T,
     poller: Poller,
     claimed: Option<T::Look>,
@@ -176,9 +176,9 @@ struct Listed<T: Visible> {
 
 // SAFETY: what the pointer leads to is `Sync`, and it is valid for as long as it
 // is listed, as the caller of `enlist` promised.
-unsafe impl<T: Visible + Sync> Send for Listed<T> where T::Look: Send {}
+unsafe impl<T: Visible + Sync> Send for Enlisted<T> where T::Look: Send {}
 
-impl<T: Visible> Listed<T> {
+impl<T: Visible> Enlisted<T> {
     fn look(&self) -> T::Look {
         // SAFETY: listed, so still there; `List` gives it out under its lock alone.
         unsafe { &*self.shown }.look()
@@ -196,7 +196,7 @@ impl<T: Visible> List<T> {
     ///
     /// `shown` has to stay valid until it was taken out with [`remove`](List::remove).
     pub(crate) unsafe fn enlist(&self, shown: *const T, poller: Poller) -> usize {
-        self.0.lock().insert(Listed {
+        self.0.lock().insert(Enlisted {
             shown,
             poller,
             claimed: None,

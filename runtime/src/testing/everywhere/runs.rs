@@ -23,7 +23,7 @@ use crate::tree::reason::Reason;
 const DEADLOCK: Duration = Duration::from_secs(60);
 
 /// How one run went.
-pub(super) struct Attempt {
+pub(super) struct RunReport {
     points: usize,
     pub(super) reached: Option<Reached>,
     /// What was wrong, one text each.
@@ -76,7 +76,7 @@ where
         &mut self,
         target: Option<TargetPoint>,
         invariant: &mut impl FnMut() -> I,
-    ) -> Attempt {
+    ) -> RunReport {
         let _countdown = abort_if_stuck(target);
         let mut scope = Scope::at("cancel_everywhere", self.location);
         if let Some(grace) = self.grace {
@@ -89,7 +89,7 @@ where
         let panicked = |panic: Panic| Err(format!("it panicked: {}", panic.message()));
         let failed = ended.unwrap_or_else(panicked).err();
         let found = failed.into_iter().chain(trial.findings());
-        Attempt {
+        RunReport {
             wrong: found.chain(ask(invariant)).collect(),
             points: probe.points() as usize,
             reached: probe.reached(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::point::{PointAction, TargetPoint};
-use super::runs::Attempt;
+use super::runs::RunReport;
 use crate::observe::Tree;
 use crate::poll::probe::{CodePlace, PointKind, Reached};
 use crate::tree::node::Node;
@@ -31,7 +31,7 @@ pub(super) fn hung(root: &Arc<Node>, patience: Duration, start_paused: bool) -> 
 }
 
 /// Says what was wrong in the run that tried `target`, which was one of `points`.
-pub(super) fn wrong_at(target: TargetPoint, points: usize, attempt: &Attempt) -> String {
+pub(super) fn wrong_at(target: TargetPoint, points: usize, attempt: &RunReport) -> String {
     let number = target.number;
     let mut text = format!("cancel_everywhere: wrong at point {number} of {points}\n");
     if let Some(reached) = &attempt.reached {
