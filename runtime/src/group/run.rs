@@ -313,15 +313,17 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
         let mut this = self.project();
         let shared = this.shared;
-        if let Some(start) = this.start.take() {
-            shared.span.begin();
-            shared.runtime.get_or_init(Handle::current);
-            this.future.set(Some(start(shared.clone())));
-        }
-        let Some(future) = this.future.as_pin_mut() else {
-            return Poll::Pending;
-        };
-        match catch(|| future.poll(cx)) {
+        // The closure is caught, too: its panic cancels the tasks that it has spawned.
+        let polled = catch(|| {
+            if let Some(start) = this.start.take() {
+                shared.span.begin();
+                shared.runtime.get_or_init(Handle::current);
+                this.future.set(Some(start(shared.clone())));
+            }
+            let future = this.future.as_mut().as_pin_mut();
+            future.map_or(Poll::Pending, |future| future.poll(cx))
+        });
+        match polled {
             Ok(Poll::Pending) => Poll::Pending,
             Ok(Poll::Ready(Ok(value))) => Poll::Ready(Some(value)),
             Ok(Poll::Ready(Err(error))) => {

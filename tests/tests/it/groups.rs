@@ -1,6 +1,6 @@
 //! What groups tell of tasks that cannot go on, of failures below them and of panics that pass through.
 
-use std::future::pending;
+use std::future::{Ready, pending};
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -462,6 +462,23 @@ fn a_panic_while_a_group_is_dropped_holds_nobody_up() {
         let reports = reports_of(name).split_off(before);
         let lost = |seen: &&taskscope_tests::Seen| seen.kind == ReportKind::LostCleanup;
         assert_eq!(reports.iter().filter(lost).count(), 1, "{reports:?}");
+    });
+}
+
+/// The closure that makes the body is a part of it: its tasks are cancelled, and unwind.
+#[test]
+fn a_panic_before_the_body_is_made_cancels_what_was_spawned() {
+    both(|| async {
+        let log = Log::new();
+        let group = TaskGroup::<BoxError>::new().run(|g| -> Ready<Result<(), BoxError>> {
+            g.spawn(pending::<()>());
+            g.spawn_scoped(pending::<()>());
+            g.defer(async { log.add("deferred") });
+            panic!("in the closure")
+        });
+        let panic = timeout(LONG, caught(group)).await.expect("the group hangs");
+        assert_eq!(text_of(&*panic.unwrap_err()), "in the closure");
+        log.is(&["deferred"]);
     });
 }
 
