@@ -13,6 +13,7 @@ use crate::syntax::options::Options;
 use crate::syntax::own::Own;
 use crate::syntax::path::Crate;
 use crate::syntax::unread::keep_unread;
+use crate::syntax::written::restore_groups;
 use proc_macro2::{Span, TokenStream};
 use quote::ToTokens;
 use syn::visit::Visit;
@@ -34,7 +35,7 @@ pub(crate) fn cancellable(args: TokenStream, item: TokenStream) -> TokenStream {
         place: FunctionPlace::default(),
         diag,
     };
-    let mut tokens = cancellable.rewrite_target(item);
+    let mut tokens = restore_groups(item.clone(), cancellable.rewrite_target(item));
     tokens.extend(cancellable.diag.into_tokens());
     tokens
 }

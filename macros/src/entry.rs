@@ -8,6 +8,7 @@ use crate::syntax::item::{ItemBody, ItemHead, ItemTarget, is_marker};
 use crate::syntax::options::{OptionReader, OptionValue, Options, OptionsOf, nearest};
 use crate::syntax::path::{Crate, mixed};
 use crate::syntax::unread::keep_unread_body;
+use crate::syntax::written::restore_groups;
 use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote_spanned};
 use syn::{Attribute, Expr, ExprLit, Lit, Signature, Token};
@@ -18,7 +19,7 @@ pub(crate) fn entry(kind: EntryKind, options: TokenStream, item: TokenStream) ->
     let mut options = EntryOptions::parse(kind, options, &mut diag);
     let krate = Crate::new(options.common.krate.take());
     let mut entry = EntryFn { kind, krate, diag };
-    let mut tokens = entry.expand_item(options, item);
+    let mut tokens = restore_groups(item.clone(), entry.expand_item(options, item));
     tokens.extend(entry.diag.into_tokens());
     tokens
 }

@@ -6,6 +6,7 @@ use crate::rewrite::{CodeKind, CodeScope, Rewriter};
 use crate::syntax::options::Options;
 use crate::syntax::own::Own;
 use crate::syntax::witness;
+use crate::syntax::written::restore_groups;
 use proc_macro2::TokenStream;
 
 /// The expression that builds and runs the group, with the errors found in it.
@@ -14,9 +15,9 @@ pub(crate) fn task_group(tokens: TokenStream) -> TokenStream {
         return rest;
     }
     let (mut diag, options) = (Diag::default(), Options::default());
-    let call = GroupCall::parse(tokens, &mut diag);
+    let call = GroupCall::parse(tokens.clone(), &mut diag);
     let krate = call.krate();
     let scope = CodeScope::new(CodeKind::Async, None);
     let mut rewriter = Rewriter::new(&krate, &mut diag, &options, Own::default(), scope);
-    rewriter.group(call)
+    restore_groups(tokens, rewriter.group(call))
 }

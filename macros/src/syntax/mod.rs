@@ -16,3 +16,4 @@ pub(crate) mod span;
 pub(crate) mod text;
 pub(crate) mod unread;
 pub(crate) mod witness;
+pub(crate) mod written;
