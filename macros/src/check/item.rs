@@ -1,12 +1,15 @@
 //! What the attributes and macros stand on.
 
 use crate::diag::{Diag, Mistake};
+use crate::syntax::editor;
 use crate::syntax::item::{Function, has_marker};
 use crate::syntax::known::mentions;
+use crate::syntax::repair::{Listed, read_repaired};
 use crate::syntax::witness;
 use proc_macro2::{Ident, Span, TokenStream};
-use quote::ToTokens;
-use syn::{Attribute, Expr, Pat, Signature, Stmt};
+use quote::{ToTokens, quote};
+use syn::parse::Parser;
+use syn::{Attribute, Block, Expr, Pat, Signature, Stmt};
 
 /// A function that can be cancelled has a body with async code in it.
 pub(crate) fn check_function(function: &Function, diag: &mut Diag) -> bool {
@@ -154,8 +157,20 @@ pub(crate) fn stray_guard(name: &str, input: &TokenStream) -> TokenStream {
             why: "the cleanup guards the rest of its block, which only the attribute can see",
             help: &needs(name),
         };
-        mistake.at(Span::call_site()).to_compile_error()
+        let error = mistake.at(Span::call_site()).to_compile_error();
+        let statement = editor::statement(&error, &unguarded(input));
+        quote!({ #statement })
     })
+}
+
+// Editors can be told to leave attributes alone. The guard is right, then, and the names in
+// its cleanup can be completed.
+fn unguarded(input: &TokenStream) -> TokenStream {
+    let read = |tokens| Block::parse_within.parse2(tokens);
+    let (cleanup, holes) = read_repaired(input, Listed::Statements, read, Result::is_ok);
+    let stmts = cleanup.unwrap_or_default();
+    let cleanup = holes.close(quote!(#(#stmts)*));
+    quote!(let _ = async { #cleanup };)
 }
 
 // One text for all causes: a macro does not see where it is called.

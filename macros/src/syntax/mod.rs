@@ -1,6 +1,7 @@
 //! What the user wrote: items, options, the grammars of `join!`, `race!` and `task_group!`, paths, names, and
 //! the arguments of known macros. Reads, and says what cannot be read; rewrites nothing.
 
+pub(crate) mod editor;
 pub(crate) mod group;
 pub(crate) mod groups;
 pub(crate) mod item;
