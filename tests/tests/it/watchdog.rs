@@ -8,7 +8,8 @@ use taskscope::{BoxError, ReportKind, Scope, TaskGroup, Value, cancellable, defe
 use taskscope_tests::{Seen, both, reports_of, watch_reports, watched};
 use tokio::task::yield_now;
 
-const STUCK: Duration = Duration::from_millis(60);
+/// Longer than a thread of these tests waits for a processor, also on a busy machine.
+const STUCK: Duration = Duration::from_millis(250);
 
 /// The reports of one kind that name `name`.
 fn reports(kind: ReportKind, name: &str) -> Vec<Seen> {
@@ -19,9 +20,10 @@ fn reports(kind: ReportKind, name: &str) -> Vec<Seen> {
 /// Until there is a report; computes meanwhile, without a checkpoint.
 fn compute_until_reported(name: &str) {
     while reports(ReportKind::Busy, name).is_empty() {
-        // The lock of the reports would be a call that blocks.
+        // The lock of the reports would be a call that blocks: not taken until the watchdog
+        // has looked.
         let since = Instant::now();
-        while since.elapsed() < STUCK / 4 {}
+        while since.elapsed() < 2 * STUCK {}
     }
 }
 
@@ -189,8 +191,10 @@ fn a_shield_that_outlives_its_cancellation_is_named() {
     both(|| async {
         let _watchdog = Watchdog::start(STUCK).unwrap();
         let scope = Scope::new().name("shielded_for_long");
-        scope.handle().cancel();
+        let handle = scope.handle();
         let shielded = shield(async {
+            yield_now().await;
+            handle.cancel();
             while reports(ReportKind::Late, "shielded_for_long").is_empty() {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
