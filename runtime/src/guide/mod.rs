@@ -5,7 +5,7 @@
 //!
 //! | page | what it is about |
 //! | --- | --- |
-//! | [`tour`] | everything once, in fifteen minutes |
+//! | [`tour`] | everything once, in fifteen minutes; at the end, [what an editor needs](tour#in-an-editor) |
 //! | [`cancellation`] | what happens, step by step |
 //! | [`cleanup`] | `defer!`, `on_cancel!`, `shield`, the grace period |
 //! | [`groups`] | tasks, their errors, limits, services |
