@@ -1,6 +1,7 @@
 //! `join!` and `try_join!`.
 
 use crate::syntax::join::JoinInput;
+use crate::syntax::written::restore_groups;
 use proc_macro2::TokenStream;
 
 /// The expression that runs the branches until each has a value.
@@ -14,5 +15,8 @@ pub(crate) fn try_join(tokens: TokenStream) -> TokenStream {
 }
 
 fn expand(tokens: TokenStream, expand: fn(JoinInput) -> TokenStream) -> TokenStream {
-    syn::parse2(tokens).map_or_else(syn::Error::into_compile_error, expand)
+    match syn::parse2(tokens.clone()) {
+        Ok(join) => restore_groups(tokens, expand(join)),
+        Err(error) => error.into_compile_error(),
+    }
 }

@@ -5,12 +5,12 @@ use crate::rewrite::branches::{list, place, run};
 use crate::rewrite::{Rewriter, unwrap_operand};
 use crate::syntax::path::{Crate, mixed};
 use crate::syntax::race::{RaceBranch, RaceInput};
-use crate::syntax::span::ends;
+use crate::syntax::span::{ends, parenthesized, start_of};
 use crate::syntax::witness::Witnessed;
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote_spanned};
 use syn::visit_mut::VisitMut;
-use syn::{Expr, Macro, Pat};
+use syn::{Macro, Pat};
 
 impl Rewriter<'_> {
     // From `race! { … }` into `::taskscope::race! { @use(race) … }` with its expressions visited
@@ -111,12 +111,12 @@ fn outcomes(
 impl RaceBranch {
     // Evaluated once, before any future is made.
     fn guard((index, branch): (usize, &mut Self)) -> TokenStream {
-        let Some((keyword, guard)) = &mut branch.guard else {
+        let Some((_, guard)) = &mut branch.guard else {
             return TokenStream::new();
         };
         unwrap_operand(guard);
-        let local = local("guard", index, guard_span(guard, keyword.span));
         let span = Span::mixed_site();
+        let local = local("guard", index, span);
         quote_spanned!(span=> let #local: bool = #guard;)
     }
 
@@ -125,8 +125,13 @@ impl RaceBranch {
     fn future((index, branch): (usize, &mut Self)) -> TokenStream {
         unwrap_operand(&mut branch.future);
         let future = &branch.future;
-        let local = local("future", index, ends(&future.to_token_stream()).0);
+        let local = local("future", index, start_of(branch.start()));
         quote_spanned!(Span::mixed_site()=> let #local = #future;)
+    }
+
+    // Where an error about the future is shown.
+    fn start(&self) -> Span {
+        ends(&self.future.to_token_stream()).0
     }
 
     // A bare `_` is no pattern that a lint should look at.
@@ -138,19 +143,14 @@ impl RaceBranch {
     }
 }
 
-fn guard_span(guard: &Expr, keyword: Span) -> Span {
-    guard
-        .to_token_stream()
-        .into_iter()
-        .next()
-        .map_or(keyword, |tree| tree.span())
-}
-
 // From a pattern into a test that moves nothing: the guard ends the function before
 // anything would be bound.
 fn race_branch((index, branch): (usize, &RaceBranch), private: &TokenStream) -> TokenStream {
     let span = Span::mixed_site();
-    let future = local("future", index, ends(&branch.future.to_token_stream()).0);
+    // The parentheses show the error, as an editor would take the name for the user's.
+    let start = branch.start();
+    let future = local("future", index, start_of(start)).into_token_stream();
+    let future = parenthesized(future, mixed(start));
     let enabled = branch.guard.as_ref().map_or_else(
         || quote_spanned!(span=> true),
         |_| local("guard", index, span).into_token_stream(),

@@ -18,7 +18,7 @@ fn futures_are_gone_before_the_handlers() {
                 let __taskscope_future_0 = f(&n);
                 let __taskscope_winner = match P::cons(
                     ::core::pin::pin!(P::race_branch(
-                        __taskscope_future_0,
+                        (__taskscope_future_0),
                         __taskscope_guard_0,
                         |__taskscope_value| {
                             #[allow(unreachable_code, unreachable_patterns, unused_variables, unused_mut,
