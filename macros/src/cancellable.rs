@@ -8,8 +8,9 @@ use crate::diag::Diag;
 use crate::rewrite::refusal::Refusal;
 use crate::rewrite::send::send;
 use crate::rewrite::{CodeKind, CodeScope, Rewriter, output};
+use crate::syntax::editor::OptionNames;
 use crate::syntax::item::{Function, ItemTarget, has_marker};
-use crate::syntax::options::Options;
+use crate::syntax::options::{Options, OptionsOf};
 use crate::syntax::own::Own;
 use crate::syntax::path::Crate;
 use crate::syntax::unread::keep_unread;
@@ -27,9 +28,11 @@ use syn::{Type, TypeParamBound};
 /// The item with its async code made cancellable, beside the errors found in it.
 pub(crate) fn cancellable(args: TokenStream, item: TokenStream) -> TokenStream {
     let mut diag = Diag::default();
+    let option_names = OptionNames::read(OptionsOf::Cancellable, &args);
     let options = Options::parse(args, &mut diag);
     let mut cancellable = Cancellable {
         krate: Crate::new(options.krate.clone()),
+        option_names: Some(option_names),
         options,
         own: Own::default(),
         place: FunctionPlace::default(),
@@ -42,6 +45,8 @@ pub(crate) fn cancellable(args: TokenStream, item: TokenStream) -> TokenStream {
 
 struct Cancellable {
     krate: Crate,
+    /// Until a body has imported them.
+    option_names: Option<OptionNames>,
     options: Options,
     /// What the module at hand declares.
     own: Own,
@@ -179,7 +184,13 @@ impl Cancellable {
             // As the report says, so that rustc does not say it once more.
             sends |= checked.spawns_itself;
             self.rewrite_body(sig, block, checked.own);
-            block.stmts.splice(..0, checked.warnings);
+            let import = self
+                .option_names
+                .take()
+                .and_then(|names| names.import(&self.krate));
+            block
+                .stmts
+                .splice(..0, import.into_iter().chain(checked.warnings));
         }
         if sends {
             send(sig, block, &self.krate);

@@ -4,22 +4,26 @@
 use crate::check::{Checker, Site};
 use crate::diag::{Diag, Mistake};
 use crate::rewrite::{self, CodeScope, Rewriter, output};
+use crate::syntax::editor::OptionNames;
 use crate::syntax::item::{ItemBody, ItemHead, ItemTarget, is_marker};
 use crate::syntax::options::{OptionReader, OptionValue, Options, OptionsOf, nearest};
 use crate::syntax::path::{Crate, mixed};
 use crate::syntax::unread::keep_unread_body;
 use crate::syntax::written::restore_groups;
 use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
-use quote::{ToTokens, quote_spanned};
+use quote::{ToTokens, quote, quote_spanned};
 use syn::{Attribute, Expr, ExprLit, Lit, Signature, Token};
 
 /// The function as rustc and the test harness want it, beside the errors found in it.
 pub(crate) fn entry(kind: EntryKind, options: TokenStream, item: TokenStream) -> TokenStream {
     let mut diag = Diag::default();
+    let option_names = OptionNames::read(kind.options(), &options);
     let mut options = EntryOptions::parse(kind, options, &mut diag);
     let krate = Crate::new(options.common.krate.take());
+    let import = option_names.import(&krate).into_iter();
     let mut entry = EntryFn { kind, krate, diag };
     let mut tokens = restore_groups(item.clone(), entry.expand_item(options, item));
+    tokens.extend(import.map(|import| quote!(const _: () = { #import };)));
     tokens.extend(entry.diag.into_tokens());
     tokens
 }

@@ -632,3 +632,10 @@ pub fn main(args: TokenStream, item: TokenStream) -> TokenStream {
 pub fn test(args: TokenStream, item: TokenStream) -> TokenStream {
     entry::entry(entry::EntryKind::Test, args.into(), item.into()).into()
 }
+
+/// An item for each option of each macro, which editors offer.
+#[doc(hidden)]
+#[proc_macro]
+pub fn options(_: TokenStream) -> TokenStream {
+    syntax::editor::option_items().into()
+}

@@ -51,3 +51,10 @@ pub async fn gate<T>() -> T {
 pub fn after<F: IntoFuture>(_: F::Output, awaited: F) -> F {
     awaited
 }
+
+/// What editors offer for the options of the macros.
+#[cfg(rust_analyzer)]
+#[allow(non_upper_case_globals)]
+pub mod options {
+    taskscope_macros::options!();
+}

@@ -17,9 +17,10 @@ use crate::check::ending::without_value;
 use crate::check::{Checker, Site};
 use crate::diag::{Diag, Mistake};
 use crate::rewrite::{CodeKind, CodeScope, Rewriter, output, output_hint};
+use crate::syntax::editor::OptionNames;
 use crate::syntax::group::{RawBody, TaskGroupBody, TaskGroupInput, has_argument};
 use crate::syntax::known::mentions;
-use crate::syntax::options::Options;
+use crate::syntax::options::{Options, OptionsOf};
 use crate::syntax::own::Own;
 use crate::syntax::path::{Crate, mixed};
 use crate::syntax::span::parenthesized;
@@ -39,6 +40,7 @@ use syn::{
 /// A `task_group!` to be expanded.
 pub(crate) struct GroupCall {
     input: TaskGroupInput,
+    option_names: OptionNames,
     /// Where the expansion begins and ends: an error about its value is shown there, and
     /// `Location::caller()` of the group is where it begins.
     start: Span,
@@ -59,6 +61,7 @@ impl GroupCall {
         let here = Span::mixed_site();
         Self {
             input: TaskGroupInput::of(&mac, &Options::default(), diag),
+            option_names: OptionNames::read(OptionsOf::Group, &mac.tokens),
             start: here,
             end: here,
             witness: None,
@@ -82,6 +85,7 @@ impl Rewriter<'_> {
         let input = TaskGroupInput::of(mac, self.options, self.diag);
         let group = self.group(GroupCall {
             input,
+            option_names: OptionNames::read(OptionsOf::Group, &mac.tokens),
             start: mac.path.span(),
             end: mac.delimiter.span().close(),
             witness: Some(witness::statement(&mac.path)),
@@ -137,6 +141,7 @@ impl Rewriter<'_> {
             span,
             group: quote_spanned!(span=> #path::#group<'_, #error>),
             error: &error,
+            import: call.option_names.import(krate),
             reports: call.witness.is_none(),
             first: call.witness.into_iter().chain(warnings).collect(),
         };
@@ -199,6 +204,8 @@ struct BodyMaker<'a> {
     /// The error type of the group, and the type of the group in it.
     error: &'a TokenStream,
     group: TokenStream,
+    /// That of the names of the options.
+    import: Option<Stmt>,
     /// Whether the errors stand in its block, since nothing stands beside the group.
     reports: bool,
     /// What its block begins with.
@@ -249,13 +256,13 @@ impl BodyMaker<'_> {
         block.stmts.push(Stmt::Expr(Expr::Verbatim(value), None));
     }
 
-    // What an editor looks for in the body stands behind the errors about it, and so
-    // does the body.
+    // Errors come after the names that they are about, and before the body.
     fn first(&self, diag: &mut Diag) -> Vec<Stmt> {
         let errors = self.reports.then(|| mem::take(diag).into_tokens());
         let errors = errors.filter(|errors| !errors.is_empty());
         let errors = errors.map(|errors| Stmt::Expr(Expr::Verbatim(errors), None));
-        errors.into_iter().chain(self.first.clone()).collect()
+        let import = self.import.clone().into_iter();
+        import.chain(errors).chain(self.first.clone()).collect()
     }
 
     // From `|g| { g. }` into `async |g| { g. }`.

@@ -43,32 +43,150 @@ type ReadValue = fn(&Ident, ParseStream, &mut OptionReader) -> ValueResult;
 
 type ValueResult = syn::Result<OptionValue>;
 
-type OptionRow = (&'static str, ReadValue, &'static [OptionsOf]);
+/// The name, what an editor shows of it, how its value is read, and the macros that take it.
+type OptionRow = (&'static str, &'static str, ReadValue, &'static [OptionsOf]);
 
 const OPTIONS: &[OptionRow] = &[
-    ("loops", read_flag, &[Cancellable]),
-    ("blocking", read_flag, &[Cancellable]),
-    ("send", read_flag, &[Cancellable]),
-    ("name", read_expr, &[Group]),
-    ("limit", read_expr, &[Group]),
-    ("timeout", read_expr, &[Group]),
-    ("deadline", read_expr, &[Group]),
-    ("grace", read_expr, &[Group, Main]),
-    ("drain", read_expr, &[Group, Main]),
-    ("stuck_after", read_expr, &[Main]),
-    ("on_failure", read_expr, &[Group]),
-    ("error", read_type, &[Group]),
-    ("local", read_flag, &[Group]),
-    ("flavor", read_expr, &[Main, Test]),
-    ("worker_threads", read_expr, &[Main, Test]),
-    ("start_paused", read_expr, &[Test]),
-    ("timeout", read_expr, &[Test]),
-    ("allow", read_checks, &[Cancellable, Group, Main]),
-    ("deny", read_checks, &[Cancellable, Group]),
-    ("crate", read_path, &[Cancellable, Group, Main, Test]),
+    (
+        "loops",
+        "A checkpoint for every loop, except those marked `#[no_checkpoint]`.",
+        read_flag,
+        &[Cancellable],
+    ),
+    (
+        "blocking",
+        "The function is a plain one, and its loops are checkpoints that return `Err`.",
+        read_flag,
+        &[Cancellable],
+    ),
+    (
+        "send",
+        "Says in the signature that the future is `Send`.",
+        read_flag,
+        &[Cancellable],
+    ),
+    (
+        "name",
+        r#"`name = "…"`: what reports call the group."#,
+        read_expr,
+        &[Group],
+    ),
+    (
+        "limit",
+        "`limit = n`: how many tasks run at the same time.",
+        read_expr,
+        &[Group],
+    ),
+    (
+        "timeout",
+        "`timeout = duration`: how long the group may run before it is cancelled.",
+        read_expr,
+        &[Group],
+    ),
+    (
+        "deadline",
+        "`deadline = instant`: when the group is cancelled.",
+        read_expr,
+        &[Group],
+    ),
+    (
+        "grace",
+        "`grace = duration`: the time between being cancelled and being dropped.",
+        read_expr,
+        &[Group, Main],
+    ),
+    (
+        "drain",
+        "`drain = duration`: the time between being asked to stop and being cancelled.",
+        read_expr,
+        &[Group, Main],
+    ),
+    (
+        "stuck_after",
+        "`stuck_after = duration`: how long a task may go without a checkpoint before it is named.",
+        read_expr,
+        &[Main],
+    ),
+    (
+        "on_failure",
+        "`on_failure = …`: what a failed task does to the others.",
+        read_expr,
+        &[Group],
+    ),
+    (
+        "error",
+        "`error = E`: the error type of the group, `BoxError` if left out, `_` to infer it.",
+        read_type,
+        &[Group],
+    ),
+    (
+        "local",
+        "Allows tasks that are not `Send`.",
+        read_flag,
+        &[Group],
+    ),
+    (
+        "flavor",
+        r#"`flavor = "…"`: `"multi_thread"` or `"current_thread"`."#,
+        read_expr,
+        &[Main, Test],
+    ),
+    (
+        "worker_threads",
+        r#"`worker_threads = n`: how many threads `"multi_thread"` has."#,
+        read_expr,
+        &[Main, Test],
+    ),
+    (
+        "start_paused",
+        "`start_paused = true`: begins with the clock of tokio paused.",
+        read_expr,
+        &[Test],
+    ),
+    (
+        "timeout",
+        "`timeout = duration`: how long the test may take.",
+        read_expr,
+        &[Test],
+    ),
+    (
+        "allow",
+        "`allow(check, …)`: switches single checks off.",
+        read_checks,
+        &[Cancellable, Group, Main],
+    ),
+    (
+        "deny",
+        "`deny(check, …)`: makes the warnings of single checks errors.",
+        read_checks,
+        &[Cancellable, Group],
+    ),
+    (
+        "crate",
+        "`crate = path`: where the runtime crate is, if not at `::taskscope`.",
+        read_path,
+        &[Cancellable, Group, Main, Test],
+    ),
 ];
 
 impl OptionsOf {
+    pub(crate) const ALL: [Self; 4] = [Cancellable, Group, Main, Test];
+
+    /// The name of the macro.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Cancellable => "cancellable",
+            Group => "task_group",
+            Main => "main",
+            Test => "test",
+        }
+    }
+
+    /// The names of the options, and what an editor shows of each.
+    pub(crate) fn docs(self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        self.options().map(|(name, doc, ..)| (*name, *doc))
+    }
+
     fn options(self) -> impl Iterator<Item = &'static OptionRow> {
         OPTIONS.iter().filter(move |(.., of)| of.contains(&self))
     }
@@ -160,7 +278,7 @@ impl<'a> OptionReader<'a> {
             return Ok(None);
         };
         let option = self.of.options().find(|(option, ..)| name == option);
-        let value = option.map(|(_, read_value, _)| read_value(&name, input, self));
+        let value = option.map(|(_, _, read_value, _)| read_value(&name, input, self));
         Ok(value.transpose()?.map(|value| (name, value)))
     }
 }

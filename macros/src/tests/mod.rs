@@ -45,7 +45,9 @@ fn short(text: &str) -> String {
         names.map(|name| dense(&witness::input(&syn::parse_str(name).unwrap()).to_string()));
     let witnesses = witnesses.iter();
     witnesses
-        .fold(dense(text), |text, witness| text.replace(witness, "W"))
+        .fold(without_imports(dense(text)), |text, witness| {
+            text.replace(witness, "W")
+        })
         .replace("::taskscope::__private::", "P::")
         .replace("::core::option::Option::", "")
         .replace("::core::convert::", "")
@@ -57,6 +59,15 @@ fn short(text: &str) -> String {
 /// What an editor learns of a marker by.
 fn named(marker: &str) -> String {
     format!("#[allow(unexpected_cfgs)]{{#[cfg(rust_analyzer)]useP::{marker}as_;}}")
+}
+
+/// Dense text without what editors alone see of options.
+fn without_imports(text: String) -> String {
+    let mut parts = text.split("#[allow(unexpected_cfgs)]{#[cfg(rust_analyzer)]{");
+    let first = parts.next().unwrap_or_default().to_owned();
+    let kept = parts.filter_map(|part| Some(part.split_once("}};")?.1));
+    let text = kept.fold(first, |text, part| text + part);
+    text.replace("const_:()={};", "")
 }
 
 #[track_caller]
