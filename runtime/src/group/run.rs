@@ -323,17 +323,24 @@ where
             let future = this.future.as_mut().as_pin_mut();
             future.map_or(Poll::Pending, |future| future.poll(cx))
         });
-        match polled {
-            Ok(Poll::Pending) => Poll::Pending,
-            Ok(Poll::Ready(Ok(value))) => Poll::Ready(Some(value)),
+        let value = match polled {
+            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Ready(Ok(value))) => Some(value),
             Ok(Poll::Ready(Err(error))) => {
                 shared.body_failed(error);
-                Poll::Ready(None)
+                None
             }
             Err(panic) => {
                 shared.body_panicked(panic);
-                Poll::Ready(None)
+                None
             }
-        }
+        };
+        // Here, and not by the boundary: a panic cancels the tasks, too.
+        let Err(panic) = context::drop_outside(this.future) else {
+            return Poll::Ready(value);
+        };
+        shared.body_panicked(panic);
+        PanicSite::of(shared.node()).discard(value);
+        Poll::Ready(None)
     }
 }

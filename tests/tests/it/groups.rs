@@ -5,6 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -479,6 +480,41 @@ fn a_panic_before_the_body_is_made_cancels_what_was_spawned() {
         let panic = timeout(LONG, caught(group)).await.expect("the group hangs");
         assert_eq!(text_of(&*panic.unwrap_err()), "in the closure");
         log.is(&["deferred"]);
+    });
+}
+
+/// A body that panics when it is dropped has panicked, whatever it has returned.
+#[test]
+fn a_panic_in_the_drop_of_a_body_cancels_what_was_spawned() {
+    struct Bomb;
+
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("a panic in a drop");
+        }
+    }
+
+    /// Its own drop is that of the future, unlike that of a local in an async block.
+    struct Body(Result<(), BoxError>, Bomb);
+
+    impl Future for Body {
+        type Output = Result<(), BoxError>;
+
+        fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
+            Poll::Ready(std::mem::replace(&mut self.0, Ok(())))
+        }
+    }
+
+    both(|| async {
+        for returned in [Ok(()), Err(BoxError::from("failed"))] {
+            let group = TaskGroup::<BoxError>::new().run(|g| {
+                g.spawn(pending::<()>());
+                g.spawn_scoped(pending::<()>());
+                Body(returned, Bomb)
+            });
+            let panic = timeout(LONG, caught(group)).await.expect("the group hangs");
+            assert_eq!(text_of(&*panic.unwrap_err()), "a panic in a drop");
+        }
     });
 }
 
