@@ -208,7 +208,7 @@ impl Cancellable {
         };
         let (krate, scope) = (&self.krate, CodeScope::new(kind, output));
         let mut rewriter = Rewriter::new(krate, &mut self.diag, &self.options, own, scope);
-        rewriter.groups.enter_function(sig, block);
+        rewriter.groups.enter_function(sig);
         rewriter.refusal = (kind == CodeKind::Blocking).then(|| Refusal::new(&sig.output));
         if kind == CodeKind::Plain {
             rewrite_expanded(sig, &mut block.stmts, &mut rewriter);

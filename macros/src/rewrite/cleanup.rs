@@ -107,7 +107,9 @@ impl Rewriter<'_> {
         if guarded {
             block.brace_token = Brace(mixed(block.brace_token.span.join()));
         }
+        let groups = self.groups.clone();
         self.visit_stmts(&mut block.stmts, place);
+        self.groups = groups;
     }
 
     /// Reports a guard that is no statement of a block.

@@ -229,9 +229,7 @@ impl BodyMaker<'_> {
             self.end_with_value(&mut block, closure.inputs.first(), rewriter.diag);
         }
         let group = (!is_inferred(self.error)).then(|| self.group.clone());
-        rewriter
-            .groups
-            .enter_group(closure.inputs.first(), group, &block);
+        rewriter.groups.enter_group(closure.inputs.first(), group);
         rewriter.visit_top_block(&mut block);
         let hint = rewriter.scope.output.as_ref();
         let hint =

@@ -19,53 +19,54 @@ use crate::syntax::span::end_of;
 use proc_macro2::{Ident, TokenStream};
 use quote::quote_spanned;
 use std::collections::HashMap;
-use syn::visit::{self, Visit};
-use syn::{Block, Expr, ExprMethodCall, Local, Pat, PatIdent, Signature};
+use syn::{Expr, ExprMethodCall, Local, Pat, Signature};
 
-/// The names of groups, their clones and permits in some code, with the type of the group. A name
-/// that is bound to anything else in that code has no type: scopes are not told apart. Bindings in
-/// the input of a macro, such as the patterns of a `race!`, are not seen.
+/// The names of groups, their clones and permits where the rewriter stands, with the type of the
+/// group. Of what shadows a name, a `let` is seen. Other patterns are not: a foreign type with a
+/// `spawn` hardly ever shadows a group there.
 #[derive(Clone, Default)]
-pub(crate) struct KnownGroups(HashMap<Ident, Option<TokenStream>>);
+pub(crate) struct KnownGroups(HashMap<Ident, TokenStream>);
 
 impl KnownGroups {
     /// Enters a function, which may take groups as parameters.
-    pub(crate) fn enter_function(&mut self, sig: &Signature, body: &Block) {
+    pub(crate) fn enter_function(&mut self, sig: &Signature) {
         let groups = sig.inputs.iter().filter_map(group_argument);
-        self.0.extend(groups.map(|(name, ty)| (name, Some(ty))));
-        self.enter(body);
+        self.0.extend(groups);
     }
 
     /// Enters the body of a group, which is called `group` in there.
-    pub(crate) fn enter_group(
-        &mut self,
-        group: Option<&Pat>,
-        ty: Option<TokenStream>,
-        body: &Block,
-    ) {
-        self.0
-            .extend(group.and_then(name_of).map(|name| (name.clone(), ty)));
-        self.enter(body);
+    pub(crate) fn enter_group(&mut self, group: Option<&Pat>, ty: Option<TokenStream>) {
+        if let Some(name) = group.and_then(name_of) {
+            self.bind(name, ty);
+        }
     }
 
-    fn enter(&mut self, body: &Block) {
-        if !self.0.is_empty() {
-            self.visit_block(body);
+    /// Goes on after a `let`, whose value is of this type if it is a group.
+    pub(crate) fn pass_local(&mut self, local: &Local, ty: Option<TokenStream>) {
+        if let Some(name) = name_of(&local.pat) {
+            self.bind(name, ty);
         }
     }
 
     fn bind(&mut self, name: &Ident, ty: Option<TokenStream>) {
-        let text = |ty: &Option<TokenStream>| ty.as_ref().map(ToString::to_string);
-        let known = self.0.entry(name.clone()).or_insert_with(|| ty.clone());
-        if text(known) != text(&ty) {
-            *known = None;
-        }
+        match ty {
+            Some(ty) => self.0.insert(name.clone(), ty),
+            None => self.0.remove(name),
+        };
+    }
+
+    /// The type of the group that the value of a `let` is, or spawns into.
+    pub(crate) fn type_of_local(&self, local: &Local) -> Option<TokenStream> {
+        let init = local.init.as_ref()?;
+        self.group_type(&init.expr).cloned()
     }
 
     // The type of the group that `g`, `g.clone()` or `g.reserve().await` spawns into.
     fn group_type(&self, spawner: &Expr) -> Option<&TokenStream> {
         match spawner {
-            Expr::Path(path) => self.0.get(path.path.get_ident()?)?.as_ref(),
+            Expr::Path(path) => self.0.get(path.path.get_ident()?),
+            Expr::Reference(expr) => self.group_type(&expr.expr),
+            Expr::Paren(expr) => self.group_type(&expr.expr),
             Expr::MethodCall(call) if call.method == "clone" || call.method == "reserve" => {
                 self.group_type(&call.receiver)
             }
@@ -88,22 +89,4 @@ impl KnownGroups {
         let (private, method) = (krate.private(span), Ident::new(method, span));
         Some(quote_spanned!(span=> #private::HintOf::<#group>::here().#method))
     }
-}
-
-impl<'ast> Visit<'ast> for KnownGroups {
-    fn visit_local(&mut self, local: &'ast Local) {
-        let value = local.init.as_ref().map(|init| &*init.expr);
-        let group = value.and_then(|value| self.group_type(value)).cloned();
-        match (name_of(&local.pat), group) {
-            (Some(name), group @ Some(_)) => self.bind(name, group),
-            _ => visit::visit_local(self, local),
-        }
-    }
-
-    fn visit_pat_ident(&mut self, pat: &'ast PatIdent) {
-        self.bind(&pat.ident, None);
-        visit::visit_pat_ident(self, pat);
-    }
-
-    fn visit_item(&mut self, _: &'ast syn::Item) {}
 }

@@ -189,6 +189,12 @@ impl VisitMut for Rewriter<'_> {
         }
     }
 
+    fn visit_local_mut(&mut self, local: &mut syn::Local) {
+        let group = self.groups.type_of_local(local);
+        visit_mut::visit_local_mut(self, local);
+        self.groups.pass_local(local, group);
+    }
+
     fn visit_expr_method_call_mut(&mut self, call: &mut syn::ExprMethodCall) {
         // Asked before the block becomes what it no longer shows.
         let hint = self.groups.hint(self.krate, call);
