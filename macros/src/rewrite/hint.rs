@@ -19,11 +19,11 @@ use crate::syntax::span::end_of;
 use proc_macro2::{Ident, TokenStream};
 use quote::quote_spanned;
 use std::collections::HashMap;
-use syn::{Expr, ExprMethodCall, Local, Pat, Signature};
+use syn::visit::{self, Visit};
+use syn::{Expr, ExprMethodCall, Local, Pat, PatIdent, Signature};
 
 /// The names of groups, their clones and permits where the rewriter stands, with the type of the
-/// group. Of what shadows a name, a `let` is seen. Other patterns are not: a foreign type with a
-/// `spawn` hardly ever shadows a group there.
+/// group. Bindings in the input of a macro, such as the patterns of a `race!`, are not seen.
 #[derive(Clone, Default)]
 pub(crate) struct KnownGroups(HashMap<Ident, TokenStream>);
 
@@ -36,23 +36,15 @@ impl KnownGroups {
 
     /// Enters the body of a group, which is called `group` in there.
     pub(crate) fn enter_group(&mut self, group: Option<&Pat>, ty: Option<TokenStream>) {
-        if let Some(name) = group.and_then(name_of) {
-            self.bind(name, ty);
+        if let Some(group) = group {
+            self.bind(group, ty);
         }
     }
 
-    /// Goes on after a `let`, whose value is of this type if it is a group.
-    pub(crate) fn pass_local(&mut self, local: &Local, ty: Option<TokenStream>) {
-        if let Some(name) = name_of(&local.pat) {
-            self.bind(name, ty);
-        }
-    }
-
-    fn bind(&mut self, name: &Ident, ty: Option<TokenStream>) {
-        match ty {
-            Some(ty) => self.0.insert(name.clone(), ty),
-            None => self.0.remove(name),
-        };
+    /// Goes on where the names of `pat` mean something else: a group of this type, if there is one.
+    pub(crate) fn bind(&mut self, pat: &Pat, ty: Option<TokenStream>) {
+        self.visit_pat(pat);
+        self.0.extend(name_of(pat).cloned().zip(ty));
     }
 
     /// The type of the group that the value of a `let` is, or spawns into.
@@ -88,5 +80,12 @@ impl KnownGroups {
         let span = mixed(end_of(call.method.span()));
         let (private, method) = (krate.private(span), Ident::new(method, span));
         Some(quote_spanned!(span=> #private::HintOf::<#group>::here().#method))
+    }
+}
+
+impl<'ast> Visit<'ast> for KnownGroups {
+    fn visit_pat_ident(&mut self, pat: &'ast PatIdent) {
+        self.0.remove(&pat.ident);
+        visit::visit_pat_ident(self, pat);
     }
 }

@@ -24,6 +24,7 @@ impl Rewriter<'_> {
     pub(super) fn visit_for(&mut self, expr: &mut ExprForLoop) {
         let (keyword, locks) = (expr.for_token.span, takes_lock(&expr.expr));
         self.visit_expr_mut(&mut expr.expr);
+        self.groups.bind(&expr.pat, None);
         self.within_lock(locks, |this| {
             this.visit_rounds(keyword, &expr.label, &mut expr.attrs, &mut expr.body);
         });

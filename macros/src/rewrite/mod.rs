@@ -155,6 +155,12 @@ impl<'a> Rewriter<'a> {
 
 impl VisitMut for Rewriter<'_> {
     fn visit_expr_mut(&mut self, expr: &mut Expr) {
+        // What these bind is bound in them alone.
+        let binds = matches!(
+            expr,
+            Expr::Closure(_) | Expr::ForLoop(_) | Expr::If(_) | Expr::While(_)
+        );
+        let groups = binds.then(|| self.groups.clone());
         match expr {
             Expr::Await(_) if !self.scope.is_plain() => self.gate_await(expr),
             Expr::Macro(call) if self.is_group(&call.mac) => *expr = self.group_of(call),
@@ -180,6 +186,9 @@ impl VisitMut for Rewriter<'_> {
             }
             _ => visit_mut::visit_expr_mut(self, expr),
         }
+        if let Some(groups) = groups {
+            self.groups = groups;
+        }
     }
 
     fn visit_stmt_mut(&mut self, stmt: &mut Stmt) {
@@ -192,7 +201,19 @@ impl VisitMut for Rewriter<'_> {
     fn visit_local_mut(&mut self, local: &mut syn::Local) {
         let group = self.groups.type_of_local(local);
         visit_mut::visit_local_mut(self, local);
-        self.groups.pass_local(local, group);
+        self.groups.bind(&local.pat, group);
+    }
+
+    fn visit_expr_let_mut(&mut self, expr: &mut syn::ExprLet) {
+        visit_mut::visit_expr_let_mut(self, expr);
+        self.groups.bind(&expr.pat, None);
+    }
+
+    fn visit_arm_mut(&mut self, arm: &mut syn::Arm) {
+        let groups = self.groups.clone();
+        self.groups.bind(&arm.pat, None);
+        visit_mut::visit_arm_mut(self, arm);
+        self.groups = groups;
     }
 
     fn visit_expr_method_call_mut(&mut self, call: &mut syn::ExprMethodCall) {
@@ -214,6 +235,9 @@ impl VisitMut for Rewriter<'_> {
     }
 
     fn visit_expr_closure_mut(&mut self, expr: &mut syn::ExprClosure) {
+        for input in &expr.inputs {
+            self.groups.bind(input, None);
+        }
         let kind = if expr.asyncness.is_some() {
             CodeKind::Async
         } else {

@@ -6,12 +6,28 @@
 
 use proc_macro2::{Group, TokenStream, TokenTree};
 use std::collections::HashMap;
+use std::env;
+use std::ffi::OsStr;
+use std::sync::LazyLock;
 
-/// Puts the groups of `written` back into its expansion, where they are unchanged.
+/// Puts the groups of `written` back into its expansion, where they are unchanged. For an editor
+/// alone: to find them takes longer than to expand the rest.
 pub(crate) fn restore_groups(written: TokenStream, expansion: TokenStream) -> TokenStream {
+    if !is_in_editor() {
+        return expansion;
+    }
     let mut groups = WrittenGroups::default();
     groups.take(written);
     groups.restore(expansion)
+}
+
+/// Whether rust-analyzer runs the macro. It does so in a program of this name.
+fn is_in_editor() -> bool {
+    static IN_EDITOR: LazyLock<bool> = LazyLock::new(|| {
+        let program = env::current_exe().unwrap_or_default();
+        program.file_stem() == Some(OsStr::new("rust-analyzer-proc-macro-srv"))
+    });
+    *IN_EDITOR
 }
 
 /// The groups of some code, by their places. Spans cannot be compared, but what is printed of them can.

@@ -261,6 +261,39 @@ async fn with_an_own_error(text: &'static str) -> Result<u32, Own> {
     n.await.map_err(taskscope::GroupError::into_first)
 }
 
+/// Other code that binds the name of a group hides it there alone.
+#[cancellable]
+async fn bound_again_beside(numbers: Vec<u32>) -> u32 {
+    let n = task_group!(|g| {
+        let sum: u32 = numbers.iter().filter(|g| **g > 0).map(|g| *g).sum();
+        let mut last = 0;
+        for g in numbers {
+            last = g;
+        }
+        let other = match Some(last) {
+            Some(g) => g,
+            None => 0,
+        };
+        if let Some(g) = Some(other) {
+            last += g;
+        }
+        {
+            let g = 1;
+            last += g;
+        }
+        let task = g.spawn(async {
+            let n = number("4").await?;
+            Ok(n)
+        });
+        let again = (&g).spawn(async {
+            let n = number("5").await?;
+            Ok(n)
+        });
+        Ok(sum + last + task.await? + again.await?)
+    });
+    n.await.unwrap()
+}
+
 /// A function that is given a group knows it, too, and its error by its type.
 #[cancellable]
 async fn given_a_group(g: &Group<'_>) -> Result<u32, TaskError> {
@@ -268,8 +301,8 @@ async fn given_a_group(g: &Group<'_>) -> Result<u32, TaskError> {
         let n = number("1").await?;
         Ok(n)
     });
-    let other = g.clone();
-    let third = other.clone();
+    let other = &g.clone();
+    let third = (other).clone();
     let blocking = other.spawn_blocking(|| {
         let n: u32 = "2".parse()?;
         Ok(n)
@@ -501,6 +534,7 @@ fn all_of_them_run() {
         assert_eq!(macros_that_return().await.unwrap(), 7);
         assert_eq!(a_return_names_the_error().await.unwrap(), 1);
         assert_eq!(a_name_means_something_else().await, 3);
+        assert_eq!(bound_again_beside(vec![1, 2]).await, 3 + 2 + 2 + 1 + 9);
         assert_eq!(with_an_own_error("2").await.unwrap(), 7);
         assert!(matches!(with_an_own_error("x").await, Err(Own::Parse(_))));
     });
