@@ -47,6 +47,8 @@ pub(crate) struct Nested {
     home: Option<Home>,
     /// Was polled outside of every scope.
     rooted: bool,
+    /// A boundary that was unwound under a cancelled outer scope, and never returns.
+    unwound: bool,
 }
 
 impl Nested {
@@ -56,6 +58,7 @@ impl Nested {
             region,
             home: None,
             rooted: false,
+            unwound: false,
         }
     }
 
@@ -124,8 +127,6 @@ pin_project! {
         #[pin]
         boundary: Boundary<F, T>,
         place: Nested,
-        // It was unwound under a cancelled outer scope, and never returns.
-        unwound: bool,
     }
 }
 
@@ -139,7 +140,6 @@ impl<T, F: Future<Output = T>> NestedBoundary<F, T> {
         NestedBoundary {
             boundary: Boundary::new(owner, body),
             place,
-            unwound: false,
         }
     }
 
@@ -171,7 +171,7 @@ impl<T, F: Future<Output = T>> NestedBoundary<F, T> {
     ) -> Poll<Exit<T>> {
         let mut this = self.project();
         let node = this.boundary.as_mut().node().clone();
-        if *this.unwound {
+        if this.place.unwound {
             return parked(&format!("`{}`", node.name()), node.location(), cx);
         }
         this.boundary.as_mut().assert_unfinished();
@@ -214,7 +214,7 @@ impl<T, F: Future<Output = T>> NestedBoundary<F, T> {
     /// Never returns: the outer scope has unwound it.
     pub(crate) fn park<R>(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<R> {
         let this = self.project();
-        *this.unwound = true;
+        this.place.unwound = true;
         let node = this.boundary.node();
         parked(&format!("`{}`", node.name()), node.location(), cx)
     }
