@@ -265,14 +265,14 @@ async fn with_an_own_error(text: &'static str) -> Result<u32, Own> {
 #[cancellable]
 async fn bound_again_beside(numbers: Vec<u32>) -> u32 {
     let n = task_group!(|g| {
-        let sum: u32 = numbers.iter().filter(|g| **g > 0).map(|g| *g).sum();
+        let sum: u32 = numbers.iter().filter(|g| **g > 0).sum();
         let mut last = 0;
         for g in numbers {
             last = g;
         }
-        let other = match Some(last) {
-            Some(g) => g,
-            None => 0,
+        let other = match last {
+            0 => 7,
+            g => g,
         };
         if let Some(g) = Some(other) {
             last += g;
@@ -285,7 +285,8 @@ async fn bound_again_beside(numbers: Vec<u32>) -> u32 {
             let n = number("4").await?;
             Ok(n)
         });
-        let again = (&g).spawn(async {
+        let borrowed = &g;
+        let again = borrowed.spawn(async {
             let n = number("5").await?;
             Ok(n)
         });
