@@ -147,7 +147,7 @@ impl<F, R> Blocking<F, R> {
         let BlockingState::New(f) = std::mem::replace(&mut self.state, BlockingState::Left) else {
             return;
         };
-        if must_unwind() {
+        if context::must_unwind() {
             return context::outside(|| drop(f));
         }
         let node = Node::root(Cow::Borrowed("blocking"), self.location);
@@ -164,7 +164,7 @@ impl<F, R> Blocking<F, R> {
         let BlockingState::Running { node, slot, thread } = &mut self.state else {
             return Poll::Ready(None);
         };
-        if must_unwind() && withdraw(slot) {
+        if context::must_unwind() && withdraw(slot) {
             return Poll::Ready(None);
         }
         let joined = ready!(self.place.enter(node, cx, |cx| Pin::new(thread).poll(cx)));
@@ -172,7 +172,7 @@ impl<F, R> Blocking<F, R> {
         Poll::Ready(match joined {
             Ok(Some(Ok(output))) => Some(output).filter(|output| {
                 // What it returns because it was cancelled says nothing else.
-                !(refused && (self.is_failure)(output) && must_unwind())
+                !(refused && (self.is_failure)(output) && context::must_unwind())
             }),
             Ok(Some(Err(panic))) => {
                 self.end(BlockingState::Done);
@@ -259,10 +259,6 @@ impl<F, R> Drop for Blocking<F, R> {
         let last = last.map(|last| format!("its last checkpoint was at {last}"));
         report::report_and(ReportKind::Abandoned, &scope, message, last, self.location);
     }
-}
-
-fn must_unwind() -> bool {
-    context::current(|frame| frame.is_some_and(Frame::must_unwind))
 }
 
 /// Whether a checkpoint has told the closure that it is cancelled, or has told

@@ -180,7 +180,7 @@ impl<B: Body> Future for Concurrent<B> {
         if let Some(body) = nested.as_mut().body() {
             body.before_poll();
         }
-        let exit = ready!(nested.as_mut().poll_exit(cx, |_, _| false));
+        let exit = ready!(nested.as_mut().poll_exit(cx, |_, _, _| false));
         match ready!(nested.as_mut().poll_return(exit, cx)) {
             Ok(decided) => Poll::Ready(decided),
             // Without a value it was unwound by the scope outside.

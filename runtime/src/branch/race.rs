@@ -10,7 +10,6 @@ use std::task::{Context, Poll};
 use crate::branch::concurrent::{Body, Concurrent, Order, RunningBranches, concurrent, own_node};
 use crate::branch::list::{AnyBranch, Branch, Branches, Decider, IntoBranch, value};
 use crate::poll::context;
-use crate::poll::frame::Frame;
 use crate::poll::outer::OuterFrame;
 use crate::tree::reason::Reason;
 use crate::unwind::region::Region;
@@ -118,7 +117,7 @@ impl<L: Branches> Future for RaceBody<'_, L> {
         if !self.running.is_decided() {
             // Without budget, branches that ask for it would lose to those that
             // do not.
-            if !tokio::task::coop::has_budget_remaining() && !is_cancelled() {
+            if !tokio::task::coop::has_budget_remaining() && !context::must_unwind() {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
@@ -131,10 +130,6 @@ impl<L: Branches> Future for RaceBody<'_, L> {
         }
         self.running.end()
     }
-}
-
-fn is_cancelled() -> bool {
-    context::current(|frame| frame.is_some_and(Frame::must_unwind))
 }
 
 /// Runs the branches of `race!`; `biased`, always the first one first. Returns the index of the

@@ -272,7 +272,7 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         let members = this.members;
-        let exit = this.nested.as_mut().poll_exit(cx, |has_body_ended, cx| {
+        let exit = this.nested.as_mut().poll_exit(cx, |_, has_body_ended, cx| {
             members.poll_children(cx);
             has_body_ended && members.advance(cx)
         });

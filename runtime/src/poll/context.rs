@@ -164,6 +164,11 @@ pub(crate) fn ambient() -> Option<(Arc<Node>, bool)> {
     current(|frame| frame.map(|frame| (frame.node.clone(), frame.shielded)))
 }
 
+/// Whether the current code is cancelled, and not shielded: it must unwind.
+pub(crate) fn must_unwind() -> bool {
+    current(|frame| frame.is_some_and(Frame::must_unwind))
+}
+
 /// Drops what `slot` holds, outside of every scope; a panic is returned.
 #[inline]
 pub(crate) fn drop_outside<T>(mut slot: Pin<&mut Option<T>>) -> Result<(), Panic> {

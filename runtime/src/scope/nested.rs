@@ -158,8 +158,8 @@ impl<T, F: Future<Output = T>> NestedBoundary<F, T> {
     }
 
     /// Polls the boundary to its end. While it is pending, `advance` does what else there is
-    /// to do in the outer scope; it returns whether the boundary has to be polled again. It is
-    /// told whether the body is gone.
+    /// to do in the outer scope, given the node and whether the body has ended. It returns
+    /// whether the boundary has to be polled again.
     ///
     /// # Panics
     ///
@@ -167,22 +167,25 @@ impl<T, F: Future<Output = T>> NestedBoundary<F, T> {
     pub(crate) fn poll_exit(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        mut advance: impl FnMut(bool, &mut Context<'_>) -> bool,
+        mut advance: impl FnMut(&Arc<Node>, bool, &mut Context<'_>) -> bool,
     ) -> Poll<Exit<T>> {
-        let mut this = self.project();
-        let node = this.boundary.as_mut().node().clone();
-        if this.place.unwound {
-            return parked(&format!("`{}`", node.name()), node.location(), cx);
+        if self.place.unwound {
+            return self.park(cx);
         }
+        let mut this = self.project();
         this.boundary.as_mut().assert_unfinished();
-        let exit = this.place.enter(&node, cx, |cx| {
-            loop {
-                let exit = this.boundary.as_mut().poll_exit(cx);
-                let is_gone = this.boundary.as_mut().has_body_ended();
-                if exit.is_ready() || !advance(is_gone, cx) {
-                    return exit;
+        let exit = context::current(|frame| {
+            this.place.settle(this.boundary.as_mut().node(), frame);
+            this.place.region.enter_in(frame, None, cx, false, |cx| {
+                loop {
+                    let exit = this.boundary.as_mut().poll_exit(cx);
+                    let has_ended = this.boundary.as_mut().has_body_ended();
+                    let node = this.boundary.as_mut().node();
+                    if exit.is_ready() || !advance(node, has_ended, cx) {
+                        return exit;
+                    }
                 }
-            }
+            })
         });
         if exit.is_ready() {
             this.place.close();

@@ -248,15 +248,14 @@ impl<F: Future> Future for ScopeRun<'_, F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let node = this.nested.as_mut().node().clone();
-        let advance = |_, cx: &mut Context<'_>| trigger::poll(this.triggers, &node, cx);
-        let exit = ready!(this.nested.as_mut().poll_exit(cx, advance));
-        let panicked = this
-            .triggers
-            .take()
-            .and_then(|triggers| triggers.into_panic(&node));
-        if let Some(panic) = panicked {
-            exit.lose(PanicSite::of(&node));
+        let exit = this
+            .nested
+            .as_mut()
+            .poll_exit(cx, |node, _, cx| trigger::poll(this.triggers, node, cx));
+        let exit = ready!(exit);
+        let (node, triggers) = (this.nested.as_mut().node(), this.triggers.take());
+        if let Some(panic) = triggers.and_then(|triggers| triggers.into_panic(node)) {
+            exit.lose(PanicSite::of(node));
             panic.resume();
         }
         this.nested.poll_return(exit, cx)
