@@ -10,6 +10,7 @@
 use crate::diag::Mistake;
 use crate::rewrite::jumps::Nesting;
 use crate::rewrite::{CodeKind, Rewriter};
+use crate::syntax::editor::only_statement;
 use crate::syntax::item::is_marker;
 use crate::syntax::lock::{match_takes_lock, matches_on_lock, takes_lock};
 use crate::syntax::path::mixed;
@@ -126,14 +127,7 @@ impl Rewriter<'_> {
     fn name_of(&self, marker: &Attribute) -> Stmt {
         let name = marker.path().segments.last().map(|last| &last.ident);
         let private = self.krate.private(end_of(marker.path().span()));
-        let import = quote_spanned! {Span::mixed_site()=>
-            #[allow(unexpected_cfgs)]
-            {
-                #[cfg(rust_analyzer)]
-                use #private::#name as _;
-            }
-        };
-        Stmt::Expr(Expr::Verbatim(import), None)
+        only_statement(&quote_spanned!(Span::mixed_site()=> use #private::#name as _;))
     }
 }
 

@@ -29,6 +29,18 @@ pub(crate) fn statement(rustc: &TokenStream, editor: &TokenStream) -> TokenStrea
     }
 }
 
+/// A statement that only an editor sees.
+pub(crate) fn only_statement(editor: &TokenStream) -> Stmt {
+    let statement = quote! {
+        #[allow(unexpected_cfgs)]
+        {
+            #[cfg(rust_analyzer)]
+            { #editor }
+        };
+    };
+    Stmt::Expr(Expr::Verbatim(statement), None)
+}
+
 /// The options in the input of a macro: the first name of each part.
 pub(crate) struct OptionNames {
     of: OptionsOf,
@@ -56,14 +68,8 @@ impl OptionNames {
         let Self { of, names } = self;
         let span = mixed(Span::call_site());
         let (private, of) = (krate.private(span), Ident::new(of.name(), span));
-        let import = quote_spanned! {span=>
-            #[allow(unexpected_cfgs)]
-            {
-                #[cfg(rust_analyzer)]
-                { use #private::options::#of::{#(#names),*}; }
-            };
-        };
-        (!names.is_empty()).then_some(Stmt::Expr(Expr::Verbatim(import), None))
+        let import = quote_spanned!(span=> use #private::options::#of::{#(#names),*};);
+        (!names.is_empty()).then(|| only_statement(&import))
     }
 }
 

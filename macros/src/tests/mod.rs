@@ -58,7 +58,7 @@ fn short(text: &str) -> String {
 
 /// What an editor learns of a marker by.
 fn named(marker: &str) -> String {
-    format!("#[allow(unexpected_cfgs)]{{#[cfg(rust_analyzer)]useP::{marker}as_;}}")
+    format!("#[allow(unexpected_cfgs)]{{#[cfg(rust_analyzer)]{{useP::{marker}as_;}}}};")
 }
 
 /// Dense text without what editors alone see of options.
