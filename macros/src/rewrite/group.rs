@@ -206,7 +206,7 @@ struct BodyMaker<'a> {
     group: TokenStream,
     /// That of the names of the options.
     import: Option<Stmt>,
-    /// Whether the errors stand in its block, since nothing stands beside the group.
+    /// Whether the block contains the errors: the group's own macro expands to nothing else.
     reports: bool,
     /// What its block begins with.
     first: Vec<Stmt>,

@@ -139,7 +139,7 @@ impl<'a> Frame<'a> {
         if self.blocking { 0 } else { self.cancelling() }
     }
 
-    /// Whether what runs here is to be left.
+    /// Whether the code of this frame is cancelled and must unwind.
     pub(crate) fn must_unwind(&self) -> bool {
         self.node.flags_acquire() & self.mask() != 0
     }

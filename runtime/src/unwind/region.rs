@@ -289,8 +289,8 @@ impl Drop for Region {
     }
 }
 
-/// Further polls of a future that is to be dropped, as it is pending. It may only be out of
-/// tokio's budget, and a value that has arrived would be lost.
+/// Counts further polls of a pending future before it is dropped. The future may only be out
+/// of tokio's budget, and dropping it would lose a value that has arrived.
 #[derive(Debug, Default)]
 pub(crate) struct Retries(u8);
 
@@ -298,7 +298,7 @@ impl Retries {
     const MOST: u8 = 3;
     const NONE: Retries = Retries(Retries::MOST);
 
-    /// Whether the future is to be polled once more. Its task is woken then.
+    /// Returns whether the future must be polled once more, and wakes its task then.
     pub(super) fn is_one_due(&mut self, cx: &mut Context<'_>) -> bool {
         if self.0 >= Retries::MOST || tokio::task::coop::has_budget_remaining() {
             return false;

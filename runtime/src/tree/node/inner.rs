@@ -103,8 +103,8 @@ impl Inner {
         rest.flat_map(|rest| rest.children.iter().map(|(_, child)| child))
     }
 
-    /// The children from a key on, at most so many places of them, and the key of the
-    /// next one: for who must not hold the lock for all.
+    /// Returns the children in up to `places` slots starting at `from`, and where to continue.
+    /// Lets the caller release the lock between batches.
     pub(super) fn some_children(
         &self,
         from: usize,
