@@ -62,8 +62,13 @@ pub fn families(size: Size) -> Vec<Family> {
     }]
 }
 
+/// How often this thread has allocated.
+pub(crate) fn of_this_thread() -> u64 {
+    COUNT.get()
+}
+
 async fn per_task(count: usize, work: impl Future) -> f64 {
-    let before = COUNT.get();
+    let before = of_this_thread();
     work.await;
-    (COUNT.get() - before) as f64 / count as f64
+    (of_this_thread() - before) as f64 / count as f64
 }

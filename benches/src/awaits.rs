@@ -286,6 +286,7 @@ fn cores(size: Size) -> Family {
             Contestant::on_workers("one task alone", count, on_one_core),
         )],
     )
+    .uncounted()
 }
 
 async fn on_all_cores(count: usize) -> f64 {

@@ -1,5 +1,6 @@
 //! Contestants that do the same work, measured in turn.
 
+use std::cell::OnceCell;
 use std::future::Future;
 use std::hint::black_box;
 use std::sync::LazyLock;
@@ -18,27 +19,55 @@ pub enum Unit {
     Bytes,
     /// Allocations for one piece of the work.
     Allocations,
+    /// Instructions for one piece of the work.
+    Instructions,
 }
 
 /// How much is done in one round.
 #[derive(Clone, Copy, Debug)]
 pub struct Size {
-    divisor: usize,
+    thousandths: usize,
 }
 
 impl Size {
     /// What the table is made of.
-    pub const FULL: Size = Size { divisor: 1 };
+    pub const FULL: Size = Size { thousandths: 1000 };
     /// For measures that are repeated many times.
-    pub const SHORT: Size = Size { divisor: 20 };
+    pub const SHORT: Size = Size { thousandths: 50 };
+    /// Three times [`QUICK`](Size::QUICK).
+    pub const THRICE: Size = Size { thousandths: 15 };
     /// Enough to see that all of it runs; the times mean nothing.
-    pub const QUICK: Size = Size { divisor: 200 };
+    pub const QUICK: Size = Size { thousandths: 5 };
 
     /// The share of `full` that this size does.
     #[must_use]
     pub fn of(self, full: usize) -> usize {
-        (full / self.divisor).max(2)
+        (full * self.thousandths / 1000).max(2)
     }
+}
+
+/// The same work on the calling thread, for a count of its instructions.
+pub(crate) struct Repeatable {
+    /// Pieces of the work.
+    pub(crate) pieces: usize,
+    /// Does all of them.
+    pub(crate) run: Box<dyn Fn()>,
+}
+
+impl Repeatable {
+    fn new<F: Future>(pieces: usize, work: impl Fn(usize) -> F + 'static) -> Repeatable {
+        let runtime = OnceCell::new();
+        let run = Box::new(move || {
+            let runtime = runtime.get_or_init(one_thread);
+            black_box(runtime.block_on(async { work(pieces).await }));
+        });
+        Repeatable { pieces, run }
+    }
+}
+
+fn one_thread() -> Runtime {
+    let runtime = Builder::new_current_thread().enable_all().build();
+    runtime.expect("a runtime can be built")
 }
 
 /// One who does the work: each call is a round and gives its cost.
@@ -46,13 +75,17 @@ pub struct Contestant {
     /// Its name in the table.
     pub name: &'static str,
     round: Box<dyn Fn() -> f64>,
+    repeatable: Option<Repeatable>,
 }
 
 impl Contestant {
     /// A contestant whose rounds are calls of `round`.
     pub fn new(name: &'static str, round: impl Fn() -> f64 + 'static) -> Contestant {
-        let round = Box::new(round);
-        Contestant { name, round }
+        Contestant {
+            name,
+            round: Box::new(round),
+            repeatable: None,
+        }
     }
 
     /// One whose work runs in a task of a runtime with a thread for each core, as in
@@ -63,10 +96,14 @@ impl Contestant {
     {
         static WORKERS: LazyLock<Runtime> =
             LazyLock::new(|| Runtime::new().expect("a runtime can be built"));
-        Contestant::new(name, move || {
+        let round = move || {
             let task = WORKERS.spawn(work(count));
             WORKERS.block_on(task).expect("the work does not panic")
-        })
+        };
+        Contestant {
+            repeatable: Some(Repeatable::new(count, move |n| tokio::spawn(work(n)))),
+            ..Contestant::new(name, round)
+        }
     }
 
     /// One whose work stays on one thread.
@@ -74,11 +111,16 @@ impl Contestant {
     where
         F: Future<Output = f64> + 'static,
     {
-        let runtime = Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .expect("a runtime can be built");
-        Contestant::new(name, move || runtime.block_on(work(count)))
+        let runtime = one_thread();
+        Contestant {
+            repeatable: Some(Repeatable::new(count, work)),
+            ..Contestant::new(name, move || runtime.block_on(work(count)))
+        }
+    }
+
+    /// One whose cost is the same however often it is repeated, if it is such a one.
+    pub(crate) fn repeatable(&self) -> Option<&Repeatable> {
+        self.repeatable.as_ref()
     }
 
     /// Does the work once and gives what it cost.
@@ -141,6 +183,17 @@ impl Family {
             ours,
             peers,
         }
+    }
+
+    /// The same family, whose work depends on time or on the number of cores: a count
+    /// of its instructions would say nothing.
+    #[must_use]
+    pub fn uncounted(mut self) -> Family {
+        let peers = self.peers.iter_mut().map(|peer| &mut peer.contestant);
+        for contestant in std::iter::once(&mut self.ours).chain(peers) {
+            contestant.repeatable = None;
+        }
+        self
     }
 
     /// Leaves out the peers whose row is not wanted.

@@ -6,6 +6,7 @@ pub mod awaits;
 pub mod boundaries;
 pub mod cancel;
 pub mod family;
+pub mod instructions;
 pub mod languages;
 pub mod local;
 pub mod plot;

@@ -11,7 +11,7 @@ const CHILDREN: usize = 100;
 /// The families of this module.
 #[must_use]
 pub fn families(size: Size) -> Vec<Family> {
-    let count = size.of(2_000);
+    let count = size.of(2_000) * CHILDREN;
     vec![Family::timed(
         Contestant::on_one_thread("spawn_scoped", count, scoped),
         vec![
@@ -47,8 +47,8 @@ async fn scoped(count: usize) -> f64 {
         });
         sum.await.expect("no child fails")
     }
-    timed(count * CHILDREN, async {
-        for _ in 0..count {
+    timed(count, async {
+        for _ in 0..count / CHILDREN {
             round().await;
         }
     })
@@ -68,8 +68,8 @@ async fn moro(count: usize) -> f64 {
         })
         .await
     }
-    timed(count * CHILDREN, async {
-        for _ in 0..count {
+    timed(count, async {
+        for _ in 0..count / CHILDREN {
             round().await;
         }
     })
@@ -81,8 +81,8 @@ async fn list(count: usize) -> f64 {
         let children: Vec<_> = (0..CHILDREN).map(child).collect();
         children.join().await.into_iter().sum()
     }
-    timed(count * CHILDREN, async {
-        for _ in 0..count {
+    timed(count, async {
+        for _ in 0..count / CHILDREN {
             round().await;
         }
     })

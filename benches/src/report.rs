@@ -77,6 +77,7 @@ fn cost(cost: f64, unit: Unit) -> String {
     match unit {
         Unit::Bytes => format!("{cost:.0} B"),
         Unit::Allocations => format!("{cost:.2}"),
+        Unit::Instructions => format!("{cost:.0} Ir"),
         Unit::Nanoseconds if cost < 10_000.0 => format!("{cost:.1} ns"),
         Unit::Nanoseconds if cost < 10_000_000.0 => format!("{:.1} us", cost / 1e3),
         Unit::Nanoseconds => format!("{:.1} ms", cost / 1e6),
@@ -89,6 +90,7 @@ impl fmt::Display for Unit {
             Unit::Nanoseconds => "ns",
             Unit::Bytes => "bytes",
             Unit::Allocations => "allocations",
+            Unit::Instructions => "instructions",
         })
     }
 }

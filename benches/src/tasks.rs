@@ -108,6 +108,7 @@ fn observed(size: Size) -> Family {
             Contestant::on_workers("nobody looks", many, |n| timed(n, group(n))),
         )],
     )
+    .uncounted()
 }
 
 /// The group, while another thread looks at it ten times per second.
@@ -132,7 +133,7 @@ async fn watched_group(count: usize) -> f64 {
 const FAN: u32 = 10;
 
 fn skynet(size: Size) -> Family {
-    let leaves = size.of(1_000_000);
+    let leaves = (FAN as usize).pow(depth(size.of(1_000_000)));
     Family::timed(
         Contestant::on_workers("groups of ten", leaves, |n| {
             timed(n, skynet_group(depth(n)))

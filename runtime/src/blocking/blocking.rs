@@ -236,7 +236,7 @@ impl<F, R> Future for Blocking<F, R> {
                 return Poll::Pending;
             }
         }
-        parked("`blocking`", this.location, cx)
+        parked(&"`blocking`", this.location, cx)
     }
 }
 

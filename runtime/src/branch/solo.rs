@@ -40,14 +40,14 @@ impl<F: Future> Future for Solo<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
         if this.future.is_none() {
-            return parked("a branch", this.location, cx);
+            return parked(&"a branch", this.location, cx);
         }
         let exit = ready!(this.region.poll_cancellable(this.future, None, cx));
         this.region.close();
         match exit {
             Exit::Value(value) => Poll::Ready(value),
             Exit::Panicked(panic) => panic.resume(),
-            Exit::Unwound | Exit::Ended => parked("a branch", this.location, cx),
+            Exit::Unwound | Exit::Ended => parked(&"a branch", this.location, cx),
         }
     }
 }

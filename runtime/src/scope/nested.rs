@@ -164,6 +164,7 @@ impl<T, F: Future<Output = T>> NestedBoundary<F, T> {
     /// # Panics
     ///
     /// If the boundary has returned before.
+    #[inline]
     pub(crate) fn poll_exit(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -195,6 +196,7 @@ impl<T, F: Future<Output = T>> NestedBoundary<F, T> {
 
     /// Returns what the boundary has come to, or waits to be dropped under an outer scope that
     /// is cancelled as well. A panic is resumed.
+    #[inline]
     pub(crate) fn poll_return(
         mut self: Pin<&mut Self>,
         exit: Exit<T>,
@@ -219,7 +221,7 @@ impl<T, F: Future<Output = T>> NestedBoundary<F, T> {
         let this = self.project();
         this.place.unwound = true;
         let node = this.boundary.node();
-        parked(&format!("`{}`", node.name()), node.location(), cx)
+        parked(&format_args!("`{}`", node.name()), node.location(), cx)
     }
 }
 
@@ -233,6 +235,7 @@ pub(crate) fn outer_unwinding() -> Option<Arc<Node>> {
 
 /// What failed while the scope was left, and is not returned, is attached to
 /// the cancelled scope outside.
+#[inline]
 fn hand_up(node: &Node, outer: Option<&Arc<Node>>) {
     for failure in node.take_failures() {
         if let Some(outer) = outer {

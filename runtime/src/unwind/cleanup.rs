@@ -11,6 +11,7 @@
 //! no checkpoints. The cleanup runs in the async fn that owns the locals, after
 //! the body is gone, so both may borrow them.
 
+use std::fmt;
 use std::future::Future;
 use std::panic::Location;
 use std::pin::Pin;
@@ -208,7 +209,7 @@ impl<T> Future for FinishBlock<T> {
             Some(Exit::Panicked(panic)) => panic.resume(),
             Some(Exit::Unwound) | None => {
                 self.exit = None;
-                parked(self.what, self.location, cx)
+                parked(&self.what, self.location, cx)
             }
         }
     }
@@ -221,7 +222,11 @@ impl<T> Future for FinishBlock<T> {
 /// is polled again outside of the boundary which unwound it. So the node keeps such a
 /// waker and wakes it when the boundary has ended. There is nothing to go on with
 /// then, and this panics.
-pub(crate) fn parked<T>(what: &str, location: &Location<'_>, cx: &mut Context<'_>) -> Poll<T> {
+pub(crate) fn parked<T>(
+    what: &dyn fmt::Display,
+    location: &Location<'_>,
+    cx: &mut Context<'_>,
+) -> Poll<T> {
     let unwinding = context::current(|frame| {
         let frame = frame.filter(|frame| frame.in_pass());
         frame.inspect(|frame| park(frame, cx.waker())).is_some()

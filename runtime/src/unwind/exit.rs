@@ -26,6 +26,7 @@ pub enum Exit<T> {
 
 impl<T> Exit<T> {
     /// How a future has ended, given what polling it returned; `None` if it is pending.
+    #[inline]
     pub(crate) fn of(polled: Result<Poll<T>, Panic>) -> Option<Exit<T>> {
         match polled {
             Ok(Poll::Ready(value)) => Some(Exit::Value(value)),
@@ -36,6 +37,7 @@ impl<T> Exit<T> {
 
     /// Drops the future that has ended so, outside of every scope. A panic of its drop
     /// counts as its own.
+    #[inline]
     pub(crate) fn after_drop<F>(
         mut self,
         slot: Pin<&mut Option<F>>,
@@ -53,6 +55,7 @@ impl<T> Exit<T> {
     }
 
     /// A later panic, while leaving. The first one stays; the later one is reported.
+    #[cold]
     pub(crate) fn add_panic(&mut self, panic: Panic, site: PanicSite<'_>) {
         if matches!(self, Exit::Panicked(_)) {
             return site.report(&panic);

@@ -117,7 +117,7 @@ impl<F: Future> Future for Shield<F> {
         let state = this.state;
         match state.stage {
             ShieldStage::New | ShieldStage::Running => state.stage = ShieldStage::Running,
-            ShieldStage::Cut => return parked("`shield`", state.location, cx),
+            ShieldStage::Cut => return parked(&"`shield`", state.location, cx),
             ShieldStage::Done => polled_after_completion("shield", state.location),
         }
         let polled = state.region.poll_shielded(this.future, state.location, cx);
@@ -130,7 +130,7 @@ impl<F: Future> Future for Shield<F> {
         match exit {
             Exit::Value(value) => Poll::Ready(value),
             Exit::Panicked(panic) => panic.resume(),
-            Exit::Unwound | Exit::Ended => parked("`shield`", state.location, cx),
+            Exit::Unwound | Exit::Ended => parked(&"`shield`", state.location, cx),
         }
     }
 }

@@ -25,6 +25,7 @@ use crate::unwind::region::Region;
 impl Region {
     /// Polls the future in `slot`, which a cancellation unwinds. `at` is its line, for those
     /// who look at the tree. Pending for ever once the slot is empty.
+    #[inline]
     pub(crate) fn poll_cancellable<F: Future>(
         &mut self,
         mut slot: Pin<&mut Option<F>>,
@@ -47,6 +48,7 @@ impl Region {
 
     /// Polls the future in `slot`, which runs to its end whatever is cancelled. The end of the
     /// grace period cuts it, with a report.
+    #[inline]
     pub(crate) fn poll_shielded<F: Future>(
         &mut self,
         mut slot: Pin<&mut Option<F>>,
@@ -61,6 +63,7 @@ impl Region {
         self.dropped(exit, slot, Some(at))
     }
 
+    #[cold]
     fn cut<T>(&self, at: &'static Location<'static>) -> Exit<T> {
         if let Some(node) = self.node() {
             node.overran(&self.kind().shielded_code(), at);
@@ -69,6 +72,7 @@ impl Region {
     }
 
     /// Drops the future in `slot` if it has ended.
+    #[inline]
     fn dropped<F: Future>(
         &self,
         exit: Option<Exit<F::Output>>,
