@@ -55,6 +55,18 @@ pub async fn polled_on<F: Future>(future: F) -> F::Output {
     .await
 }
 
+/// Does `round` this often, each time in one poll of the task as [`polled_on`] does. Other tasks
+/// get to run before a budget is used up, ours or that of tokio: polled at once, a future would wait
+/// for ever then.
+pub async fn polled_rounds(count: usize, round: impl AsyncFn()) {
+    for number in 0..count {
+        if number % 30 == 0 {
+            tokio::task::yield_now().await;
+        }
+        polled_on(round()).await;
+    }
+}
+
 fn ready_ones(size: Size) -> Family {
     let count = size.of(1_000_000);
     Family::timed(

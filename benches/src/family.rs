@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 use std::time::Instant;
 
 use tokio::runtime::{Builder, Runtime};
+use tokio::task::{LocalSet, spawn_local};
 
 use crate::report::Row;
 
@@ -106,15 +107,20 @@ impl Contestant {
         }
     }
 
-    /// One whose work stays on one thread.
+    /// One whose work runs in a task that stays on one thread.
     pub fn on_one_thread<F>(name: &'static str, count: usize, work: fn(usize) -> F) -> Contestant
     where
         F: Future<Output = f64> + 'static,
     {
         let runtime = one_thread();
+        let task = move |count| async move {
+            let tasks = LocalSet::new();
+            let done = tasks.run_until(async { spawn_local(work(count)).await });
+            done.await.expect("the work does not panic")
+        };
         Contestant {
-            repeatable: Some(Repeatable::new(count, work)),
-            ..Contestant::new(name, move || runtime.block_on(work(count)))
+            repeatable: Some(Repeatable::new(count, task)),
+            ..Contestant::new(name, move || runtime.block_on(task(count)))
         }
     }
 

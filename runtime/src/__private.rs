@@ -2,7 +2,7 @@
 //! without notice, together with the macros.
 
 pub use crate::blocking::thread::refused;
-pub use crate::branch::join::{branch, error, join, success, try_branch};
+pub use crate::branch::join::{branch, error, join, success, try_branch, try_join};
 pub use crate::branch::list::{cons, value, values};
 pub use crate::branch::race::{Winner, all_disabled, race, race_branch, won};
 pub use crate::branch::solo::solo;

@@ -14,7 +14,7 @@ impl JoinInput {
     pub(crate) fn expand_join(self) -> TokenStream {
         let private = self.private();
         let values = self.values(&private, "value");
-        self.run("join!", "branch", &[], &values)
+        self.run("join", "branch", &[], &values)
     }
 
     // From the futures into `Ok` of the tuple of their values, or the error of the one that
@@ -28,7 +28,7 @@ impl JoinInput {
             quote_spanned!(mixed(at)=> ::core::result::Result::Err(#private::error(#branch)))
         });
         let errors: Vec<_> = errors.collect();
-        self.run("try_join!", "try_branch", &errors, &values)
+        self.run("try_join", "try_branch", &errors, &values)
     }
 
     fn private(&self) -> TokenStream {
@@ -48,18 +48,18 @@ impl JoinInput {
     // of the user's statement.
     fn run(
         self,
-        name: &str,
+        join: &str,
         branch: &str,
         decided: &[TokenStream],
         otherwise: &TokenStream,
     ) -> TokenStream {
         let (span, private) = (Span::mixed_site(), self.private());
-        let branch = Ident::new(branch, span);
+        let (join, branch) = (Ident::new(join, span), Ident::new(branch, span));
         let futures = self.branches.into_iter().map(argument);
         let branches = futures.map(|future| quote_spanned!(span=> #private::#branch #future));
         let list = list(&private, branches.collect());
         let list = quote_spanned!(span=> #private::after(#private::gate().await, #list));
-        let join = quote_spanned!(span=> #private::join(#name, &mut __taskscope_branches));
+        let join = quote_spanned!(span=> #private::#join(&mut __taskscope_branches));
         run(&list, &join, decided, otherwise)
     }
 }

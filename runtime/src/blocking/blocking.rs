@@ -265,7 +265,7 @@ impl<F, R> Drop for Blocking<F, R> {
 /// somebody who entered the scope from elsewhere on its behalf.
 fn was_refused(node: &Node) -> bool {
     context::current(|frame| {
-        let scope = frame.map_or(0, |frame| frame.node.flags_acquire());
+        let scope = frame.map_or(0, Frame::flags);
         (node.flags_acquire() | scope) & flag::REFUSED != 0
     })
 }

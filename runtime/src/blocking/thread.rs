@@ -87,14 +87,14 @@ fn look() -> Option<Cancelled> {
         let frame = frame?;
         if !frame.is_cancelled() {
             // A probe looks at each checkpoint.
-            if !probe::asks_blocking(frame.node) {
+            if !probe::asks_blocking(frame.node()) {
                 pace();
             }
             expire(frame);
         }
         frame.is_cancelled().then(|| {
-            frame.node.set(flag::REFUSED);
-            frame.node.cancelled()
+            frame.node().set(flag::REFUSED);
+            frame.node().cancelled()
         })
     })
 }
@@ -115,11 +115,11 @@ fn expire(frame: &Frame<'_>) {
     let now = Instant::now();
     if !frame.is_shielded()
         && frame
-            .node
+            .node()
             .effective_deadline()
             .is_some_and(|deadline| deadline <= now)
     {
-        frame.node.expire(now);
+        frame.node().expire(now);
     }
 }
 
@@ -165,7 +165,13 @@ fn pace() {
 pub fn sleep_blocking(duration: Duration) -> Result<(), Cancelled> {
     let until = Clock::now().checked_add(duration);
     let place = context::current(|frame| {
-        frame.map(|frame| (frame.node.clone(), frame.is_shielded(), frame.cancelling()))
+        frame.map(|frame| {
+            (
+                frame.node().clone(),
+                frame.is_shielded(),
+                frame.cancelling(),
+            )
+        })
     });
     let Some((node, shielded, bits)) = place else {
         std::thread::sleep(duration);

@@ -14,6 +14,7 @@ use crate::branch::list::{AnyBranch, Branches};
 use crate::poll::context;
 use crate::scope::nested::NestedBoundary;
 use crate::tree::node::Node;
+use crate::tree::node::lazy::{Construct, LazyNode};
 use crate::unwind::boundary::Owner;
 use crate::unwind::exit::{KeptPanic, PanicSite};
 
@@ -124,6 +125,11 @@ impl<'a, L: Branches> RunningBranches<'a, L> {
     }
 }
 
+/// Whether the branches have a node: something has asked for it.
+pub(crate) fn has_own_node() -> bool {
+    context::current(|frame| frame.is_some_and(|frame| frame.made().is_some()))
+}
+
 /// The node of the branches, while their body is polled.
 pub(crate) fn own_node() -> Arc<Node> {
     match context::ambient() {
@@ -165,8 +171,8 @@ pin_project! {
 }
 
 #[track_caller]
-pub(crate) fn concurrent<B: Body>(name: &'static str, body: B) -> Concurrent<B> {
-    let node = Node::root(name.into(), Location::caller());
+pub(crate) fn concurrent<B: Body>(construct: Construct, body: B) -> Concurrent<B> {
+    let node = LazyNode::new(construct, Location::caller());
     Concurrent {
         nested: NestedBoundary::new(Owner::new(node), body),
     }
@@ -180,7 +186,8 @@ impl<B: Body> Future for Concurrent<B> {
         if let Some(body) = nested.as_mut().body() {
             body.before_poll();
         }
-        let exit = ready!(nested.as_mut().poll_exit(cx, |_, _, _| false));
+        let exit = nested.as_mut().poll_lazy(cx, |_| false, |_, _, _| false);
+        let exit = ready!(exit);
         match ready!(nested.as_mut().poll_return(exit, cx)) {
             Ok(decided) => Poll::Ready(decided),
             // Without a value it was unwound by the scope outside.

@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 
 use crate::branch::concurrent::{Body, Concurrent, Order, RunningBranches, concurrent, own_node};
 use crate::branch::list::{Branch, Branches, Decider, IntoBranch, value};
+use crate::tree::node::lazy::Construct;
 use crate::tree::reason::Reason;
 
 /// No value decides a `join!`.
@@ -61,6 +62,12 @@ pub fn error<F, T, E, D>(branch: Pin<&mut Branch<F, Result<T, E>, D>>) -> E {
 #[derive(Debug)]
 pub struct JoinBody<'a, L>(RunningBranches<'a, L>);
 
+impl<'a, L: Branches> JoinBody<'a, L> {
+    fn new(list: &'a mut L) -> Self {
+        JoinBody(RunningBranches::new(list, Order::Rotating(0)))
+    }
+}
+
 impl<L: Branches> Body for JoinBody<'_, L> {}
 
 impl<L: Branches> Future for JoinBody<'_, L> {
@@ -71,21 +78,24 @@ impl<L: Branches> Future for JoinBody<'_, L> {
         let was_decided = running.is_decided();
         running.round(|branch| branch.poll(cx));
         running.note();
-        if running.is_decided() && !was_decided {
+        if running.is_decided() && !was_decided && running.any(|branch| branch.is_running()) {
             own_node().cancel(Reason::SiblingFailed);
         }
         running.end()
     }
 }
 
-/// Runs the branches of the macro `name`. Returns the index of the branch that failed;
-/// otherwise each has a value.
+/// Runs the branches of `join!`; each has a value then.
 #[track_caller]
-pub fn join<'a, L: Branches>(name: &'static str, list: &'a mut L) -> Concurrent<JoinBody<'a, L>> {
-    concurrent(
-        name,
-        JoinBody(RunningBranches::new(list, Order::Rotating(0))),
-    )
+pub fn join<L: Branches>(list: &mut L) -> Concurrent<JoinBody<'_, L>> {
+    concurrent(Construct::Join, JoinBody::new(list))
+}
+
+/// Runs the branches of `try_join!`. Returns the index of the branch that failed; otherwise
+/// each has a value.
+#[track_caller]
+pub fn try_join<L: Branches>(list: &mut L) -> Concurrent<JoinBody<'_, L>> {
+    concurrent(Construct::TryJoin, JoinBody::new(list))
 }
 
 /// Runs futures concurrently in the current task, and returns the tuple of their

@@ -7,7 +7,7 @@
 //! ```text
 //! match cons(pin!(branch(load())), cons(pin!(branch(save())), ())) {
 //!     mut branches => {
-//!         join("join!", &mut branches).await;
+//!         join(&mut branches).await;
 //!         (value(branches.head), value(branches.rest.head))
 //!     }
 //! }

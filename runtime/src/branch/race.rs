@@ -7,10 +7,13 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use crate::branch::concurrent::{Body, Concurrent, Order, RunningBranches, concurrent, own_node};
+use crate::branch::concurrent::{
+    Body, Concurrent, Order, RunningBranches, concurrent, has_own_node, own_node,
+};
 use crate::branch::list::{AnyBranch, Branch, Branches, Decider, IntoBranch, value};
 use crate::poll::context;
 use crate::poll::outer::OuterFrame;
+use crate::tree::node::lazy::Construct;
 use crate::tree::reason::Reason;
 use crate::unwind::region::Region;
 
@@ -67,8 +70,9 @@ pub struct RaceBody<'a, L> {
     running: RunningBranches<'a, L>,
     /// The scope around the race, where borrowed branches are polled.
     outer: OuterFrame,
-    /// Holds the race's own node while a borrowed branch, of which the node does not
-    /// know, is still running.
+    /// Holds the race's own node, if it has one, while a borrowed branch, of which the node does
+    /// not know, is still running. Without a node, nothing drops the race before the scope
+    /// around it does, which knows of the branch.
     open_while_borrowed: Region,
 }
 
@@ -80,7 +84,7 @@ impl<L: Branches> RaceBody<'_, L> {
             .round(|branch| decided = decided || run(branch, outer, cx));
         let mut runs_borrowed =
             |branch: &mut dyn AnyBranch| branch.is_running() && branch.is_borrowed();
-        if !decided && self.running.any(&mut runs_borrowed) {
+        if !decided && has_own_node() && self.running.any(&mut runs_borrowed) {
             self.open_while_borrowed.open(cx);
         } else {
             self.open_while_borrowed.close();
@@ -106,7 +110,10 @@ impl<L: Branches> RaceBody<'_, L> {
 
 impl<L: Branches> Body for RaceBody<'_, L> {
     fn before_poll(mut self: Pin<&mut Self>) {
-        self.outer.renew();
+        // Others are polled inside the race.
+        if self.running.any(|branch| branch.is_borrowed()) {
+            self.outer.renew();
+        }
     }
 }
 
@@ -146,7 +153,7 @@ pub fn race<'a, L: Branches>(list: &'a mut L, biased: bool) -> Concurrent<RaceBo
         outer: OuterFrame::default(),
         open_while_borrowed: Region::boundary(),
     };
-    concurrent("race!", body)
+    concurrent(Construct::Race, body)
 }
 
 /// What `race!` does without an `else` when all branches are disabled.

@@ -325,7 +325,9 @@ impl<'env, E: Send + 'static> Group<'env, E> {
                 }
                 context::current(|frame| {
                     if let Some(frame) = frame {
-                        frame.node.stall(&shared.node, || "`reserve()`".to_owned());
+                        frame
+                            .node()
+                            .stall(&shared.node, || "`reserve()`".to_owned());
                     }
                 });
                 Pin::new(&mut cancelled).poll(cx).map(|()| None)

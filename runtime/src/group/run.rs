@@ -235,7 +235,7 @@ pin_project! {
         // node adopts what it leaves behind.
         members: Members<E, L>,
         #[pin]
-        nested: NestedBoundary<GroupBody<F, Fut, E>, Option<T>>,
+        nested: NestedBoundary<GroupBody<F, Fut, E>, Option<T>, Arc<Node>>,
     }
 }
 

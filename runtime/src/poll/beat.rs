@@ -42,10 +42,8 @@ impl Beat {
     }
 
     #[inline]
-    pub(crate) fn replace_pulse(&self, pulse: *const Pulse) -> *const Pulse {
-        let former = self.pulse();
+    pub(crate) fn set_pulse(&self, pulse: *const Pulse) {
         self.pulse.store(pulse.cast_mut(), Ordering::Relaxed);
-        former
     }
 
     #[inline]
@@ -54,10 +52,8 @@ impl Beat {
     }
 
     #[inline]
-    pub(crate) fn replace_mask(&self, mask: u32) -> u32 {
-        let former = self.mask();
+    pub(crate) fn set_mask(&self, mask: u32) {
         self.mask.store(mask, Ordering::Relaxed);
-        former
     }
 
     #[inline]

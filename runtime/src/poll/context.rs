@@ -5,6 +5,10 @@
 //! before on the way out, also when unwinding. So a frame is visible exactly as
 //! long as the poll that made it.
 //!
+//! Gates read the pulse of the frame and nothing else of it. A scope without a node has the
+//! pulse of the scope outside; when its node is made, in the middle of a poll, the thread-local
+//! and the frames on the stack follow at once.
+//!
 //! Another task may be polled inside ours (a `LocalSet`, a nested runtime). It
 //! is not part of ours: the slow paths compare tokio's task id, which the frame
 //! notes.
@@ -17,8 +21,9 @@ use std::sync::Arc;
 use crate::base::caught::{Panic, catch};
 use crate::poll::beat::{self, Beat};
 use crate::poll::budget::{SAMPLE, Spent};
-use crate::poll::frame::Frame;
+use crate::poll::frame::{Frame, FrameScope};
 use crate::poll::probe;
+use crate::tree::node::lazy::LazyNode;
 use crate::tree::node::{Node, Pulse};
 
 pub(super) struct Current {
@@ -70,6 +75,19 @@ impl Current {
         open
     }
 
+    /// Makes this frame the current one, if there is one.
+    #[inline]
+    fn show(&self, frame: *const Frame<'static>) {
+        // SAFETY: as in `current`: it was entered, and lies on the stack of this thread.
+        let (pulse, mask) = match unsafe { frame.as_ref() } {
+            Some(frame) => (frame.pulse.get(), frame.mask),
+            None => (ptr::null(), 0),
+        };
+        self.beat.set_pulse(pulse);
+        self.beat.set_mask(mask);
+        self.frame.set(frame);
+    }
+
     #[cold]
     fn enlist(&self) {
         self.enlisted.set(true);
@@ -80,29 +98,23 @@ impl Current {
 
 /// Restores the thread-local when a poll ends, however it ends.
 struct Restore {
-    pulse: *const Pulse,
-    mask: u32,
     frame: *const Frame<'static>,
 }
 
 impl Restore {
     #[inline]
-    fn set(pulse: *const Pulse, mask: u32, frame: *const Frame<'static>) -> Restore {
+    fn set(frame: *const Frame<'static>) -> Restore {
         CURRENT.with(|current| {
-            let pulse = current.beat.replace_pulse(pulse);
-            if pulse.is_null() {
+            let below = current.frame.get();
+            if below.is_null() {
                 current.beat.begin(current.allowance.get());
                 current.spent.set(Spent::Nothing);
                 if !current.enlisted.get() {
                     current.enlist();
                 }
             }
-            let mask = current.beat.replace_mask(mask);
-            Restore {
-                pulse,
-                mask,
-                frame: current.frame.replace(frame),
-            }
+            current.show(frame);
+            Restore { frame: below }
         })
     }
 }
@@ -110,18 +122,47 @@ impl Restore {
 impl Drop for Restore {
     #[inline]
     fn drop(&mut self) {
-        CURRENT.with(|current| {
-            current.beat.replace_pulse(self.pulse);
-            current.beat.replace_mask(self.mask);
-            current.frame.set(self.frame);
-        });
+        CURRENT.with(|current| current.show(self.frame));
     }
+}
+
+impl<'a> Frame<'a> {
+    /// The node, made now if it was not.
+    #[inline]
+    pub(crate) fn node(&self) -> &'a Arc<Node> {
+        match self.scope {
+            FrameScope::Node(node) => node,
+            FrameScope::Lazy(node, outer) => match node.made() {
+                Some(node) => node,
+                None => make(node, outer),
+            },
+        }
+    }
+
+    /// Whether a scope that is polled in this frame may do without a node. Not inside a shield
+    /// and on a thread that blocks, where only its own node can be cancelled; and not in a run
+    /// that looks at each checkpoint, and names the scopes that it stands in.
+    #[inline]
+    pub(crate) fn lets_nodes_wait(&self) -> bool {
+        !self.shielded && !self.blocking && CURRENT.with(|current| current.allowance.get() != 0)
+    }
+}
+
+/// Makes the node of a scope that is being polled below `outer`.
+#[cold]
+fn make<'a>(node: &'a LazyNode, outer: &Frame<'_>) -> &'a Arc<Node> {
+    let node = node.node();
+    node.attach(outer.node(), outer.shielded);
+    // Gates look at the new node from now on.
+    each_frame(|frame| frame.pulse.set(frame.pulse()));
+    CURRENT.with(|current| current.show(current.frame.get()));
+    node
 }
 
 /// Runs `f` inside `frame`.
 #[inline]
 pub(crate) fn enter<R>(frame: &Frame<'_>, f: impl FnOnce() -> R) -> R {
-    let restore = Restore::set(&frame.node.pulse, frame.mask(), ptr::from_ref(frame).cast());
+    let restore = Restore::set(ptr::from_ref(frame).cast());
     frame.below.set(restore.frame);
     f()
 }
@@ -129,7 +170,7 @@ pub(crate) fn enter<R>(frame: &Frame<'_>, f: impl FnOnce() -> R) -> R {
 /// Runs `f` outside of every scope: for the drop of a body that was left.
 #[inline]
 pub(crate) fn outside<R>(f: impl FnOnce() -> R) -> R {
-    let _restore = Restore::set(ptr::null(), 0, ptr::null());
+    let _restore = Restore::set(ptr::null());
     f()
 }
 
@@ -151,17 +192,25 @@ pub(crate) fn current<R>(f: impl FnOnce(Option<&Frame<'_>>) -> R) -> R {
 /// Opens the regions that the caller stands in, for those who look at the tree:
 /// what has not been pending yet is not in it.
 pub(crate) fn open_regions() {
+    each_frame(|frame| {
+        frame.node();
+        frame.region();
+    });
+}
+
+/// Visits the frames on the stack, the current one first.
+fn each_frame(visit: impl Fn(&Frame<'_>)) {
     let mut at = CURRENT.with(|current| current.frame.get());
     // SAFETY: as in `current`. The frames below are entered for longer still.
     while let Some(frame) = unsafe { at.as_ref() } {
-        frame.region();
+        visit(frame);
         at = frame.below.get();
     }
 }
 
 /// The current node, and whether the current code is shielded from it.
 pub(crate) fn ambient() -> Option<(Arc<Node>, bool)> {
-    current(|frame| frame.map(|frame| (frame.node.clone(), frame.shielded)))
+    current(|frame| frame.map(|frame| (frame.node().clone(), frame.shielded)))
 }
 
 /// Whether the current code is cancelled, and not shielded: it must unwind.

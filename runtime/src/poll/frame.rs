@@ -8,13 +8,19 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use tokio::task::Id;
+use tokio::time::Instant;
 
-use crate::tree::node::{Node, flag};
+use crate::tree::node::lazy::LazyNode;
+use crate::tree::node::{Node, Pulse, flag};
 use crate::tree::table::{RegionId, RegionKind};
 
 /// What the current poll runs in.
 pub(crate) struct Frame<'a> {
-    pub(crate) node: &'a Arc<Node>,
+    pub(super) scope: FrameScope<'a>,
+    /// What gates look at while this frame is the current one: see [`Frame::pulse`].
+    pub(super) pulse: Cell<*const Pulse>,
+    /// The flags that close a gate.
+    pub(super) mask: u32,
     /// The region that what is opened now lies in, once that is open.
     pub(super) region: Cell<Option<RegionId>>,
     /// What to open then.
@@ -31,6 +37,15 @@ pub(crate) struct Frame<'a> {
     pub(super) task: Option<Id>,
 }
 
+/// The scope of a frame.
+#[derive(Clone, Copy)]
+pub(super) enum FrameScope<'a> {
+    Node(&'a Arc<Node>),
+    /// One that lies in the scope of another frame, and has no node while none is asked for:
+    /// until then, what cancels the outer one cancels it.
+    Lazy(&'a LazyNode, &'a Frame<'a>),
+}
+
 /// A region that is opened when something has to find it: a future that is ready
 /// at once needs none.
 pub(super) struct Unopened<'a> {
@@ -44,7 +59,9 @@ impl<'a> Frame<'a> {
     pub(crate) fn of(node: &'a Arc<Node>, waker: &'a Waker) -> Self {
         let task = tokio::task::try_id();
         Frame {
-            node,
+            scope: FrameScope::Node(node),
+            pulse: Cell::new(&raw const node.pulse),
+            mask: flag::CANCELLED | flag::ABORTED,
             region: Cell::new(Some(RegionId::ROOT)),
             unopened: None,
             below: Cell::new(ptr::null()),
@@ -55,9 +72,24 @@ impl<'a> Frame<'a> {
         }
     }
 
+    /// The frame of a scope inside this one that has no node yet.
+    #[inline]
+    pub(crate) fn lazy(&'a self, node: &'a LazyNode, waker: &'a Waker) -> Frame<'a> {
+        Frame {
+            scope: FrameScope::Lazy(node, self),
+            pulse: self.pulse.clone(),
+            region: Cell::new(Some(RegionId::ROOT)),
+            unopened: None,
+            below: Cell::new(ptr::null()),
+            waker,
+            ..*self
+        }
+    }
+
     /// The frame of code that blocks its thread.
     pub(crate) fn blocking(node: &'a Arc<Node>, shielded: bool) -> Self {
         Frame {
+            mask: 0,
             shielded,
             blocking: true,
             ..Frame::of(node, Waker::noop())
@@ -73,7 +105,13 @@ impl<'a> Frame<'a> {
         shielded: bool,
     ) -> Frame<'a> {
         Frame {
-            node: self.node,
+            scope: self.scope,
+            pulse: self.pulse.clone(),
+            mask: if shielded && !self.blocking {
+                flag::ABORTED
+            } else {
+                self.mask
+            },
             region: Cell::new(region),
             unopened: Some(Unopened {
                 outer: self,
@@ -109,12 +147,47 @@ impl<'a> Frame<'a> {
                     location,
                 } = unopened;
                 let within = outer.region();
-                self.node
+                self.node()
                     .open_region(within, *kind, *location, outer.shielded)
             }
         };
         self.region.set(Some(id));
         id
+    }
+
+    /// The node, if there is one.
+    #[inline]
+    pub(crate) fn made(&self) -> Option<&'a Arc<Node>> {
+        match self.scope {
+            FrameScope::Node(node) => Some(node),
+            FrameScope::Lazy(node, _) => node.made(),
+        }
+    }
+
+    /// What gates look at: the pulse of the node, or of the nearest one outside.
+    #[inline]
+    pub(crate) fn pulse(&self) -> &'a Pulse {
+        match self.scope {
+            FrameScope::Node(node) => &node.pulse,
+            FrameScope::Lazy(node, outer) => match node.made() {
+                Some(node) => &node.pulse,
+                None => outer.pulse(),
+            },
+        }
+    }
+
+    /// The earliest deadline that will cancel the code of this frame.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        if self.shielded {
+            return None;
+        }
+        match (self.scope, self.made()) {
+            (FrameScope::Lazy(node, outer), None) => {
+                let (own, outer) = (node.deadline(), outer.deadline());
+                own.into_iter().chain(outer).min()
+            }
+            _ => self.node().effective_deadline(),
+        }
     }
 
     /// The flags by which this code counts as cancelled.
@@ -131,26 +204,27 @@ impl<'a> Frame<'a> {
     }
 
     pub(crate) fn is_cancelled(&self) -> bool {
-        self.node.flags_acquire() & self.cancelling() != 0
+        self.flags() & self.cancelling() != 0
     }
 
-    /// The flags that close a gate.
-    pub(super) fn mask(&self) -> u32 {
-        if self.blocking { 0 } else { self.cancelling() }
+    /// The flags that count for this code.
+    #[inline]
+    pub(crate) fn flags(&self) -> u32 {
+        self.pulse().flags_acquire()
     }
 
     /// Whether the code of this frame is cancelled and must unwind.
     pub(crate) fn must_unwind(&self) -> bool {
-        self.node.flags_acquire() & self.mask() != 0
+        self.flags() & self.mask != 0
     }
 
     pub(crate) fn must_abort(&self) -> bool {
-        !self.blocking && self.node.flags_acquire() & flag::ABORTED != 0
+        !self.blocking && self.flags() & flag::ABORTED != 0
     }
 
     /// Whether regions have to report that they were polled.
     pub(crate) fn in_pass(&self) -> bool {
-        !self.blocking && self.node.flags() & (flag::CANCELLED | flag::ABORTED) != 0
+        !self.blocking && self.pulse().flags() & (flag::CANCELLED | flag::ABORTED) != 0
     }
 
     pub(super) fn is_ours(&self) -> bool {

@@ -86,7 +86,7 @@ fn closed_gate(cx: &mut Context<'_>) -> Poll<()> {
 }
 
 fn park_gate(frame: &Frame<'_>, cx: &mut Context<'_>) -> Poll<()> {
-    probe::refused(frame.node);
+    probe::refused(frame.node());
     park(frame, cx.waker());
     Poll::Pending
 }
@@ -96,8 +96,8 @@ fn park_gate(frame: &Frame<'_>, cx: &mut Context<'_>) -> Poll<()> {
 pub(crate) fn park(frame: &Frame<'_>, waker: &Waker) {
     if !waker.will_wake(frame.waker) {
         #[cfg(feature = "shutdown")]
-        crate::poll::stall::note(frame.node, this_poll);
-        frame.node.park(waker);
+        crate::poll::stall::note(frame.node(), this_poll);
+        frame.node().park(waker);
     }
 }
 

@@ -8,7 +8,7 @@ use std::task::Waker;
 use tokio::task::Id;
 
 use crate::poll::context::{current, enter, outside};
-use crate::poll::frame::Frame;
+use crate::poll::frame::{Frame, FrameScope};
 use crate::tree::node::Node;
 use crate::tree::table::RegionId;
 
@@ -20,6 +20,7 @@ pub(crate) struct OuterFrame(Option<KeptFrame>);
 #[derive(Debug)]
 struct KeptFrame {
     node: Arc<Node>,
+    mask: u32,
     region: RegionId,
     shielded: bool,
     blocking: bool,
@@ -43,7 +44,9 @@ impl OuterFrame {
             return outside(f);
         };
         let frame = Frame {
-            node: &kept.node,
+            scope: FrameScope::Node(&kept.node),
+            pulse: Cell::new(&raw const kept.node.pulse),
+            mask: kept.mask,
             region: Cell::new(Some(kept.region)),
             unopened: None,
             below: Cell::new(ptr::null()),
@@ -59,7 +62,8 @@ impl OuterFrame {
 impl KeptFrame {
     fn of(frame: &Frame<'_>) -> KeptFrame {
         KeptFrame {
-            node: frame.node.clone(),
+            node: frame.node().clone(),
+            mask: frame.mask,
             region: frame.region(),
             shielded: frame.shielded,
             blocking: frame.blocking,
@@ -69,7 +73,9 @@ impl KeptFrame {
     }
 
     fn is(&self, frame: &Frame<'_>) -> bool {
-        Arc::ptr_eq(&self.node, frame.node)
+        frame
+            .made()
+            .is_some_and(|node| Arc::ptr_eq(&self.node, node))
             && frame.opened() == Some(self.region)
             && self.shielded == frame.shielded
             && self.waker.will_wake(frame.waker)

@@ -204,7 +204,7 @@ fn current() -> Option<Arc<Probe>> {
 /// would now and then without a probe.
 pub(crate) fn gives_way(frame: &Frame<'_>) -> bool {
     let Some(probe) = current() else { return true };
-    let (node, region) = (frame.node, frame.region());
+    let (node, region) = (frame.node(), frame.region());
     let mut state = probe.state.lock();
     let here = (Arc::as_ptr(node).addr(), region);
     let last = (Arc::downgrade(node), node.last_location());

@@ -214,7 +214,7 @@ impl Shutdown {
     }
 
     fn scope(&self) -> Scope<'static> {
-        Scope::at("main", self.location).grace(self.grace)
+        Scope::at(self.location).name("main").grace(self.grace)
     }
 
     fn watch(&self) -> Option<Watchdog> {

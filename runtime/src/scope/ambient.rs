@@ -5,6 +5,7 @@ use std::panic::Location;
 use tokio::time::Instant;
 
 use crate::poll::context;
+use crate::poll::frame::Frame;
 use crate::poll::gate;
 use crate::scope::watch::{UntilCancelled, UntilStopping};
 use crate::tree::node::flag;
@@ -81,12 +82,7 @@ pub fn cancelled() -> UntilCancelled {
 /// # }
 /// ```
 pub fn deadline() -> Option<Instant> {
-    let (node, shielded) = context::ambient()?;
-    if shielded {
-        None
-    } else {
-        node.effective_deadline()
-    }
+    context::current(|frame| frame?.deadline())
 }
 
 /// Returns whether the current scope was asked to stop, or is cancelled.
@@ -94,7 +90,8 @@ pub fn deadline() -> Option<Instant> {
 /// In a shield or a cleanup a request to stop is seen, a cancellation is not. False
 /// outside any scope.
 pub fn is_stopping() -> bool {
-    context::ambient().is_some_and(|(node, shielded)| node.flags_acquire() & asks(shielded) != 0)
+    let asked = |frame: &Frame<'_>| frame.flags() & asks(frame.is_shielded()) != 0;
+    context::current(|frame| frame.is_some_and(asked))
 }
 
 /// The flags that ask code to finish.

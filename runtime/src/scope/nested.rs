@@ -9,7 +9,9 @@
 
 use std::borrow::Cow;
 use std::future::Future;
+use std::num::NonZeroUsize;
 use std::pin::Pin;
+use std::ptr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -18,25 +20,25 @@ use pin_project_lite::pin_project;
 use crate::poll::context;
 use crate::poll::frame::Frame;
 use crate::tree::node::Node;
+use crate::tree::node::lazy::LazyNode;
 use crate::tree::reason::Cancelled;
-use crate::unwind::boundary::{Boundary, Owner};
+use crate::unwind::boundary::{Boundary, HasNode, LazyPoll, Owner};
 use crate::unwind::cleanup::parked;
 use crate::unwind::exit::Exit;
 use crate::unwind::region::{Polled, Region};
 
-/// The scope that a nested node was put into: compared by address alone.
+/// The scope that a nested node was put into, to be compared: its address, which is even, and
+/// one more where the node is shielded from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Home {
-    parent: usize,
-    shielded: bool,
-}
+struct Home(NonZeroUsize);
 
 impl Home {
+    /// Outside of every scope: no node has this address.
+    const NONE: Home = Home(NonZeroUsize::MIN);
+
     fn of(parent: &Arc<Node>, shielded: bool) -> Home {
-        Home {
-            parent: Arc::as_ptr(parent).addr(),
-            shielded,
-        }
+        let parent: &Node = parent;
+        Home(ptr::NonNull::from(parent).addr() | usize::from(shielded))
     }
 }
 
@@ -45,25 +47,23 @@ impl Home {
 pub(crate) struct Nested {
     region: Region,
     home: Option<Home>,
-    /// Was polled outside of every scope.
-    rooted: bool,
     /// A boundary that was unwound under a cancelled outer scope, and never returns.
     unwound: bool,
 }
 
 impl Nested {
     /// For a node that has no parent yet, and takes its place as `region`.
+    #[inline]
     pub(crate) fn new(region: Region) -> Nested {
         Nested {
             region,
             home: None,
-            rooted: false,
             unwound: false,
         }
     }
 
     /// For the node of a boundary, which may have been put below a parent already.
-    pub(crate) fn of(node: &Arc<Node>) -> Nested {
+    fn of(node: &Arc<Node>) -> Nested {
         let parent = node.parent();
         Nested {
             home: parent.map(|(parent, shielded)| Home::of(&parent, shielded)),
@@ -88,19 +88,16 @@ impl Nested {
     /// Puts `node` below the scope of `frame`.
     #[inline]
     fn settle(&mut self, node: &Arc<Node>, frame: Option<&Frame<'_>>) {
-        let home = frame.map(|frame| Home::of(frame.node, frame.shielded));
-        if home != self.home {
+        let home = frame.map_or(Home::NONE, |frame| Home::of(frame.node(), frame.shielded));
+        if self.home != Some(home) {
             if self.home.is_some() {
                 node.detach();
             }
-            if let Some(frame) = frame {
-                node.attach(frame.node, frame.shielded);
+            match frame {
+                Some(frame) => node.attach(frame.node(), frame.shielded),
+                None => node.stand_alone(),
             }
-            self.home = home;
-        }
-        if home.is_none() && !self.rooted {
-            self.rooted = true;
-            node.stand_alone();
+            self.home = Some(home);
         }
     }
 
@@ -123,33 +120,79 @@ impl Nested {
 pin_project! {
     /// A boundary that takes its place in the scope that polls it.
     #[derive(Debug)]
-    pub(crate) struct NestedBoundary<F, T> {
+    pub(crate) struct NestedBoundary<F, T, N = LazyNode>
+    where
+        N: HasNode,
+    {
         #[pin]
-        boundary: Boundary<F, T>,
+        boundary: Boundary<F, T, N>,
         place: Nested,
     }
 }
 
 impl<T, F: Future<Output = T>> NestedBoundary<F, T> {
-    /// For a node that has no parent yet.
-    pub(crate) fn new(owner: Owner, body: F) -> Self {
-        NestedBoundary::placed(Nested::new(Region::boundary()), owner, body)
-    }
-
-    pub(crate) fn placed(place: Nested, owner: Owner, body: F) -> Self {
+    /// For a node that may have been asked for already.
+    #[inline]
+    pub(crate) fn lazy(owner: Owner<LazyNode>, body: F) -> Self {
+        let made = owner.holder().made();
+        let place = made.map_or_else(|| Nested::new(Region::boundary()), Nested::of);
         NestedBoundary {
             boundary: Boundary::new(owner, body),
             place,
         }
     }
 
-    pub(crate) fn node(self: Pin<&mut Self>) -> &Arc<Node> {
-        self.project().boundary.node()
+    /// The node to come, as long as nothing has asked for it.
+    #[inline]
+    pub(crate) fn unmade(self: Pin<&mut Self>) -> Option<&LazyNode> {
+        self.project().boundary.holder().unmade()
     }
 
-    /// The node's name, without a pinned reference.
+    /// As [`poll_exit`](NestedBoundary::poll_exit), without a node for as long as none is needed.
+    /// `due` returns whether the deadline has passed.
+    #[inline]
+    pub(crate) fn poll_lazy(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        due: impl FnOnce(&mut Context<'_>) -> bool,
+        advance: impl FnMut(&Arc<Node>, bool, &mut Context<'_>) -> bool,
+    ) -> Poll<Exit<T>> {
+        if self.as_mut().unmade().is_some() {
+            let mut this = self.as_mut().project();
+            let polled = context::current(|outer| {
+                let outer = outer.filter(|outer| outer.lets_nodes_wait())?;
+                let polled = this.boundary.as_mut().poll_lazy(outer, cx, due);
+                if let LazyPoll::Done(polled) = polled {
+                    return Some(polled);
+                }
+                this.place.home = Some(Home::of(outer.node(), outer.shielded));
+                None
+            });
+            if let Some(polled) = polled {
+                return polled.map(Exit::Value);
+            }
+        }
+        self.poll_exit(cx, advance)
+    }
+
+    /// The name, without a pinned reference.
     pub(crate) fn name(&self) -> Cow<'static, str> {
         self.boundary.name()
+    }
+}
+
+impl<T, F: Future<Output = T>, N: HasNode> NestedBoundary<F, T, N> {
+    /// For a node that has no parent yet.
+    #[inline]
+    pub(crate) fn new(owner: Owner<N>, body: F) -> Self {
+        NestedBoundary {
+            boundary: Boundary::new(owner, body),
+            place: Nested::new(Region::boundary()),
+        }
+    }
+
+    pub(crate) fn node(self: Pin<&mut Self>) -> &Arc<Node> {
+        self.project().boundary.node()
     }
 
     /// The body, until it has ended.
@@ -202,6 +245,12 @@ impl<T, F: Future<Output = T>> NestedBoundary<F, T> {
         exit: Exit<T>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<T, Cancelled>> {
+        let unmade = self.as_mut().project().boundary.holder().unmade().is_some();
+        let exit = match exit {
+            // There was nothing to end.
+            Exit::Value(value) if unmade => return Poll::Ready(Ok(value)),
+            exit => exit,
+        };
         let outer = outer_unwinding();
         let node = self.as_mut().node();
         let is_unwound = matches!(exit, Exit::Unwound | Exit::Ended);
@@ -229,7 +278,7 @@ impl<T, F: Future<Output = T>> NestedBoundary<F, T> {
 pub(crate) fn outer_unwinding() -> Option<Arc<Node>> {
     context::current(|frame| {
         let frame = frame.filter(|frame| frame.must_unwind());
-        frame.map(|frame| frame.node.clone())
+        frame.map(|frame| frame.node().clone())
     })
 }
 

@@ -1,7 +1,7 @@
 //! `Scope`: a boundary in the current task, and the handle that cancels it.
 
 use crate::scope::handle::CancelHandle;
-use crate::scope::nested::{Nested, NestedBoundary};
+use crate::scope::nested::NestedBoundary;
 use std::borrow::Cow;
 use std::fmt;
 use std::future::{Future, IntoFuture};
@@ -12,13 +12,14 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use pin_project_lite::pin_project;
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 
 use crate::poll::context;
 use crate::scope::trigger::{self, Action, Triggers};
 use crate::tree::node::Node;
+use crate::tree::node::lazy::{Construct, LazyNode};
 use crate::tree::reason::Cancelled;
-use crate::unwind::boundary::{Owner, after};
+use crate::unwind::boundary::{Owner, after, is_due};
 use crate::unwind::exit::PanicSite;
 
 /// A scope to be run in the current task: the code in it can be cancelled
@@ -45,7 +46,7 @@ use crate::unwind::exit::PanicSite;
 /// ```
 #[must_use = "a scope does nothing until `run` is awaited"]
 pub struct Scope<'a> {
-    owner: Owner,
+    owner: Owner<LazyNode>,
     timeout: Option<Duration>,
     triggers: Triggers<'a>,
 }
@@ -73,13 +74,12 @@ impl<'a> Scope<'a> {
     /// from the start.
     #[track_caller]
     pub fn new() -> Scope<'a> {
-        Scope::at("scope", Location::caller())
+        Scope::at(Location::caller())
     }
 
-    pub(crate) fn at(what: &'static str, location: &'static Location<'static>) -> Scope<'a> {
-        let owner = Owner::new(Node::root(Cow::Borrowed(what), location));
+    pub(crate) fn at(location: &'static Location<'static>) -> Scope<'a> {
         Scope {
-            owner,
+            owner: Owner::new(LazyNode::new(Construct::Scope, location)),
             timeout: None,
             triggers: Triggers::default(),
         }
@@ -107,8 +107,8 @@ impl<'a> Scope<'a> {
     /// Cancels the scope with [`Reason::Deadline`](crate::Reason::Deadline) at this instant.
     ///
     /// With [`timeout`](Self::timeout) as well, the earlier of the two counts.
-    pub fn deadline(self, deadline: Instant) -> Self {
-        self.owner.node().set_deadline(Some(deadline));
+    pub fn deadline(mut self, deadline: Instant) -> Self {
+        self.owner.holder_mut().set_deadline(deadline);
         self
     }
 
@@ -210,17 +210,21 @@ impl<'a> Scope<'a> {
     ///
     /// Dropped from outside, it loses the cleanups that are armed inside; they
     /// are reported. Tasks of groups inside are adopted by the enclosing scope.
-    pub fn run<F: IntoFuture>(self, future: F) -> ScopeRun<'a, F::IntoFuture> {
-        let node = self.owner.node();
+    pub fn run<F: IntoFuture>(mut self, future: F) -> ScopeRun<'a, F::IntoFuture> {
         if let Some(timeout) = self.timeout
             && let Some(at) = after(timeout)
         {
-            node.limit_to(at, timeout);
+            self.owner.holder_mut().limit_to(at, timeout);
         }
-        let place = Nested::of(node);
+        let triggers = self.triggers.boxed();
+        if triggers.is_some() {
+            // They act on it.
+            self.owner.node();
+        }
+        let nested = NestedBoundary::lazy(self.owner, future.into_future());
         ScopeRun {
-            nested: NestedBoundary::placed(place, self.owner, future.into_future()),
-            triggers: self.triggers.boxed(),
+            triggers,
+            ..ScopeRun::new(nested)
         }
     }
 }
@@ -231,7 +235,29 @@ pin_project! {
     pub struct ScopeRun<'a, F: Future> {
         #[pin]
         nested: NestedBoundary<F, F::Output>,
+        // The timer, while there is no node: see `LazyNode`.
+        #[pin]
+        sleep: Option<Sleep>,
         triggers: Option<Box<Triggers<'a>>>,
+    }
+}
+
+impl<F: Future> ScopeRun<'static, F> {
+    /// A scope that can be cancelled by its deadline alone, and by what cancels the scope outside.
+    #[inline]
+    pub(crate) fn timed(node: LazyNode, future: F) -> Self {
+        ScopeRun::new(NestedBoundary::new(Owner::new(node), future))
+    }
+}
+
+impl<'a, F: Future> ScopeRun<'a, F> {
+    #[inline]
+    fn new(nested: NestedBoundary<F, F::Output>) -> Self {
+        ScopeRun {
+            nested,
+            sleep: None,
+            triggers: None,
+        }
     }
 }
 
@@ -248,15 +274,29 @@ impl<F: Future> Future for ScopeRun<'_, F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let exit = this
-            .nested
-            .as_mut()
-            .poll_exit(cx, |node, _, cx| trigger::poll(this.triggers, node, cx));
+        let deadline = this.nested.as_mut().unmade().and_then(LazyNode::deadline);
+        if let Some(at) = deadline
+            && this.sleep.is_none()
+        {
+            // Panics where the runtime has no timer: before anything runs.
+            this.sleep.set(Some(tokio::time::sleep_until(at)));
+        }
+        let exit = this.nested.as_mut().poll_lazy(
+            cx,
+            |cx| deadline.is_some_and(|at| is_due(this.sleep.as_mut(), at, cx)),
+            |node, _, cx| trigger::poll(this.triggers, node, cx),
+        );
+        if deadline.is_some() && this.nested.as_mut().unmade().is_none() {
+            // From now on the boundary looks at the clock.
+            this.sleep.set(None);
+        }
         let exit = ready!(exit);
-        let (node, triggers) = (this.nested.as_mut().node(), this.triggers.take());
-        if let Some(panic) = triggers.and_then(|triggers| triggers.into_panic(node)) {
-            exit.lose(PanicSite::of(node));
-            panic.resume();
+        if let Some(triggers) = this.triggers.take() {
+            let node = this.nested.as_mut().node();
+            if let Some(panic) = triggers.into_panic(node) {
+                exit.lose(PanicSite::of(node));
+                panic.resume();
+            }
         }
         this.nested.poll_return(exit, cx)
     }

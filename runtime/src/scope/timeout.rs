@@ -1,6 +1,8 @@
 //! [`timeout`] and [`timeout_at`].
 
-use crate::scope::scope::{Scope, ScopeRun};
+use crate::scope::scope::ScopeRun;
+use crate::tree::node::lazy::{Construct, LazyNode};
+use crate::unwind::boundary::after;
 use std::future::IntoFuture;
 use std::panic::Location;
 use std::time::Duration;
@@ -33,11 +35,14 @@ use tokio::time::Instant;
 /// assert!(late.unwrap_err().to_string().ends_with(" was cancelled: deadline of 1s passed"));
 /// # }
 /// ```
+#[inline]
 #[track_caller]
 pub fn timeout<F: IntoFuture>(timeout: Duration, future: F) -> ScopeRun<'static, F::IntoFuture> {
-    Scope::at("timeout", Location::caller())
-        .timeout(timeout)
-        .run(future)
+    let mut node = LazyNode::new(Construct::Timeout, Location::caller());
+    if let Some(at) = after(timeout) {
+        node.limit_to(at, timeout);
+    }
+    ScopeRun::timed(node, future.into_future())
 }
 
 /// Runs `future`, cancelled in order at `deadline`; see [`timeout`].
@@ -45,9 +50,10 @@ pub fn timeout<F: IntoFuture>(timeout: Duration, future: F) -> ScopeRun<'static,
 /// # Errors
 ///
 /// [`Cancelled`](crate::Cancelled) with [`Reason::Deadline`](crate::Reason::Deadline).
+#[inline]
 #[track_caller]
 pub fn timeout_at<F: IntoFuture>(deadline: Instant, future: F) -> ScopeRun<'static, F::IntoFuture> {
-    Scope::at("timeout", Location::caller())
-        .deadline(deadline)
-        .run(future)
+    let mut node = LazyNode::new(Construct::Timeout, Location::caller());
+    node.set_deadline(deadline);
+    ScopeRun::timed(node, future.into_future())
 }

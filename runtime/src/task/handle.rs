@@ -471,7 +471,7 @@ fn note_queued(task: &Node) {
     context::current(|frame| {
         if let Some(frame) = frame {
             frame
-                .node
+                .node()
                 .stall(&group, || format!("task `{}`", task.name()));
         }
     });
@@ -485,7 +485,7 @@ fn unwinds_alike(cancelled: &Cancelled, cx: &Context<'_>) -> bool {
             return false;
         };
         let alike = frame
-            .node
+            .node()
             .origin()
             .is_some_and(|origin| cancelled.began_as(&origin));
         if alike {
@@ -506,7 +506,7 @@ pub(crate) fn note_foreign_failure() {
 fn note_failure_of(group: &Weak<Node>) {
     context::current(|frame| {
         if let Some(frame) = frame {
-            frame.node.note_failure_seen(group);
+            frame.node().note_failure_seen(group);
         }
     });
 }

@@ -41,7 +41,7 @@ pub fn assert_no_leaks<F: IntoFuture>(future: F) -> impl Future<Output = F::Outp
     async move {
         let mut trial = Trial::new(format!("the future at {location}"));
         let before = Handle::current().metrics().num_alive_tasks();
-        let scope = Scope::at("assert_no_leaks", location);
+        let scope = Scope::at(location).name("assert_no_leaks");
         let mut run = pin!(run(scope, future, pending()));
         let ended = poll_fn(|cx| trial.collect(|_| run.as_mut().poll(cx))).await;
         trial.wait_for_tasks(before).await;

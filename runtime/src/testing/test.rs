@@ -87,7 +87,7 @@ impl Test {
 
     fn run_on_runtime<F: Future>(&self, trial: &mut Trial, test: F) -> RunEnd<F::Output> {
         let runtime = trial.runtime(self.flavor.builder(), self.start_paused, || ());
-        let scope = Scope::at(self.name, self.location);
+        let scope = Scope::at(self.location).name(self.name);
         let (name, root) = (self.name, scope.node().clone());
         let late = move |limit: Duration, how: &str| {
             let tree = Tree::of(vec![root.clone()]);

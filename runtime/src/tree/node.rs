@@ -35,6 +35,7 @@
 mod failures;
 pub(crate) mod flag;
 mod inner;
+pub(crate) mod lazy;
 mod leaves;
 mod link;
 pub(crate) mod pending;
@@ -80,6 +81,13 @@ impl Pulse {
     #[inline]
     pub(crate) fn flags(&self) -> u32 {
         self.flags.load(Ordering::Relaxed)
+    }
+
+    /// The flags, together with all that happened before they were set.
+    #[inline]
+    pub(crate) fn flags_acquire(&self) -> u32 {
+        // Acquire: pairs with the Release in `Node::set`.
+        self.flags.load(Ordering::Acquire)
     }
 
     #[inline]
@@ -208,8 +216,7 @@ impl Node {
     /// The flags, together with all that happened before they were set.
     #[inline]
     pub(crate) fn flags_acquire(&self) -> u32 {
-        // Acquire: pairs with the Release in `set`.
-        self.pulse.flags.load(Ordering::Acquire)
+        self.pulse.flags_acquire()
     }
 
     pub(crate) fn set(&self, bits: u32) -> u32 {

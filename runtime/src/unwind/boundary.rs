@@ -20,6 +20,7 @@ use crate::base::tick;
 use crate::base::wakers::WakerId;
 use crate::poll::context;
 use crate::poll::frame::Frame;
+use crate::tree::node::lazy::LazyNode;
 use crate::tree::node::{Node, flag};
 use crate::tree::table::Verdict;
 use crate::unwind::exit::{Exit, PanicSite, polled_after_completion};
@@ -32,6 +33,12 @@ const CANCEL_FLAGS: u32 = flag::CANCELLED | flag::ABORTED;
 pub(crate) trait HasNode {
     fn node(&self) -> &Arc<Node>;
 
+    /// The node to come, as long as nothing has asked for it.
+    #[inline]
+    fn unmade(&self) -> Option<&LazyNode> {
+        None
+    }
+
     /// The boundary is being dropped before it has ended. Called while the node is
     /// as it was: it is cancelled next if something below it is pending.
     fn dropped_early(&self) {}
@@ -40,6 +47,18 @@ pub(crate) trait HasNode {
 impl HasNode for Arc<Node> {
     fn node(&self) -> &Arc<Node> {
         self
+    }
+}
+
+impl HasNode for LazyNode {
+    #[inline]
+    fn node(&self) -> &Arc<Node> {
+        LazyNode::node(self)
+    }
+
+    #[inline]
+    fn unmade(&self) -> Option<&LazyNode> {
+        self.made().is_none().then_some(self)
     }
 }
 
@@ -52,6 +71,7 @@ pub(crate) struct Owner<N: HasNode = Arc<Node>> {
 }
 
 impl<N: HasNode> Owner<N> {
+    #[inline]
     pub(crate) fn new(holder: N) -> Owner<N> {
         Owner { holder }
     }
@@ -59,11 +79,21 @@ impl<N: HasNode> Owner<N> {
     pub(crate) fn node(&self) -> &Arc<Node> {
         self.holder.node()
     }
+
+    /// What owns the node.
+    pub(crate) fn holder(&self) -> &N {
+        &self.holder
+    }
+
+    pub(crate) fn holder_mut(&mut self) -> &mut N {
+        &mut self.holder
+    }
 }
 
 impl<N: HasNode> Drop for Owner<N> {
+    #[inline]
     fn drop(&mut self) {
-        if !has_ended(self.node()) {
+        if self.holder.unmade().is_none() && !has_ended(self.node()) {
             self.holder.dropped_early();
             self.node().orphan();
         }
@@ -106,25 +136,22 @@ pin_project! {
     }
 }
 
-impl Timing {
-    /// Whether `at` has passed; wakes the task when it does.
-    fn is_due(self: Pin<&mut Self>, at: Instant, cx: &mut Context<'_>) -> bool {
-        let mut slot = self.project().sleep;
-        if slot.is_none() {
-            slot.set(Some(tokio::time::sleep_until(at)));
-        }
-        let Some(mut sleep) = slot.as_pin_mut() else {
-            return false;
-        };
-        if sleep.deadline() != at {
-            sleep.as_mut().reset(at);
-        }
-        if sleep.poll(cx).is_ready() {
-            return true;
-        }
-        // A body that used up tokio's budget must not hold up its own timeout.
-        !tokio::task::coop::has_budget_remaining() && Instant::now() >= at
+/// Whether `at` has passed; wakes the task when it does, by the timer in `slot`.
+pub(crate) fn is_due(mut slot: Pin<&mut Option<Sleep>>, at: Instant, cx: &mut Context<'_>) -> bool {
+    if slot.is_none() {
+        slot.set(Some(tokio::time::sleep_until(at)));
     }
+    let Some(mut sleep) = slot.as_pin_mut() else {
+        return false;
+    };
+    if sleep.deadline() != at {
+        sleep.as_mut().reset(at);
+    }
+    if sleep.poll(cx).is_ready() {
+        return true;
+    }
+    // A body that used up tokio's budget must not hold up its own timeout.
+    !tokio::task::coop::has_budget_remaining() && Instant::now() >= at
 }
 
 pin_project! {
@@ -167,6 +194,8 @@ struct BoundaryState {
     /// The waker that the node keeps for this boundary.
     known: WakerId,
     started: bool,
+    /// The body was polled in this poll already, without a node.
+    was_polled: bool,
     /// Whether the grace period was asked for.
     grace_begun: bool,
     retries: Retries,
@@ -175,11 +204,13 @@ struct BoundaryState {
 // Also what only reads takes a pinned reference, and looks at its field: a shared
 // one to the whole would cover a body that has references into itself.
 impl<T, F: Future<Output = T>, N: HasNode> Boundary<F, T, N> {
+    #[inline]
     pub(crate) fn new(owner: Owner<N>, body: F) -> Self {
         let state = BoundaryState {
             timing: None,
             known: WakerId::default(),
             started: false,
+            was_polled: false,
             grace_begun: false,
             retries: Retries::default(),
         };
@@ -254,8 +285,11 @@ impl<T, F: Future<Output = T>, N: HasNode> Boundary<F, T, N> {
         state.start(node, cx);
         loop {
             if this.exit.is_none() {
-                let before = cancel_flags(node);
-                *this.exit = state.poll_body(node, this.body.as_mut(), cx);
+                let mut before = 0;
+                if !std::mem::take(&mut state.was_polled) {
+                    before = cancel_flags(node);
+                    *this.exit = state.poll_body(node, this.body.as_mut(), cx);
+                }
                 if this.exit.is_none() {
                     state.note(node, cx);
                     if cancel_flags(node) != before {
@@ -278,6 +312,66 @@ impl<T, F: Future<Output = T>, N: HasNode> Boundary<F, T, N> {
                 *this.exit = Some(Exit::Unwound.after_drop(this.body.as_mut(), site));
             }
         }
+    }
+}
+
+/// How a poll without a node has ended.
+pub(crate) enum LazyPoll<T> {
+    /// There is no node, and none is needed.
+    Done(Poll<T>),
+    /// There is a node now: the same poll goes on with it.
+    Made,
+}
+
+impl<T, F: Future<Output = T>> Boundary<F, T, LazyNode> {
+    /// Polls the body inside `outer` without a node of its own. `due` is asked while the body is
+    /// pending, and returns whether the deadline has passed.
+    ///
+    /// A body that is cancelled from outside is pending, and holds nothing that would have to be
+    /// unwound, for that would have asked for the node: it is dropped by the scope outside.
+    #[inline]
+    pub(crate) fn poll_lazy(
+        self: Pin<&mut Self>,
+        outer: &Frame<'_>,
+        cx: &mut Context<'_>,
+        due: impl FnOnce(&mut Context<'_>) -> bool,
+    ) -> LazyPoll<T> {
+        let mut this = self.project();
+        let (state, lazy) = (this.state, this.owner.holder());
+        let Some(body) = this.body.as_mut().as_pin_mut() else {
+            polled_after_completion(lazy.node().name(), lazy.location());
+        };
+        let frame = outer.lazy(lazy, cx.waker());
+        if !state.started {
+            // What waits inside may pass no checkpoint.
+            outer.pulse().passed(lazy.location());
+        }
+        let exit = match context::enter(&frame, || catch(|| body.poll(cx))) {
+            Ok(Poll::Pending) if lazy.made().is_none() && !due(cx) => {
+                state.started = true;
+                return LazyPoll::Done(Poll::Pending);
+            }
+            Ok(Poll::Pending) => {
+                state.was_polled = true;
+                None
+            }
+            Ok(Poll::Ready(value)) => match context::drop_outside(this.body.as_mut()) {
+                Ok(()) if lazy.made().is_none() => return LazyPoll::Done(Poll::Ready(value)),
+                Ok(()) => Some(Exit::Value(value)),
+                Err(panic) => {
+                    let mut exit = Exit::Value(value);
+                    exit.add_panic(panic, PanicSite::of(frame.node()));
+                    Some(exit)
+                }
+            },
+            Err(panic) => {
+                let exit = Exit::Panicked(panic);
+                Some(exit.after_drop(this.body.as_mut(), PanicSite::of(frame.node())))
+            }
+        };
+        *this.exit = exit;
+        frame.node();
+        LazyPoll::Made
     }
 }
 
@@ -372,7 +466,7 @@ impl BoundaryState {
         let Some(at) = *which(timing.as_mut()) else {
             return false;
         };
-        let due = timing.as_mut().is_due(at, cx);
+        let due = is_due(timing.as_mut().project().sleep, at, cx);
         if due {
             *which(timing.as_mut()) = None;
         }
@@ -480,6 +574,7 @@ fn assert_has_timer() {
 }
 
 /// The instant `duration` from now; `None` means never.
+#[inline]
 pub(crate) fn after(duration: Duration) -> Option<Instant> {
     const NEVER: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
     if duration >= NEVER {

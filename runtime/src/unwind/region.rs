@@ -77,7 +77,9 @@ impl Region {
     #[inline]
     fn stays(&mut self, outer: &Frame<'_>) -> Option<RegionId> {
         let place = self.place.as_ref()?;
-        let stays = Arc::ptr_eq(&place.node, outer.node)
+        let stays = outer
+            .made()
+            .is_some_and(|node| Arc::ptr_eq(&place.node, node))
             && outer.opened() == Some(place.parent)
             && place.shielded == outer.shielded;
         if stays {
@@ -134,7 +136,7 @@ impl Region {
         if let Some(id) = known {
             self.note_waker(outer, cx.waker());
             if outer.in_pass() {
-                outer.node.lock().regions().polled(id, shielded);
+                outer.node().lock().regions().polled(id, shielded);
             }
         }
         let frame = outer.inside(known, self.kind, location, shielded);
@@ -188,10 +190,10 @@ impl Region {
             .map_or(0, |place| place.node.lock().live(place.id))
     }
 
-    /// Whether a pending future inside may be dropped now: see [`Region::may_drop`] and
+    /// Whether a pending future that must unwind has done so, and may be dropped: see
     /// [`Retries`].
     pub(super) fn is_unwound(&mut self, cx: &mut Context<'_>) -> bool {
-        self.may_drop(false) && !self.retries.is_one_due(cx)
+        self.is_clear() && !self.retries.is_one_due(cx)
     }
 
     /// Nobody waits for the value of the future inside any more, so that none is lost.
@@ -249,7 +251,7 @@ impl Entered<'_> {
         self.keep(id);
         self.region.note_waker(self.outer, waker);
         if self.outer.in_pass() {
-            self.outer.node.lock().regions().polled(id, shielded);
+            self.outer.node().lock().regions().polled(id, shielded);
             if own_waker {
                 // Cancelled during this poll, before the waker could be found.
                 waker.wake_by_ref();
@@ -262,7 +264,7 @@ impl Entered<'_> {
             return;
         }
         self.region.place = Some(RegionPlace {
-            node: self.outer.node.clone(),
+            node: self.outer.node().clone(),
             parent: self.outer.region(),
             id,
             shielded: self.outer.shielded,
@@ -280,7 +282,11 @@ impl Drop for Entered<'_> {
 }
 
 fn is_current(node: &Arc<Node>) -> bool {
-    context::current(|frame| frame.is_some_and(|frame| Arc::ptr_eq(frame.node, node)))
+    context::current(|frame| {
+        frame
+            .and_then(Frame::made)
+            .is_some_and(|made| Arc::ptr_eq(made, node))
+    })
 }
 
 impl Drop for Region {

@@ -18,6 +18,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use crate::base::caught::catch;
+use crate::poll::context;
+use crate::poll::frame::Frame;
 use crate::poll::gate;
 use crate::unwind::exit::{Exit, PanicSite};
 use crate::unwind::region::Region;
@@ -35,13 +37,16 @@ impl Region {
         let Some(future) = slot.as_mut().as_pin_mut() else {
             return Poll::Pending;
         };
-        let polled = self.enter_at(at, cx, false, |cx| catch(|| future.poll(cx)));
-        let exit = Exit::of(polled).or_else(|| {
-            // Only the code below a `defer!` has such an end.
-            if self.kind().holds() && gate::take_done() {
-                return Some(Exit::Ended);
-            }
-            self.is_unwound(cx).then_some(Exit::Unwound)
+        let exit = context::current(|outer| {
+            let polled = self.enter_in(outer, at, cx, false, |cx| catch(|| future.poll(cx)));
+            Exit::of(polled).or_else(|| {
+                // Only the code below a `defer!` has such an end.
+                if self.kind().holds() && gate::take_done() {
+                    return Some(Exit::Ended);
+                }
+                let is_unwound = outer.is_some_and(Frame::must_unwind) && self.is_unwound(cx);
+                is_unwound.then_some(Exit::Unwound)
+            })
         });
         self.dropped(exit, slot, at)
     }

@@ -136,13 +136,13 @@ fn handles_and_builders() {
     assert_eq!(singles, [false; 2]);
 }
 
-/// As the future inside, but never `Unpin` unless that is.
+/// As the future inside, but never `Unpin` unless that is. `ScopeRun` holds its timer.
 #[test]
 fn futures() {
     table! {
         Gate: [Send Sync Unpin];
-        ScopeRun<'static, Pending<u32>>: [Send Unpin];
-        ScopeRun<'static, WithLocal>: [Unpin];
+        ScopeRun<'static, Pending<u32>>: [Send];
+        ScopeRun<'static, WithLocal>: [];
         ScopeRun<'static, WithPin>: [Send];
         Shield<Pending<u32>>: [Send Sync Unpin];
         Shield<WithLocal>: [Unpin];

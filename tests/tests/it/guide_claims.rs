@@ -11,8 +11,9 @@ use taskscope::{BoxError, TaskGroup, Value, on_cancel, race, shield};
 use taskscope::{Scope, blocking, cancellable, checkpoint_blocking, defer, timeout};
 use taskscope_tests::{Driven, Log, both, text_of, watched};
 use tokio::runtime::Builder;
-use tokio::sync::mpsc::channel;
+use tokio::sync::mpsc::{Receiver, channel};
 use tokio::sync::oneshot;
+use tokio::task::yield_now;
 
 /// `cancel_safety`: two that poll one future.
 #[test]
@@ -396,6 +397,12 @@ fn a_renamed_crate_is_known_by_the_option() {
     });
 }
 
+#[cancellable]
+async fn received_with_a_cleanup(jobs: &mut Receiver<u32>) -> Option<u32> {
+    defer! { yield_now().await; }
+    jobs.recv().await
+}
+
 /// `cancel_safety`: a branch that has to unwind is polled once more, and may take something then.
 #[test]
 fn a_losing_branch_takes_nothing_unless_it_has_to_unwind() {
@@ -412,6 +419,13 @@ fn a_losing_branch_takes_nothing_unless_it_has_to_unwind() {
             biased;
             _ = timeout(Duration::from_secs(60), jobs.recv()) => panic!("it came later"),
             () = async { send.try_send(2).unwrap() } => {}
+        }
+        assert_eq!(jobs.try_recv(), Ok(2));
+
+        race! {
+            biased;
+            _ = received_with_a_cleanup(&mut jobs) => panic!("it came later"),
+            () = async { send.try_send(3).unwrap() } => {}
         }
         assert!(jobs.try_recv().is_err(), "lost");
     });

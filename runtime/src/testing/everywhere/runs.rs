@@ -78,7 +78,7 @@ where
         invariant: &mut impl FnMut() -> I,
     ) -> RunReport {
         let _countdown = abort_if_stuck(target);
-        let mut scope = Scope::at("cancel_everywhere", self.location);
+        let mut scope = Scope::at(self.location).name("cancel_everywhere");
         if let Some(grace) = self.grace {
             scope = scope.grace(grace);
         }

@@ -16,17 +16,19 @@ pub(crate) struct Limit(u32);
 impl Limit {
     const MICROSECONDS: u32 = 1 << 31;
 
-    fn of(timeout: Duration) -> Limit {
-        let whole = |units: u128| {
-            u32::try_from(units)
-                .ok()
-                .filter(|n| *n < Self::MICROSECONDS)
+    pub(super) fn of(timeout: Duration) -> Limit {
+        let nanos = timeout.subsec_nanos();
+        let (per_second, unit, mark) = match nanos {
+            nanos if nanos % 1_000_000 == 0 => (1_000, 1_000_000, 0),
+            nanos if nanos % 1_000 == 0 => (1_000_000, 1_000, Self::MICROSECONDS),
+            _ => return Limit::default(),
         };
-        let (millis, micros) = (whole(timeout.as_millis()), whole(timeout.as_micros()));
-        let exact = |limit: &Limit| limit.get() == Some(timeout);
-        let millis = millis.map(Limit).filter(exact);
-        let micros = micros.map(|n| Limit(n | Self::MICROSECONDS)).filter(exact);
-        millis.or(micros).unwrap_or_default()
+        let units = timeout.as_secs().checked_mul(per_second);
+        let units = units.and_then(|units| units.checked_add(u64::from(nanos / unit)));
+        match units.and_then(|units| u32::try_from(units).ok()) {
+            Some(units) if units < Self::MICROSECONDS => Limit(units | mark),
+            _ => Limit::default(),
+        }
     }
 
     /// The timeout, if there is one and it is a whole number of microseconds.
