@@ -18,7 +18,7 @@ fn values_become_a_tuple() {
             ::core::pin::pin!(P::branch(f::<A, B>())),
             P::cons(::core::pin::pin!(P::branch((async |a, b| a)(1, 2))), ())
         )) {
-            mut __taskscope_branches => match P::join(\"join!\", &mut __taskscope_branches).await {
+            mut __taskscope_branches => match P::join(&mut __taskscope_branches).await {
                 #[allow(unreachable_code)]
                 _ => P::values(move || (
                     P::value(__taskscope_branches.head),
@@ -37,7 +37,7 @@ fn error_is_taken_from_the_branch_that_failed() {
             ::core::pin::pin!(P::try_branch(a)),
             P::cons(::core::pin::pin!(P::try_branch(b)), ())
         )) {
-            mut __taskscope_branches => match P::join(\"try_join!\", &mut __taskscope_branches).await {
+            mut __taskscope_branches => match P::try_join(&mut __taskscope_branches).await {
                 Some(0u16) => ::core::result::Result::Err(P::error(__taskscope_branches.head)),
                 Some(1u16) => ::core::result::Result::Err(P::error(__taskscope_branches.rest.head)),
                 #[allow(unreachable_code)]
