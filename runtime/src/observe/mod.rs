@@ -48,6 +48,10 @@ pub use watchdog::Watchdog;
 /// └─ heartbeat  service, running 3.0 s  src/chat.rs:25, at src/chat.rs:52
 /// ```
 ///
+/// A `timeout`, a scope without a name, a `join!` or a `race!` is shown once something inside is:
+/// a cleanup, a group, code that waits for the scope to stop. Until then its line is the last
+/// checkpoint of the task.
+///
 /// Each scope and task is locked for a moment to be copied, one after the other,
 /// so that no task is held up; what happens meanwhile may be seen or not.
 /// `SIGUSR1` prints it in a program with [`#[taskscope::main]`](macro@crate::main)

@@ -25,6 +25,7 @@ mod hygiene;
 mod inference;
 mod join;
 mod layers;
+mod lazy_nodes;
 mod leaving;
 mod lint;
 mod locations;

@@ -2,6 +2,7 @@
 
 mod conformance;
 mod counting;
+mod lazy_nodes;
 mod size_and_send;
 mod tasks;
 mod trees;
