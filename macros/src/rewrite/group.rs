@@ -33,8 +33,7 @@ use syn::spanned::Spanned;
 use syn::token::{Brace, Paren};
 use syn::visit_mut::VisitMut;
 use syn::{
-    Block, Expr, ExprClosure, ExprMacro, Macro, MacroDelimiter, Pat, PatWild, ReturnType, Stmt,
-    StmtMacro, Token, Type,
+    Block, Expr, ExprClosure, Macro, MacroDelimiter, Pat, PatWild, ReturnType, Stmt, Token, Type,
 };
 
 /// A `task_group!` to be expanded.
@@ -80,32 +79,15 @@ impl Rewriter<'_> {
     }
 
     /// From `task_group!(…)` in the code at hand into its expansion.
-    pub(crate) fn group_of(&mut self, call: &ExprMacro) -> Expr {
-        let (attrs, mac) = (&call.attrs, &call.mac);
+    pub(crate) fn group_of(&mut self, mac: &Macro) -> Expr {
         let input = TaskGroupInput::of(mac, self.options, self.diag);
-        let group = self.group(GroupCall {
+        Expr::Verbatim(self.group(GroupCall {
             input,
             option_names: OptionNames::read(OptionsOf::Group, &mac.tokens),
             start: mac.path.span(),
             end: mac.delimiter.span().close(),
             witness: Some(witness::statement(&mac.path)),
-        });
-        Expr::Verbatim(quote!(#(#attrs)* #group))
-    }
-
-    /// The same of a statement.
-    pub(crate) fn group_statement(&mut self, call: &StmtMacro) -> Stmt {
-        let expr = self.group_of(&ExprMacro {
-            attrs: call.attrs.clone(),
-            mac: call.mac.clone(),
-        });
-        match call.mac.delimiter {
-            // Braces end a statement, as those of a block do.
-            MacroDelimiter::Brace(_) if call.semi_token.is_none() => {
-                Stmt::Expr(Expr::Verbatim(quote!({ #expr })), None)
-            }
-            _ => Stmt::Expr(expr, call.semi_token),
-        }
+        }))
     }
 
     /// The expression that builds and runs the group.

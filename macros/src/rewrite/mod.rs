@@ -13,9 +13,6 @@
 //! | `race!` | `race` |
 //! | other macros | `arguments`, `generator` |
 //! | the signature, for `send` | `send` |
-//!
-//! A `race!` is the one macro whose expansion is left to the macro itself: its expressions are
-//! rewritten here, and `@use(path)` in its input tells it the path for the witness.
 
 mod arguments;
 mod awaits;
@@ -50,7 +47,7 @@ use proc_macro2::Ident;
 use quote::quote;
 use std::mem;
 use syn::visit_mut::{self, VisitMut};
-use syn::{Attribute, Block, Expr, Macro, Path, ReturnType, Stmt, Type};
+use syn::{Attribute, Block, Expr, Macro, MacroDelimiter, Path, ReturnType, Stmt, StmtMacro, Type};
 
 /// Rewrites the bodies of one macro input.
 pub(crate) struct Rewriter<'a> {
@@ -138,6 +135,33 @@ impl<'a> Rewriter<'a> {
         self.own.declares_macro(name)
     }
 
+    /// From a call of this crate's `task_group!` or `race!` into its expansion.
+    fn expanded(&mut self, attrs: &[Attribute], mac: &Macro) -> Option<Expr> {
+        let expr = if self.is_group(mac) {
+            self.group_of(mac)
+        } else if self.is_ours(&mac.path, "race") {
+            self.race_of(mac)?
+        } else {
+            return None;
+        };
+        Some(match attrs {
+            [] => expr,
+            _ => Expr::Verbatim(quote!(#(#attrs)* #expr)),
+        })
+    }
+
+    /// The same of a statement.
+    fn expanded_statement(&mut self, call: &StmtMacro) -> Option<Stmt> {
+        let expr = self.expanded(&call.attrs, &call.mac)?;
+        Some(match call.mac.delimiter {
+            // Braces end a statement, as those of a block do.
+            MacroDelimiter::Brace(_) if call.semi_token.is_none() => {
+                Stmt::Expr(Expr::Verbatim(quote!({ #expr })), None)
+            }
+            _ => Stmt::Expr(expr, call.semi_token),
+        })
+    }
+
     /// Runs `visit` with another scope.
     pub(crate) fn within(&mut self, scope: CodeScope, visit: impl FnOnce(&mut Self)) {
         let outer = mem::replace(&mut self.scope, scope);
@@ -163,7 +187,6 @@ impl VisitMut for Rewriter<'_> {
         let groups = binds.then(|| self.groups.clone());
         match expr {
             Expr::Await(_) if !self.scope.is_plain() => self.gate_await(expr),
-            Expr::Macro(call) if self.is_group(&call.mac) => *expr = self.group_of(call),
             Expr::Break(_) | Expr::Continue(_) => self.visit_jump(expr),
             Expr::Return(_) | Expr::Try(_) => self.visit_exit(expr),
             Expr::ForLoop(expr) => self.visit_for(expr),
@@ -184,6 +207,10 @@ impl VisitMut for Rewriter<'_> {
                 let level = Nesting::Block(label.name.clone());
                 self.below(level, |this| this.visit_block_mut(block));
             }
+            Expr::Macro(call) => match self.expanded(&call.attrs, &call.mac) {
+                Some(expanded) => *expr = expanded,
+                None => visit_mut::visit_expr_mut(self, expr),
+            },
             _ => visit_mut::visit_expr_mut(self, expr),
         }
         if let Some(groups) = groups {
@@ -192,9 +219,12 @@ impl VisitMut for Rewriter<'_> {
     }
 
     fn visit_stmt_mut(&mut self, stmt: &mut Stmt) {
-        match stmt {
-            Stmt::Macro(call) if self.is_group(&call.mac) => *stmt = self.group_statement(call),
-            _ => visit_mut::visit_stmt_mut(self, stmt),
+        if let Stmt::Macro(call) = stmt
+            && let Some(expanded) = self.expanded_statement(call)
+        {
+            *stmt = expanded;
+        } else {
+            visit_mut::visit_stmt_mut(self, stmt);
         }
     }
 
@@ -259,9 +289,6 @@ impl VisitMut for Rewriter<'_> {
     fn visit_macro_mut(&mut self, mac: &mut Macro) {
         if self.refuse_misplaced(mac) {
             return;
-        }
-        if self.is_ours(&mac.path, "race") {
-            return self.visit_race(mac);
         }
         let read = is_telling(&mac.tokens) || joins_foreign_futures(&mac.path);
         if read && is_transparent(&mac.path) {

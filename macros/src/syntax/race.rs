@@ -2,9 +2,8 @@
 
 use crate::diag::Mistake;
 use crate::syntax::options::parse_crate;
-use crate::syntax::witness::Witnessed;
+use crate::syntax::repair::{Holes, Listed, read_repaired};
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
-use quote::{ToTokens, quote};
 use syn::ext::IdentExt;
 use syn::parse::discouraged::Speculative;
 use syn::parse::{Parse, ParseStream};
@@ -13,15 +12,8 @@ use syn::{Block, Expr, ExprBlock, Macro, Pat, Path, Token};
 
 /// The expressions in a `race!`, or in a `select!` that reads like one.
 pub(crate) fn expressions(mac: &Macro) -> Option<Vec<Expr>> {
-    let race: RaceInput = mac.parse_body().ok()?;
-    let mut exprs = Vec::new();
-    for branch in race.branches {
-        exprs.push(branch.future);
-        exprs.extend(branch.guard.map(|(_, guard)| guard));
-        exprs.push(branch.handler);
-    }
-    exprs.extend(race.fallback.map(|fallback| fallback.handler));
-    Some(exprs)
+    let mut race: RaceInput = mac.parse_body().ok()?;
+    Some(race.expressions_mut().map(|expr| expr.clone()).collect())
 }
 
 /// The futures of the branches in a `select!` that reads like a `race!`.
@@ -32,52 +24,67 @@ pub(crate) fn futures(mac: &Macro) -> Vec<Expr> {
 }
 
 pub(crate) struct RaceInput {
-    pub(crate) witnessed: Witnessed,
     pub(crate) krate: Option<Path>,
-    pub(crate) biased: Option<Ident>,
+    pub(crate) is_biased: bool,
     pub(crate) branches: Vec<RaceBranch>,
-    pub(crate) fallback: Option<Fallback>,
+    /// `else => handler`
+    pub(crate) fallback: Option<(Token![else], Expr)>,
+    /// Those in the expressions.
+    pub(crate) holes: Holes,
 }
 
 /// `pattern = future, if guard => handler`
 pub(crate) struct RaceBranch {
     pub(crate) pattern: Pat,
-    pub(crate) eq: Token![=],
     pub(crate) future: Expr,
-    pub(crate) guard: Option<(Token![if], Expr)>,
-    pub(crate) arrow: Token![=>],
+    pub(crate) guard: Option<Expr>,
     pub(crate) handler: Expr,
 }
 
-/// `else => handler`
-pub(crate) struct Fallback {
-    pub(crate) keyword: Token![else],
-    pub(crate) arrow: Token![=>],
-    pub(crate) handler: Expr,
+impl RaceInput {
+    /// Reads the input of a `race!`, which may still be being typed.
+    pub(crate) fn read(tokens: &TokenStream) -> syn::Result<Self> {
+        let is_read = |race: &syn::Result<Self>| race.as_ref().is_ok_and(Self::is_complete);
+        let (race, holes) = read_repaired(tokens, Listed::Arguments, syn::parse2, is_read);
+        race.map(|race| Self { holes, ..race })
+    }
+
+    // Whether all handlers were read: none is left to rustc.
+    fn is_complete(&self) -> bool {
+        let handlers = self.branches.iter().map(|branch| &branch.handler);
+        let mut handlers = handlers.chain(self.fallback.iter().map(|(_, handler)| handler));
+        handlers.all(|handler| !matches!(handler, Expr::Verbatim(_)))
+    }
+
+    /// All its expressions, in the order in which they stand there.
+    pub(crate) fn expressions_mut(&mut self) -> impl Iterator<Item = &mut Expr> {
+        let fallback = self.fallback.as_mut().map(|(_, handler)| handler);
+        let branches = self.branches.iter_mut().flat_map(|branch| {
+            let future = [&mut branch.future].into_iter();
+            future.chain(&mut branch.guard).chain([&mut branch.handler])
+        });
+        branches.chain(fallback)
+    }
 }
 
 impl Parse for RaceInput {
     fn parse(input: ParseStream) -> syn::Result<Self> {
         let mut race = Self {
-            witnessed: Witnessed::parse(input)?,
             krate: parse_header(input)?,
-            biased: parse_biased(input)?,
+            is_biased: parse_biased(input)?,
             branches: Vec::new(),
             fallback: None,
+            holes: Holes::None,
         };
         while !input.is_empty() {
-            if let Some(fallback) = &race.fallback {
-                return Err(AFTER_ELSE.at(fallback.keyword.span));
+            if let Some((keyword, _)) = &race.fallback {
+                return Err(AFTER_ELSE.at(keyword.span));
             }
-            let closed = if input.peek(Token![else]) {
-                is_block(&race.fallback.insert(input.parse()?).handler)
+            if input.peek(Token![else]) {
+                race.fallback = Some((input.parse()?, parse_handler(input)?));
             } else {
                 race.branches.push(input.parse()?);
-                race.branches
-                    .last()
-                    .is_some_and(|branch| is_block(&branch.handler))
-            };
-            parse_separator(input, closed)?;
+            }
         }
         if race.branches.is_empty() && race.fallback.is_none() {
             return Err(NO_BRANCHES.at(Span::call_site()));
@@ -100,20 +107,8 @@ impl Parse for RaceBranch {
         input.advance_to(&fork);
         Ok(Self {
             pattern: pattern?,
-            eq: input.parse()?,
             future: parse_future(input)?,
             guard: parse_guard(input)?,
-            arrow: parse_arrow(input)?,
-            handler: parse_handler(input)?,
-        })
-    }
-}
-
-impl Parse for Fallback {
-    fn parse(input: ParseStream) -> syn::Result<Self> {
-        Ok(Self {
-            keyword: input.parse()?,
-            arrow: parse_arrow(input)?,
             handler: parse_handler(input)?,
         })
     }
@@ -130,23 +125,23 @@ pub(crate) fn parse_header(input: ParseStream) -> syn::Result<Option<Path>> {
     Ok(Some(path))
 }
 
-fn parse_biased(input: ParseStream) -> syn::Result<Option<Ident>> {
+fn parse_biased(input: ParseStream) -> syn::Result<bool> {
     let fork = input.fork();
     let Ok(word) = fork.parse::<Ident>() else {
-        return Ok(None);
+        return Ok(false);
     };
     if word != "biased" || fork.peek(Token![=]) {
-        return Ok(None);
+        return Ok(false);
     }
     if !fork.peek(Token![;]) {
         return Err(BIASED_OPEN.at(word.span()));
     }
     input.advance_to(&fork);
     input.parse::<Token![;]>()?;
-    Ok(Some(word))
+    Ok(true)
 }
 
-fn parse_guard(input: ParseStream) -> syn::Result<Option<(Token![if], Expr)>> {
+fn parse_guard(input: ParseStream) -> syn::Result<Option<Expr>> {
     if input.peek(Token![if]) {
         return Err(GUARD_WITHOUT_COMMA.at(input.span()));
     }
@@ -154,11 +149,13 @@ fn parse_guard(input: ParseStream) -> syn::Result<Option<(Token![if], Expr)>> {
         return Ok(None);
     }
     input.parse::<Token![,]>()?;
-    Ok(Some((input.parse()?, input.parse()?)))
+    input.parse::<Token![if]>()?;
+    input.parse().map(Some)
 }
 
-// With nothing at all behind it, it is the future that lacks a handler.
+// `= future`. With nothing at all after it, it is the future that lacks a handler.
 fn parse_future(input: ParseStream) -> syn::Result<Expr> {
+    input.parse::<Token![=]>()?;
     let future: Expr = input.parse()?;
     if input.is_empty() {
         return Err(syn::Error::new_spanned(future, NO_HANDLER.text()));
@@ -166,21 +163,33 @@ fn parse_future(input: ParseStream) -> syn::Result<Expr> {
     Ok(future)
 }
 
-fn parse_arrow(input: ParseStream) -> syn::Result<Token![=>]> {
-    if input.is_empty() || input.peek(Token![,]) {
-        return Err(NO_HANDLER.at(input.span()));
+// `=> handler`, and the comma after it.
+fn parse_handler(input: ParseStream) -> syn::Result<Expr> {
+    expect_handler(input)?;
+    input.parse::<Token![=>]>()?;
+    expect_handler(input)?;
+    let handler = match input.peek(Brace) {
+        true => parse_block(input)?,
+        false => input.parse()?,
+    };
+    let is_block = matches!(handler, Expr::Block(_) | Expr::Verbatim(_));
+    let comma = input.parse::<Option<Token![,]>>()?;
+    if comma.is_some() || is_block || input.is_empty() {
+        Ok(handler)
+    } else {
+        Err(NO_COMMA.at(input.span()))
     }
-    input.parse()
 }
 
-// An expression, or a block; one that is still being typed is left to rustc.
-fn parse_handler(input: ParseStream) -> syn::Result<Expr> {
+fn expect_handler(input: ParseStream) -> syn::Result<()> {
     if input.is_empty() || input.peek(Token![,]) {
         return Err(NO_HANDLER.at(input.span()));
     }
-    if !input.peek(Brace) {
-        return input.parse();
-    }
+    Ok(())
+}
+
+// A block that cannot be read is left to rustc.
+fn parse_block(input: ParseStream) -> syn::Result<Expr> {
     let fork = input.fork();
     let Ok(block) = fork.parse::<Block>() else {
         return Ok(Expr::Verbatim(input.parse::<TokenTree>()?.into()));
@@ -191,55 +200,6 @@ fn parse_handler(input: ParseStream) -> syn::Result<Expr> {
         label: None,
         block,
     }))
-}
-
-fn parse_separator(input: ParseStream, closed: bool) -> syn::Result<()> {
-    let comma = input.parse::<Option<Token![,]>>()?;
-    if comma.is_some() || closed || input.is_empty() {
-        return Ok(());
-    }
-    Err(NO_COMMA.at(input.span()))
-}
-
-fn is_block(handler: &Expr) -> bool {
-    matches!(handler, Expr::Block(_) | Expr::Verbatim(_))
-}
-
-impl ToTokens for RaceInput {
-    fn to_tokens(&self, tokens: &mut TokenStream) {
-        let (krate, biased) = (self.krate.iter(), self.biased.iter());
-        let (branches, fallback) = (&self.branches, &self.fallback);
-        self.witnessed.to_tokens(tokens);
-        tokens.extend(quote!(#(crate = #krate;)* #(#biased;)* #(#branches)* #fallback));
-    }
-}
-
-impl ToTokens for RaceBranch {
-    fn to_tokens(&self, tokens: &mut TokenStream) {
-        let Self {
-            pattern,
-            eq,
-            future,
-            guard,
-            arrow,
-            handler,
-        } = self;
-        let guard = guard
-            .iter()
-            .map(|(keyword, guard)| quote!(, #keyword #guard));
-        tokens.extend(quote!(#pattern #eq #future #(#guard)* #arrow #handler,));
-    }
-}
-
-impl ToTokens for Fallback {
-    fn to_tokens(&self, tokens: &mut TokenStream) {
-        let Self {
-            keyword,
-            arrow,
-            handler,
-        } = self;
-        tokens.extend(quote!(#keyword #arrow #handler,));
-    }
 }
 
 const AFTER_ELSE: Mistake = Mistake {

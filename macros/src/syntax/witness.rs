@@ -17,10 +17,9 @@
 //! An import is used by its witness, so that it never counts as unused.
 
 use proc_macro2::{Span, TokenStream, TokenTree};
-use quote::{ToTokens, quote, quote_spanned};
-use syn::parse::ParseStream;
+use quote::quote_spanned;
 use syn::token::Brace;
-use syn::{Macro, MacroDelimiter, Path, Stmt, StmtMacro, Token, parenthesized};
+use syn::{Macro, MacroDelimiter, Path, Stmt, StmtMacro, Token};
 
 /// How many token trees a witness consists of: `::core::compile_error!(…)`.
 const TREES: usize = 8;
@@ -38,41 +37,6 @@ pub(crate) fn statement(path: &Path) -> Stmt {
         },
         semi_token: None,
     })
-}
-
-/// The path by which the user's code calls a `race!` that the rewriter has taken up. Its input then begins with `@use(path)`, and its expansion uses the path as a witness.
-#[derive(Default)]
-pub(crate) struct Witnessed(Option<Path>);
-
-impl Witnessed {
-    pub(crate) fn of(path: &Path) -> Self {
-        Self(Some(path.clone()))
-    }
-
-    pub(crate) fn parse(input: ParseStream) -> syn::Result<Self> {
-        if !(input.peek(Token![@]) && input.peek2(Token![use])) {
-            return Ok(Self::default());
-        }
-        input.parse::<Token![@]>()?;
-        input.parse::<Token![use]>()?;
-        let path;
-        parenthesized!(path in input);
-        Ok(Self(Some(path.call(Path::parse_mod_style)?)))
-    }
-
-    pub(crate) fn is_some(&self) -> bool {
-        self.0.is_some()
-    }
-
-    pub(crate) fn statement(&self) -> Option<Stmt> {
-        self.0.as_ref().map(statement)
-    }
-}
-
-impl ToTokens for Witnessed {
-    fn to_tokens(&self, tokens: &mut TokenStream) {
-        tokens.extend(self.0.as_ref().map(|path| quote!(@use(#path))));
-    }
 }
 
 /// What the macro at `path` is given as a witness.

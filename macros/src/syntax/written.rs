@@ -22,7 +22,7 @@ pub(crate) fn restore_groups(written: TokenStream, expansion: TokenStream) -> To
 }
 
 /// Whether rust-analyzer runs the macro. It does so in a program of this name.
-fn is_in_editor() -> bool {
+pub(crate) fn is_in_editor() -> bool {
     static IN_EDITOR: LazyLock<bool> = LazyLock::new(|| {
         let program = env::current_exe().unwrap_or_default();
         program.file_stem() == Some(OsStr::new("rust-analyzer-proc-macro-srv"))

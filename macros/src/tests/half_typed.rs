@@ -182,6 +182,12 @@ const TYPED: &[&str] = &[
     "if x { f().await; on_cancel! { a.$ } }",
     "println!(\"{} {}\", f().await, a.$)",
     "vec![f().await, a::$]",
+    "race! { _ = f().await => {} b = a.$ => {} }",
+    "race! { _ = f().await => {} b = c(), if a.$ => {} }",
+    "race! { _ = f().await => {} b = c() => b.$, _ = d() => {} }",
+    "race! { b = c() => { f().await; b.$ } }",
+    "race! { b = c() => { f().await; b.$ } else => { f().await } }",
+    "race! { b = c() => {} else => a::$ }",
 ];
 
 #[test]
@@ -206,6 +212,7 @@ fn nothing_that_was_filled_in_is_left() {
             format!("task_group!(|g| {{ {body} }})"),
             format!("defer! {{ {body} }} f().await"),
             format!("println!(\"{{}}\", {body}, f().await)"),
+            format!("race! {{ a = f() => {{ {body} }} }}"),
         ] {
             let expansion = attribute("", &format!("async fn f() {{ {input} }}"));
             assert!(!expansion.contains("hole"), "{expansion}");

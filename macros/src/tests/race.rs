@@ -69,25 +69,54 @@ fn assert_rewritten(args: &str, body: &str, expected: &str) {
     assert_same(&expansion, &format!("async fn f() {{ {expected} }}"));
 }
 
+/// The expansion of `race! { input }` in annotated code.
+fn in_place(input: &str) -> String {
+    let expansion = race(input);
+    let (braces, rest) = expansion.split_at(1);
+    format!("{braces} race! {{ W }} {rest}")
+}
+
 #[test]
 fn awaits_inside_get_gates() {
+    let gated = |name: &str| format!("P::after(P::gate().await, {name}()).await");
+    let [f, g, h, i] = ["f", "g", "h", "i"].map(gated);
     assert_rewritten(
         "",
-        "race! { biased; a = async { f().await }, if g().await => h().await, else => { i().await } }",
-        "::taskscope::race! { @use(race) biased;
-            a = async { P::after(P::gate().await, f()).await }, if P::after(P::gate().await, g()).await
-                => P::after(P::gate().await, h()).await,
-            else => { P::after(P::gate().await, i()).await },
-        }",
+        "let x = race! { biased; a = async { f().await }, if g().await => h().await, else => { i().await } };",
+        &format!(
+            "let x = {};",
+            in_place(&format!(
+                "biased; a = async {{ {f} }}, if {g} => {h}, else => {{ {i} }}"
+            ))
+        ),
     );
+}
+
+#[test]
+fn a_race_is_expanded_where_it_stands() {
+    let (race, expanded) = ("race!(a = f() => a)", in_place("a = f() => a"));
+    for (body, expected) in [
+        ("R;", "R;"),
+        ("#[a] R;", "#[a] R;"),
+        ("R + b", "(R) + b"),
+        (
+            "let Some(a) = R else { b };",
+            "let Some(a) = (R) else { b };",
+        ),
+        ("println!(\"{}\", R)", "println!(\"{}\", R)"),
+        ("race! { a = f() => a } b()", "{ R } b()"),
+    ] {
+        let body = body.replace('R', race);
+        assert_rewritten("", &body, &expected.replace('R', &expanded));
+    }
 }
 
 #[test]
 fn a_renamed_crate_is_passed_on() {
     assert_rewritten(
         "crate = a::b",
-        "race! { _ = f() => {} }",
-        "a::b::race! { @use(race) crate = a::b; _ = f() => {}, }",
+        "race!(_ = f() => {});",
+        &format!("{};", in_place("crate = a::b; _ = f() => {}")),
     );
     let expansion = short(&race("crate = a::b; _ = f() => {}"));
     assert!(expansion.contains("a::b::__private::race("), "{expansion}");

@@ -23,4 +23,16 @@ async fn function() {
     };
 }
 
+#[taskscope::cancellable]
+async fn in_place() {
+    race! {
+        n = ready(1) => {}
+        _ = ready(2) => { flush(); }
+    }
+    race! {
+        _ = ready(1) => flush().await,
+        _ = ready(2) => Ok(()),
+    };
+}
+
 fn main() {}
