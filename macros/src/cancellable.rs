@@ -1,7 +1,7 @@
 //! `#[cancellable]`: parse, check, rewrite, emit.
 
 use crate::check::{
-    Checker, FunctionPlace, Site, check_blocking, check_body, check_function, check_other,
+    Checker, FunctionKind, Site, check_blocking, check_body, check_function, check_other,
     check_send, expanded_at, is_expanded, refuse_boxed, returns_result,
 };
 use crate::diag::Diag;
@@ -35,7 +35,7 @@ pub(crate) fn cancellable(args: TokenStream, item: TokenStream) -> TokenStream {
         option_names: Some(option_names),
         options,
         own: Own::default(),
-        place: FunctionPlace::default(),
+        kind: FunctionKind::default(),
         diag,
     };
     let mut tokens = restore_groups(item.clone(), cancellable.rewrite_target(item));
@@ -51,7 +51,7 @@ struct Cancellable {
     /// What the module at hand declares.
     own: Own,
     /// What the functions of the item at hand are to their code.
-    place: FunctionPlace,
+    kind: FunctionKind,
     diag: Diag,
 }
 
@@ -83,9 +83,9 @@ impl Cancellable {
 
     fn rewrite_function(&mut self, mut function: Function) -> TokenStream {
         if self.accepts(&function) {
-            let place = self.place.with(&function.attrs);
+            let kind = self.kind.with(&function.attrs);
             let block = function.body.as_mut().map(|body| &mut body.block);
-            if self.check_and_rewrite(place, &mut function.sig, block) {
+            if self.check_and_rewrite(kind, &mut function.sig, block) {
                 function.change_head();
             }
         }
@@ -109,7 +109,7 @@ impl Cancellable {
         match item {
             Item::Fn(f) if self.is_ours(&f.attrs, &f.sig, &f.block.stmts) => {
                 self.check_and_rewrite(
-                    FunctionPlace::Free.with(&f.attrs),
+                    FunctionKind::Free.with(&f.attrs),
                     &mut f.sig,
                     Some(&mut f.block),
                 );
@@ -121,16 +121,16 @@ impl Cancellable {
             }
             Item::Impl(item) => {
                 // A trait's method comes after the type's own of that name.
-                self.place = match item.trait_ {
-                    Some(_) => FunctionPlace::Other,
-                    None => FunctionPlace::Method.with(&item.attrs),
+                self.kind = match item.trait_ {
+                    Some(_) => FunctionKind::Other,
+                    None => FunctionKind::Method.with(&item.attrs),
                 };
                 item.items
                     .iter_mut()
                     .for_each(|item| self.rewrite_impl_item(item));
             }
             Item::Trait(item) => {
-                self.place = FunctionPlace::Method.with(&item.attrs);
+                self.kind = FunctionKind::Method.with(&item.attrs);
                 item.items
                     .iter_mut()
                     .for_each(|item| self.rewrite_trait_item(item));
@@ -157,7 +157,7 @@ impl Cancellable {
         if let ImplItem::Fn(f) = item
             && self.is_ours(&f.attrs, &f.sig, &f.block.stmts)
         {
-            self.check_and_rewrite(self.place.with(&f.attrs), &mut f.sig, Some(&mut f.block));
+            self.check_and_rewrite(self.kind.with(&f.attrs), &mut f.sig, Some(&mut f.block));
         }
     }
 
@@ -165,8 +165,8 @@ impl Cancellable {
         if let TraitItem::Fn(f) = item {
             let stmts = f.default.as_ref().map_or(&[][..], |block| &block.stmts);
             if self.is_ours(&f.attrs, &f.sig, stmts) {
-                let place = self.place.with(&f.attrs);
-                self.check_and_rewrite(place, &mut f.sig, f.default.as_mut());
+                let kind = self.kind.with(&f.attrs);
+                self.check_and_rewrite(kind, &mut f.sig, f.default.as_mut());
             }
         }
     }
@@ -174,13 +174,13 @@ impl Cancellable {
     // Whether that changes the signature.
     fn check_and_rewrite(
         &mut self,
-        place: FunctionPlace,
+        kind: FunctionKind,
         sig: &mut Signature,
         mut block: Option<&mut Block>,
     ) -> bool {
         let mut sends = self.options.send;
         if let Some(block) = &mut block {
-            let checked = self.check(place, sig, block);
+            let checked = self.check(kind, sig, block);
             // As the report says, so that rustc does not say it once more.
             sends |= checked.spawns_itself;
             self.rewrite_body(sig, block, checked.own);
@@ -217,13 +217,13 @@ impl Cancellable {
         }
     }
 
-    fn check(&mut self, place: FunctionPlace, sig: &Signature, block: &Block) -> Checked {
+    fn check(&mut self, kind: FunctionKind, sig: &Signature, block: &Block) -> Checked {
         let site = Site::Attribute;
         let mut checker = Checker::new(&self.krate, &mut self.diag, &self.options, site);
         checker.read_function(sig, block, &self.own);
         let may_recur = sig.asyncness.is_some() && !self.options.send;
         Checked {
-            spawns_itself: may_recur && checker.report_recursion(sig, block, place),
+            spawns_itself: may_recur && checker.report_recursion(sig, block, kind),
             own: checker.own,
             warnings: checker.warnings,
         }

@@ -24,7 +24,7 @@ pub(crate) use item::{
 };
 use named::is_select;
 pub(crate) use plain::{check_blocking, returns_result};
-pub(crate) use recursion::FunctionPlace;
+pub(crate) use recursion::FunctionKind;
 pub(crate) use send::{check_send, refuse_boxed};
 use streams::Streams;
 
@@ -130,11 +130,11 @@ impl<'a> Checker<'a> {
         &mut self,
         sig: &Signature,
         block: &Block,
-        place: FunctionPlace,
+        kind: FunctionKind,
     ) -> bool {
         let calls = {
             let code_in = |mac: &Macro| self.all_code_in(mac);
-            recursion::find((sig, &block.stmts), place, self.krate, &self.own, &code_in)
+            recursion::find((sig, &block.stmts), kind, self.krate, &self.own, &code_in)
         };
         let (what, why, help) = recursion::mistake(&sig.ident);
         let what = &what;

@@ -27,7 +27,7 @@ use syn::{
 
 /// What a function is to the code in it.
 #[derive(Clone, Copy, Default)]
-pub(crate) enum FunctionPlace {
+pub(crate) enum FunctionKind {
     /// It has the attribute itself: free, or a method.
     #[default]
     Unknown,
@@ -39,8 +39,8 @@ pub(crate) enum FunctionPlace {
     Other,
 }
 
-impl FunctionPlace {
-    /// The place of a function with these attributes, or around the functions of an item with them.
+impl FunctionKind {
+    /// The kind of a function with these attributes, or around the functions of an item with them.
     pub(crate) fn with(self, attrs: &[Attribute]) -> Self {
         if attrs.iter().all(is_harmless) {
             self
@@ -100,13 +100,13 @@ struct Spawn {
 /// The calls by which a function spawns itself.
 pub(super) fn find(
     (sig, stmts): (&Signature, &[Stmt]),
-    place: FunctionPlace,
+    kind: FunctionKind,
     krate: &Crate,
     own: &Own,
     code_in: &dyn Fn(&Macro) -> Vec<Stmt>,
 ) -> Vec<TokenStream> {
     let mut spawns = Spawns {
-        names: Names::of(sig, stmts, place),
+        names: Names::of(sig, stmts, kind),
         code_in,
         found: Vec::new(),
     };
@@ -132,17 +132,17 @@ pub(super) fn find(
 }
 
 impl<'a> Names<'a> {
-    fn of(sig: &'a Signature, stmts: &[Stmt], place: FunctionPlace) -> Self {
+    fn of(sig: &'a Signature, stmts: &[Stmt], kind: FunctionKind) -> Self {
         let of_self = Ident::new("Self", Span::call_site());
         let is_method = sig.receiver().is_some() || mentions(&sig.to_token_stream(), &of_self);
         let mut inside = Own::default();
         inside.visit_signature(sig);
         stmts.iter().for_each(|stmt| inside.visit_stmt(stmt));
-        let (bare, method) = match place {
-            FunctionPlace::Unknown => (!is_method, true),
-            FunctionPlace::Free => (true, false),
-            FunctionPlace::Method => (false, true),
-            FunctionPlace::Other => (false, false),
+        let (bare, method) = match kind {
+            FunctionKind::Unknown => (!is_method, true),
+            FunctionKind::Free => (true, false),
+            FunctionKind::Method => (false, true),
+            FunctionKind::Other => (false, false),
         };
         Self {
             name: &sig.ident,

@@ -7,7 +7,7 @@
 //! ```
 
 use crate::rewrite::Rewriter;
-use crate::rewrite::region::Regions;
+use crate::rewrite::ungated::Ungated;
 use crate::syntax::path::mixed;
 use crate::syntax::span::{end_of, ends, parenthesized, start_of};
 use proc_macro2::{Span, TokenStream};
@@ -38,11 +38,11 @@ impl Rewriter<'_> {
     // One expression, so that temporaries live as long as they did. Its outermost part is the
     // user's own await, so that lints and errors about its value stay what they were.
     pub(super) fn gate_await(&mut self, expr: &mut Expr) {
-        let regions = Regions {
+        let ungated = Ungated {
             krate: self.krate,
             own: &self.own,
         };
-        let enters = matches!(expr, Expr::Await(expr) if regions.is_entered_by(&expr.base));
+        let enters = matches!(expr, Expr::Await(expr) if ungated.is_entered_by(&expr.base));
         visit_mut::visit_expr_mut(self, expr);
         let Expr::Await(expr) = expr else { return };
         if enters {

@@ -1,4 +1,4 @@
-//! `defer!` and `on_cancel!`: the rest of the block becomes the body of a frame, and
+//! `defer!` and `on_cancel!`: the rest of the block becomes the body of a guard, and
 //! the cleanup runs behind it, where the block's locals still are.
 
 use crate::diag::Mistake;
@@ -26,7 +26,7 @@ enum When {
 
 /// Whether a block is what `return` leaves, or stands inside of that.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum GuardPlace {
+enum BlockKind {
     Top,
     Nested,
 }
@@ -61,7 +61,7 @@ fn end_with_a_statement(cleanup: &mut [Stmt]) {
 }
 
 // Takes the items out of the rest of a block: they are known in all of it, so they must not end
-// up in the frame's body. Not those that mean something else elsewhere: a `macro_rules!` is known
+// up in the guard's body. Not those that mean something else elsewhere: a `macro_rules!` is known
 // only from where it stands, and names what it mentions there.
 fn take_items(
     rest: &mut Vec<Stmt>,
@@ -92,23 +92,23 @@ fn is_block_like(expr: &Expr) -> bool {
 impl Rewriter<'_> {
     /// The block of a function, of an async block or of an async closure.
     pub(crate) fn visit_top_block(&mut self, block: &mut Block) {
-        self.visit_frames(block, GuardPlace::Top);
+        self.visit_block_of(block, BlockKind::Top);
     }
 
     /// Any block inside of one.
     pub(crate) fn visit_nested_block(&mut self, block: &mut Block) {
-        self.visit_frames(block, GuardPlace::Nested);
+        self.visit_block_of(block, BlockKind::Nested);
     }
 
-    // A block that ends in a frame is no longer as the user wrote it, so lints about
+    // A block that ends in guarded code is no longer as the user wrote it, so lints about
     // its form do not apply.
-    fn visit_frames(&mut self, block: &mut Block, place: GuardPlace) {
+    fn visit_block_of(&mut self, block: &mut Block, kind: BlockKind) {
         let guarded = block.stmts.iter().any(|stmt| self.guard_of(stmt).is_some());
         if guarded {
             block.brace_token = Brace(mixed(block.brace_token.span.join()));
         }
         let groups = self.groups.clone();
-        self.visit_stmts(&mut block.stmts, place);
+        self.visit_stmts(&mut block.stmts, kind);
         self.groups = groups;
     }
 
@@ -133,7 +133,7 @@ impl Rewriter<'_> {
         true
     }
 
-    fn visit_stmts(&mut self, stmts: &mut Vec<Stmt>, place: GuardPlace) {
+    fn visit_stmts(&mut self, stmts: &mut Vec<Stmt>, kind: BlockKind) {
         let guard = stmts.iter().position(|stmt| self.guard_of(stmt).is_some());
         let mut rest = guard.map_or_else(Vec::new, |guard| stmts.split_off(guard));
         for stmt in &mut *stmts {
@@ -149,18 +149,18 @@ impl Rewriter<'_> {
         );
         let may_declare = |stmt: &Stmt| self.may_declare(stmt);
         stmts.extend(take_items(&mut rest, may_declare));
-        let end = rest.is_empty().then_some(place);
+        let end = rest.is_empty().then_some(kind);
         let Some(read) = self.read_guard(&guard, end) else {
-            stmts.extend(self.without_frame(&guard));
-            return self.visit_unguarded(stmts, rest, place);
+            stmts.extend(self.refused_cleanup(&guard));
+            return self.visit_unguarded(stmts, rest, kind);
         };
-        let frame = self.frame(&read, rest, place);
-        stmts.push(Stmt::Expr(Expr::Verbatim(frame), None));
+        let guarded = self.guarded(&read, rest, kind);
+        stmts.push(Stmt::Expr(Expr::Verbatim(guarded), None));
     }
 
     // The cleanup of a guard that was refused, which never runs, for rustc and editors to look
     // at. Most often the guard is still being typed, and the code that it guards is not there yet.
-    fn without_frame(&mut self, guard: &Stmt) -> Option<Stmt> {
+    fn refused_cleanup(&mut self, guard: &Stmt) -> Option<Stmt> {
         let (when, mac, _) = self.guard_of(guard)?;
         let cleanup = self.read_cleanup(when, mac);
         let span = mixed(mac.path.span());
@@ -169,8 +169,8 @@ impl Rewriter<'_> {
     }
 
     // After a guard that was refused, the block goes on as if without it.
-    fn visit_unguarded(&mut self, stmts: &mut Vec<Stmt>, mut rest: Vec<Stmt>, place: GuardPlace) {
-        self.visit_stmts(&mut rest, place);
+    fn visit_unguarded(&mut self, stmts: &mut Vec<Stmt>, mut rest: Vec<Stmt>, kind: BlockKind) {
+        self.visit_stmts(&mut rest, kind);
         stmts.append(&mut rest);
     }
 
@@ -211,8 +211,8 @@ impl Rewriter<'_> {
     }
 
     // The guard of a statement, its cleanup rewritten; nothing once it is reported. `end` is the
-    // place of its block where nothing follows it.
-    fn read_guard(&mut self, stmt: &Stmt, end: Option<GuardPlace>) -> Option<GuardStmt> {
+    // kind of its block where nothing follows it.
+    fn read_guard(&mut self, stmt: &Stmt, end: Option<BlockKind>) -> Option<GuardStmt> {
         let (when, mac, attrs) = self.guard_of(stmt)?;
         let name = when.name();
         if let Some(mistake) = self.misplaced(name, end) {
@@ -237,7 +237,7 @@ impl Rewriter<'_> {
         })
     }
 
-    fn misplaced(&self, name: &'static str, end: Option<GuardPlace>) -> Option<Misplaced> {
+    fn misplaced(&self, name: &'static str, end: Option<BlockKind>) -> Option<Misplaced> {
         let end = end.filter(|_| !self.scope.is_plain());
         (self.scope.is_plain() || end.is_some()).then_some(Misplaced { name, end })
     }
@@ -253,41 +253,41 @@ impl Rewriter<'_> {
         let mut stmts = cleanup.unwrap_or_default();
         end_with_a_statement(&mut stmts);
         let scope = CodeScope::new(CodeKind::Cleanup(when.name()), None);
-        self.within(scope, |this| this.visit_stmts(&mut stmts, GuardPlace::Top));
+        self.within(scope, |this| this.visit_stmts(&mut stmts, BlockKind::Top));
         holes.close(quote!(#(#stmts)*))
     }
 
-    fn frame(&mut self, guard: &GuardStmt, rest: Vec<Stmt>, place: GuardPlace) -> TokenStream {
-        match place {
-            GuardPlace::Top => self.top_frame(guard, rest),
-            GuardPlace::Nested => self.nested_frame(guard, rest),
+    fn guarded(&mut self, guard: &GuardStmt, rest: Vec<Stmt>, kind: BlockKind) -> TokenStream {
+        match kind {
+            BlockKind::Top => self.guarded_top(guard, rest),
+            BlockKind::Nested => self.guarded_nested(guard, rest),
         }
     }
 
-    // From the rest of a top block into a frame whose body is that rest: `return`
+    // From the rest of a top block into a guard whose body is that rest: `return`
     // and `?` in it end the body with the function's own value.
-    fn top_frame(&mut self, guard: &GuardStmt, mut rest: Vec<Stmt>) -> TokenStream {
-        self.visit_stmts(&mut rest, GuardPlace::Top);
-        let GuardLocals { frame, exit, .. } = &guard.locals();
+    fn guarded_top(&mut self, guard: &GuardStmt, mut rest: Vec<Stmt>) -> TokenStream {
+        self.visit_stmts(&mut rest, BlockKind::Top);
+        let GuardLocals { armed, exit, .. } = &guard.locals();
         let output = self.output_hint(guard.mixed());
         let guarded = self.body_and_cleanup(guard, &quote!(#output #(#rest)*));
-        quote_spanned!(guard.mixed()=> { #guarded #frame.finish(#exit).await })
+        quote_spanned!(guard.mixed()=> { #guarded #armed.finish(#exit).await })
     }
 
-    // From the rest of a nested block into a frame: `return` and `?` end the body
+    // From the rest of a nested block into a guard: `return` and `?` end the body
     // with the function's value, everything else is noted in a local and the body
     // ends with `done()`.
-    fn nested_frame(&mut self, guard: &GuardStmt, mut rest: Vec<Stmt>) -> TokenStream {
-        let level = self.below(Nesting::Frame(Vec::new()), |this| {
-            this.visit_stmts(&mut rest, GuardPlace::Nested);
+    fn guarded_nested(&mut self, guard: &GuardStmt, mut rest: Vec<Stmt>) -> TokenStream {
+        let level = self.below(Nesting::Guarded(Vec::new()), |this| {
+            this.visit_stmts(&mut rest, BlockKind::Nested);
         });
-        let slots = if let Some(Nesting::Frame(slots)) = level {
+        let slots = if let Some(Nesting::Guarded(slots)) = level {
             slots
         } else {
             Vec::new()
         };
         let span = guard.mixed();
-        let GuardLocals { frame, exit, value } = &guard.locals();
+        let GuardLocals { armed, exit, value } = &guard.locals();
         let (output, done) = (self.output_hint(span), self.done(span));
         let body = quote_spanned! {span=>
             #output
@@ -306,32 +306,32 @@ impl Rewriter<'_> {
             let mut #value = ::core::option::Option::None;
             #(let mut #names = ::core::option::Option::None;)*
             #guarded
-            match #frame.finish_block(#exit).await {
+            match #armed.finish_block(#exit).await {
                 ::core::option::Option::Some(__taskscope_output) => return __taskscope_output,
                 ::core::option::Option::None => #go_on,
             }
         }}
     }
 
-    // Body and cleanup of a frame, one after the other. Called by their paths: a method
+    // Body and cleanup of a guard, one after the other. Called by their paths: a method
     // that borrows comes after those of the user's traits that take any type by value.
     fn body_and_cleanup(&self, guard: &GuardStmt, body: &TokenStream) -> TokenStream {
         let span = guard.mixed();
         let private = self.krate.private(span);
-        let GuardLocals { frame, exit, .. } = &guard.locals();
+        let GuardLocals { armed, exit, .. } = &guard.locals();
         let (arm, cleanup) = (self.armed(guard), &guard.cleanup);
         // What a block borrows or moves, rustc shows at its `async`.
         let asyncness = Token![async](mixed(guard.name));
         let cleanup = quote_spanned! {span=>
-            #private::Guard::cleanup(&mut #frame, #asyncness { #cleanup }).await;
+            #private::Guard::cleanup(&mut #armed, #asyncness { #cleanup }).await;
         };
         let cleanup = match guard.when {
             When::Always => cleanup,
             When::Cancelled => quote_spanned!(span=> if #exit.is_cancelled() { #cleanup }),
         };
         quote_spanned! {span=>
-            let mut #frame = #arm;
-            let #exit = #private::Guard::body(&mut #frame, #asyncness { #body }).await;
+            let mut #armed = #arm;
+            let #exit = #private::Guard::body(&mut #armed, #asyncness { #body }).await;
             #cleanup
         }
     }
@@ -372,7 +372,7 @@ impl Rewriter<'_> {
 
 /// The expansion's own variables; the user's code cannot see them.
 struct GuardLocals {
-    frame: Ident,
+    armed: Ident,
     exit: Ident,
     value: Ident,
 }
@@ -385,7 +385,7 @@ impl GuardStmt {
     fn locals(&self) -> GuardLocals {
         let local = |name| Ident::new(name, self.mixed());
         GuardLocals {
-            frame: local("__taskscope_frame"),
+            armed: local("__taskscope_armed"),
             exit: local("__taskscope_exit"),
             value: local("__taskscope_value"),
         }
@@ -396,7 +396,7 @@ impl GuardStmt {
 struct Misplaced {
     name: &'static str,
     /// The block of which it is the last thing; without one, it is in code that is not async.
-    end: Option<GuardPlace>,
+    end: Option<BlockKind>,
 }
 
 impl Misplaced {
@@ -404,12 +404,12 @@ impl Misplaced {
         let name = self.name;
         let last = format!("`{name}!` is the last thing in its block");
         let (what, why, help) = match self.end {
-            Some(GuardPlace::Top) => (
+            Some(BlockKind::Top) => (
                 last,
                 "it guards what follows it in the block, and nothing does",
                 "move it up, after the line that acquires what it cleans up".to_owned(),
             ),
-            Some(GuardPlace::Nested) => (
+            Some(BlockKind::Nested) => (
                 last,
                 "it guards what follows it in this block alone, and nothing does",
                 format!(

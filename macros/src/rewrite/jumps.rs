@@ -1,12 +1,12 @@
 //! Jumps and other ways out of a piece of code.
 //!
-//! Most stay as they are. A jump out of a frame, which is the rest of a block behind a `defer!`, leaves an
-//! async block: it is noted in a slot and ends that block, and `cleanup` makes it behind the frame.
+//! Most stay as they are. A jump out of guarded code, which is the rest of a block behind a `defer!`, leaves an
+//! async block: it is noted in a slot and ends that block, and `cleanup` makes it behind that block.
 //!
 //! ```text
 //! break 'rounds VALUE
 //!
-//! { __taskscope_jump_0 = Some(VALUE); match done().await {} }     // in the frame
+//! { __taskscope_jump_0 = Some(VALUE); match done().await {} }     // in the guarded code
 //! if let Some(target) = __taskscope_jump_0 { break 'rounds target }   // behind it
 //! ```
 //!
@@ -26,10 +26,10 @@ pub(super) enum Nesting {
     Block(Lifetime),
     /// The rest of a block behind a `defer!`: an async block of its own, so jumps
     /// out of it are noted in slots and made behind it.
-    Frame(Vec<JumpSlot>),
+    Guarded(Vec<JumpSlot>),
 }
 
-/// Where a jump out of a frame is noted.
+/// Where a jump out of guarded code is noted.
 pub(super) struct JumpSlot {
     pub(super) name: Ident,
     pub(super) jump: Jump,
@@ -53,7 +53,7 @@ enum Verb {
 /// How a jump reaches its target.
 enum Route {
     Native,
-    /// Out of a frame, through this slot.
+    /// Out of guarded code, through this slot.
     Slot(Ident),
     /// To no target in this scope.
     Nowhere,
@@ -64,12 +64,12 @@ impl CodeScope {
         let Some(target) = self.levels.iter().rposition(|level| level.is_target(jump)) else {
             return Route::Nowhere;
         };
-        let frame = self.levels[target..]
+        let guarded = self.levels[target..]
             .iter_mut()
             .rev()
-            .find_map(Nesting::as_frame);
-        frame.map_or(Route::Native, |frame| {
-            Route::Slot(note(frame, jump, valued, slots))
+            .find_map(Nesting::as_guarded);
+        guarded.map_or(Route::Native, |guarded| {
+            Route::Slot(note(guarded, jump, valued, slots))
         })
     }
 }
@@ -84,23 +84,23 @@ impl Nesting {
         }
     }
 
-    fn as_frame(&mut self) -> Option<&mut Vec<JumpSlot>> {
+    fn as_guarded(&mut self) -> Option<&mut Vec<JumpSlot>> {
         match self {
-            Self::Frame(slots) => Some(slots),
+            Self::Guarded(slots) => Some(slots),
             _ => None,
         }
     }
 }
 
-// Returns the slot of a frame for one target, a new one if need be.
-fn note(frame: &mut Vec<JumpSlot>, jump: &Jump, valued: bool, slots: &mut usize) -> Ident {
-    if let Some(slot) = frame.iter_mut().find(|slot| slot.jump.has_target_of(jump)) {
+// Returns the slot of guarded code for one target, a new one if need be.
+fn note(noted: &mut Vec<JumpSlot>, jump: &Jump, valued: bool, slots: &mut usize) -> Ident {
+    if let Some(slot) = noted.iter_mut().find(|slot| slot.jump.has_target_of(jump)) {
         slot.valued |= valued;
         return slot.name.clone();
     }
     let name = Ident::new(&format!("__taskscope_jump_{slots}"), mixed(jump.span));
     *slots += 1;
-    frame.push(JumpSlot {
+    noted.push(JumpSlot {
         name: name.clone(),
         jump: jump.clone(),
         valued,
@@ -144,13 +144,13 @@ impl Rewriter<'_> {
         }
     }
 
-    /// A jump, made here or noted for the frame that it leaves.
+    /// A jump, made here or noted for the guarded code that it leaves.
     pub(super) fn make_jump(&mut self, jump: &Jump, value: Option<TokenStream>) -> TokenStream {
         self.reroute(jump, value.clone())
             .unwrap_or_else(|| jump.to_native(value.as_ref()))
     }
 
-    // A note in the slot and the end of the frame's body; nothing where the jump can stay as it is.
+    // A note in the slot and the end of the guard's body; nothing where the jump can stay as it is.
     fn reroute(&mut self, jump: &Jump, value: Option<TokenStream>) -> Option<TokenStream> {
         match self.scope.route(jump, value.is_some(), &mut self.slots) {
             Route::Native => None,
@@ -167,7 +167,7 @@ impl Rewriter<'_> {
         }
     }
 
-    /// The end of a frame's body, of type `!`.
+    /// The end of a guard's body, of type `!`.
     pub(super) fn done(&self, span: Span) -> TokenStream {
         let span = mixed(span);
         let private = self.krate.private(span);

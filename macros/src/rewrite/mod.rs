@@ -5,7 +5,7 @@
 //!
 //! | what is rewritten | where |
 //! | --- | --- |
-//! | `EXPR.await` | `awaits`; `region` tells which awaits enter a group or a shield |
+//! | `EXPR.await` | `awaits`; `ungated` tells which awaits enter a group or a shield |
 //! | loops, and the locks around them | `loops`, `refusal` in blocking functions |
 //! | `break`, `continue`, `return`, `?` | `jumps` |
 //! | blocks with a `defer!` or `on_cancel!` | `cleanup`, `bound` for the items in them |
@@ -28,8 +28,8 @@ mod loops;
 mod output;
 mod race;
 pub(crate) mod refusal;
-mod region;
 pub(crate) mod send;
+mod ungated;
 
 use self::arguments::is_telling;
 use self::awaits::unwrap_operand;

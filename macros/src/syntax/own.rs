@@ -21,7 +21,7 @@ pub(crate) struct Own {
     /// Macros that are declared.
     macros: HashSet<String>,
     /// `shield` and `TaskGroup`, where the user's code declares a function or a type of that name.
-    regions: HashSet<String>,
+    ungated: HashSet<String>,
     /// What is imported from other than the whole of a module, and the crates or modules that each
     /// name is imported from: a macro may have the name of a function.
     imports: HashMap<String, Vec<Ident>>,
@@ -96,9 +96,9 @@ impl Own {
     }
 
     /// Whether the bare `shield` or `TaskGroup` is the user's own.
-    pub(crate) fn has_region(&self, krate: &Crate, name: &str) -> bool {
+    pub(crate) fn has_ungated(&self, krate: &Crate, name: &str) -> bool {
         let is_foreign = self.imports.contains_key(name) && !self.may_import(krate, name);
-        self.regions.contains(name) || is_foreign
+        self.ungated.contains(name) || is_foreign
     }
 
     // Where both are visible, the witness tells. An import of an unknown crate may be one of ours that the
@@ -124,13 +124,13 @@ impl Own {
         if matches!(&sig.output, ReturnType::Type(_, ty) if matches!(**ty, Type::Never(_))) {
             self.endless.insert(name.clone());
         }
-        self.add_region("shield", &sig.ident);
+        self.add_ungated("shield", &sig.ident);
         self.values.insert(name);
     }
 
-    fn add_region(&mut self, region: &str, name: &Ident) {
-        if name == region {
-            self.regions.insert(region.to_owned());
+    fn add_ungated(&mut self, ungated: &str, name: &Ident) {
+        if name == ungated {
+            self.ungated.insert(ungated.to_owned());
         }
     }
 
@@ -209,7 +209,7 @@ impl<'ast> Visit<'ast> for Own {
             }
             _ => return,
         };
-        self.add_region("TaskGroup", name);
+        self.add_ungated("TaskGroup", name);
         self.items.insert(name.to_string());
     }
 

@@ -9,19 +9,19 @@ pub(crate) fn ends(tokens: &TokenStream) -> (Span, Span) {
     (start, spans.last().unwrap_or(start))
 }
 
-/// Returns the empty place where a token begins. See [`end_of`].
+/// Returns the empty location where a token begins. See [`end_of`].
 pub(crate) fn start_of(span: Span) -> Span {
     edge(span, proc_macro::Span::start)
 }
 
-/// Returns the empty place where a token ends, for words that the user has not written. rustc joins it with the
-/// places around it. An editor shows nothing of such words: it asks what has become of the token under the
+/// Returns the empty location where a token ends, for words that the user has not written. rustc joins it with the
+/// locations around it. An editor shows nothing of such words: it asks what has become of the token under the
 /// cursor, and none is there.
 pub(crate) fn end_of(span: Span) -> Span {
     edge(span, proc_macro::Span::end)
 }
 
-// Unit tests have no compiler, and so no places.
+// Unit tests have no compiler, and so no locations.
 fn edge(span: Span, edge: fn(&proc_macro::Span) -> proc_macro::Span) -> Span {
     if proc_macro::is_available() {
         edge(&span.unwrap()).into()

@@ -1,12 +1,12 @@
 //! Code as the user wrote it, for messages.
 //!
 //! Tokens do not remember the spaces between them, and what prints them differs from one compiler and
-//! editor to the next. But each token has a place in the source, so a space is printed where the source
+//! editor to the next. But each token has a location in the source, so a space is printed where the source
 //! has one or more, and none where it has none: `f( 1 )` stays as it is. Code on several lines
 //! becomes one line.
 //!
 //! `Span::source_text` would not do: stable Rust cannot join spans, so it returns one token's text.
-//! Where the places are unknown, as in unit tests and in some editors, only words are set apart.
+//! Where the locations are unknown, as in unit tests and in some editors, only words are set apart.
 
 use proc_macro2::{Delimiter, Group, Spacing, Span, TokenStream, TokenTree};
 use quote::ToTokens;
@@ -33,13 +33,13 @@ pub(crate) fn short(tokens: &impl ToTokens) -> String {
 struct Printer {
     text: String,
     /// Where the last token ends.
-    end: Option<Place>,
+    end: Option<Position>,
     /// The last token and the next one are one operator, or one lifetime.
     joint: bool,
 }
 
 /// Line and column.
-type Place = (usize, usize);
+type Position = (usize, usize);
 
 impl Printer {
     fn stream(&mut self, tokens: TokenStream) {
@@ -47,7 +47,7 @@ impl Printer {
             match tree {
                 TokenTree::Group(group) => self.group(&group),
                 tree => {
-                    self.token(&tree.to_string(), places(tree.span()));
+                    self.token(&tree.to_string(), start_and_end(tree.span()));
                     self.joint =
                         matches!(&tree, TokenTree::Punct(sign) if sign.spacing() == Spacing::Joint);
                 }
@@ -63,26 +63,26 @@ impl Printer {
             Delimiter::None => return self.stream(group.stream()),
         };
         // Once it has been parsed, both of its ends have the span of all of it.
-        let start = places(group.span_open()).map(|(start, _)| start);
-        let end = places(group.span_close()).map(|(_, end)| end);
+        let start = start_and_end(group.span_open()).map(|(start, _)| start);
+        let end = start_and_end(group.span_close()).map(|(_, end)| end);
         let after = |(line, column)| ((line, column), (line, column + 1));
         self.token(open, start.map(after));
         self.stream(group.stream());
-        let before = |(line, column): Place| ((line, column.saturating_sub(1)), (line, column));
+        let before = |(line, column): Position| ((line, column.saturating_sub(1)), (line, column));
         self.token(close, end.map(before));
     }
 
-    fn token(&mut self, token: &str, places: Option<(Place, Place)>) {
-        let start = places.map(|(start, _)| start);
+    fn token(&mut self, token: &str, ends: Option<(Position, Position)>) {
+        let start = ends.map(|(start, _)| start);
         let joint = mem::take(&mut self.joint);
         if !self.text.is_empty() && !joint && self.is_apart(token, start) {
             self.text.push(' ');
         }
         self.text += token;
-        self.end = places.map(|(_, end)| end);
+        self.end = ends.map(|(_, end)| end);
     }
 
-    fn is_apart(&self, token: &str, start: Option<Place>) -> bool {
+    fn is_apart(&self, token: &str, start: Option<Position>) -> bool {
         let is_word = |c: char| c.is_alphanumeric() || c == '_';
         if self.text.ends_with(is_word) && token.starts_with(is_word) {
             return true;
@@ -98,7 +98,7 @@ impl Printer {
 }
 
 // Where a token begins and ends.
-fn places(span: Span) -> Option<(Place, Place)> {
+fn start_and_end(span: Span) -> Option<(Position, Position)> {
     if !proc_macro::is_available() {
         return None;
     }

@@ -1,7 +1,7 @@
 //! Groups as the user has written them.
 //!
 //! `syn` prints a group anew, and the new one has one span for both of its delimiters: all of the group.
-//! An editor looks for the parentheses of a call at their own places, to show its parameters and its
+//! An editor looks for the parentheses of a call at their own locations, to show its parameters and its
 //! signature. So groups that the rewriter has not changed are put back.
 
 use proc_macro2::{Group, TokenStream, TokenTree};
@@ -30,7 +30,7 @@ pub(crate) fn is_in_editor() -> bool {
     *IN_EDITOR
 }
 
-/// The groups of some code, by their places. Spans cannot be compared, but what is printed of them can.
+/// The groups of some code, by their locations. Spans cannot be compared, but what is printed of them can.
 #[derive(Default)]
 struct WrittenGroups(HashMap<String, Group>);
 
@@ -38,7 +38,7 @@ impl WrittenGroups {
     fn take(&mut self, tokens: TokenStream) {
         for group in tokens.into_iter().filter_map(into_group) {
             self.take(group.stream());
-            self.0.insert(place_of(&group), group);
+            self.0.insert(location_of(&group), group);
         }
     }
 
@@ -51,7 +51,7 @@ impl WrittenGroups {
     }
 
     fn restore_one(&self, group: Group) -> Group {
-        let written = self.0.get(&place_of(&group));
+        let written = self.0.get(&location_of(&group));
         if let Some(written) = written.filter(|written| is_same(written, &group)) {
             return written.clone();
         }
@@ -68,7 +68,7 @@ fn into_group(tree: TokenTree) -> Option<Group> {
     }
 }
 
-fn place_of(group: &Group) -> String {
+fn location_of(group: &Group) -> String {
     format!("{:?}", group.span())
 }
 

@@ -220,12 +220,12 @@ fn defer_in_the_top_block() {
         &format!(
             "let c = open(); defer! {{ W }} fn item() {{}}
             {{
-                let mut __frame = P::Guard::arm();
-                let __exit = P::Guard::body(&mut __frame, async {{
+                let mut __armed = P::Guard::arm();
+                let __exit = P::Guard::body(&mut __armed, async {{
                     {HINT} P::after(P::gate().await, c.work()).await;
                 }}).await;
-                P::Guard::cleanup(&mut __frame, async {{ P::after(P::gate().await, c.close()).await; }}).await;
-                __frame.finish(__exit).await
+                P::Guard::cleanup(&mut __armed, async {{ P::after(P::gate().await, c.close()).await; }}).await;
+                __armed.finish(__exit).await
             }}"
         ),
     );
@@ -238,10 +238,10 @@ fn on_cancel_cleans_up_only_then() {
         "taskscope::on_cancel! { undo(); } work();",
         &format!(
             "taskscope::on_cancel! {{ W }} {{
-                let mut __frame = P::Guard::arm_on_cancel();
-                let __exit = P::Guard::body(&mut __frame, async {{ {HINT} work(); }}).await;
-                if __exit.is_cancelled() {{ P::Guard::cleanup(&mut __frame, async {{ undo(); }}).await; }}
-                __frame.finish(__exit).await
+                let mut __armed = P::Guard::arm_on_cancel();
+                let __exit = P::Guard::body(&mut __armed, async {{ {HINT} work(); }}).await;
+                if __exit.is_cancelled() {{ P::Guard::cleanup(&mut __armed, async {{ undo(); }}).await; }}
+                __armed.finish(__exit).await
             }}"
         ),
     );
@@ -257,8 +257,8 @@ fn defer_in_a_loop() {
                 let mut __value = None;
                 let mut __jump_0 = None;
                 let mut __jump_1 = None;
-                let mut __frame = P::Guard::arm();
-                let __exit = P::Guard::body(&mut __frame, async {{
+                let mut __armed = P::Guard::arm();
+                let __exit = P::Guard::body(&mut __armed, async {{
                     {HINT}
                     #[allow(clippy::diverging_sub_expression)]
                     let __rest = {{
@@ -271,8 +271,8 @@ fn defer_in_a_loop() {
                         match P::done::<Infallible>().await {{}}
                     }}
                 }}).await;
-                P::Guard::cleanup(&mut __frame, async {{ c(); }}).await;
-                match __frame.finish_block(__exit).await {{
+                P::Guard::cleanup(&mut __armed, async {{ c(); }}).await;
+                match __armed.finish_block(__exit).await {{
                     Some(__output) => return __output,
                     None => {{
                         if let Some(__value) = __value {{ __value }}
@@ -376,13 +376,13 @@ fn below_the_entry_points_of_tokio() {
             "P::after(P::gate().await, f()).await;
             defer! { W }
             {
-                let mut __frame = P::Guard::arm();
-                let __exit = P::Guard::body(&mut __frame, async {
+                let mut __armed = P::Guard::arm();
+                let __exit = P::Guard::body(&mut __armed, async {
                     if let Some(__output) = None::<R> { return __output; }
                     P::after(P::gate().await, g()).await
                 }).await;
-                P::Guard::cleanup(&mut __frame, async { c(); }).await;
-                __frame.finish(__exit).await
+                P::Guard::cleanup(&mut __armed, async { c(); }).await;
+                __armed.finish(__exit).await
             }",
         ),
     );

@@ -174,7 +174,7 @@ fn a_race_or_a_group_that_reads_otherwise_is_left_alone() {
 }
 
 #[test]
-fn a_region_is_ours_by_its_name_and_crate() {
+fn a_group_or_a_shield_is_ours_by_its_name_and_crate() {
     let is_entered = |before: &str, awaited: &str| {
         let expansion = attribute(
             "",

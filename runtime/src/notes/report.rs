@@ -98,7 +98,7 @@ impl Report {
         &self.scope
     }
 
-    /// The text without the place and the scope.
+    /// The text without the location and the scope.
     #[cfg(feature = "tracing")]
     pub(crate) fn text(&self) -> std::borrow::Cow<'_, str> {
         match &self.detail {

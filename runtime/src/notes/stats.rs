@@ -55,7 +55,7 @@ const SHARDS: usize = 32;
 const PEAK_EVERY: u64 = 16;
 
 impl Count {
-    /// Its place in a shard.
+    /// Its index in a shard.
     fn index(self) -> usize {
         match self {
             Count::Ended(outcome) => outcome as usize,

@@ -40,14 +40,14 @@ fn write_row(row: &Row<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let taken = width(&here) + width(&line) + width(&count) + 2 + width(&state);
     let name = short_name(&alike.name, WIDTH.saturating_sub(taken).max(MIN_NAME));
     let head = format!("{here}{name}{line}{count}  {state}");
-    let place = place_of(first, usize::MAX);
-    if place.is_empty() {
+    let location = location_of(first, usize::MAX);
+    if location.is_empty() {
         writeln!(f, "{head}")?;
-    } else if width(&head) + 2 + width(&place) <= WIDTH {
-        writeln!(f, "{head}  {place}")?;
+    } else if width(&head) + 2 + width(&location) <= WIDTH {
+        writeln!(f, "{head}  {location}")?;
     } else {
         let room = WIDTH.saturating_sub(width(&below) + 2);
-        writeln!(f, "{head}\n{below}  {}", place_of(first, room))?;
+        writeln!(f, "{head}\n{below}  {}", location_of(first, room))?;
     }
     for note in notes_of(alike) {
         writeln!(f, "{below}  {note}")?;
@@ -131,7 +131,7 @@ fn line_in_name(entry: &Entry) -> String {
 }
 
 /// Where it was made, if the name does not say it, and its last checkpoint.
-fn place_of(entry: &Entry, room: usize) -> String {
+fn location_of(entry: &Entry, room: usize) -> String {
     let made = line(entry.location());
     let last = entry.last_checkpoint().map(line);
     let (made, last) = match (entry.name_has_line(), last) {

@@ -103,14 +103,14 @@ impl<'a> Shape<'a> {
 
     /// Siblings that are alike, put together, in order of their first.
     fn folded(&self, siblings: &[usize]) -> Vec<Vec<usize>> {
-        let mut places: HashMap<u64, usize> = HashMap::new();
+        let mut indices: HashMap<u64, usize> = HashMap::new();
         let mut groups: Vec<Vec<usize>> = Vec::new();
         for &index in siblings {
-            let place = *places.entry(self.likeness[index]).or_insert(groups.len());
-            if place == groups.len() {
+            let group = *indices.entry(self.likeness[index]).or_insert(groups.len());
+            if group == groups.len() {
                 groups.push(Vec::new());
             }
-            groups[place].push(index);
+            groups[group].push(index);
         }
         groups
     }

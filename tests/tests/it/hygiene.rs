@@ -97,8 +97,8 @@ mod shadowed {
                 return ::std::result::Result::Err("seven".into());
             }
         }
-        let (__taskscope_frame, __taskscope_exit, __taskscope_jump_0) = (1, 2, 3);
-        ::std::result::Result::Ok(__taskscope_frame + __taskscope_exit + __taskscope_jump_0)
+        let (__taskscope_armed, __taskscope_exit, __taskscope_jump_0) = (1, 2, 3);
+        ::std::result::Result::Ok(__taskscope_armed + __taskscope_exit + __taskscope_jump_0)
     }
 
     #[::taskscope::cancellable(loops)]

@@ -6,7 +6,7 @@ use crate::syntax::path::Crate;
 use syn::{Block, Expr, ExprPath, Macro, Path, Stmt, Type};
 
 /// Tells groups and shields by their names.
-pub(crate) struct Regions<'a> {
+pub(crate) struct Ungated<'a> {
     pub(crate) krate: &'a Crate,
     pub(crate) own: &'a Own,
 }
@@ -14,7 +14,7 @@ pub(crate) struct Regions<'a> {
 /// What an expression leads to.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Leads {
-    IntoRegion,
+    ToUngated,
     /// It has no value.
     Away,
     Elsewhere,
@@ -24,24 +24,24 @@ impl Leads {
     fn either(self, other: Self) -> Self {
         match (self, other) {
             (Self::Away, leads) | (leads, Self::Away) => leads,
-            (Self::IntoRegion, Self::IntoRegion) => Self::IntoRegion,
+            (Self::ToUngated, Self::ToUngated) => Self::ToUngated,
             _ => Self::Elsewhere,
         }
     }
 
-    fn into_region_if(enters: bool) -> Self {
+    fn to_ungated_if(enters: bool) -> Self {
         if enters {
-            Self::IntoRegion
+            Self::ToUngated
         } else {
             Self::Elsewhere
         }
     }
 }
 
-impl Regions<'_> {
+impl Ungated<'_> {
     /// Whether what is awaited is a group or a shield, unless it is never reached.
     pub(crate) fn is_entered_by(&self, awaited: &Expr) -> bool {
-        self.of(awaited) == Leads::IntoRegion
+        self.of(awaited) == Leads::ToUngated
     }
 
     fn of(&self, expr: &Expr) -> Leads {
@@ -49,7 +49,7 @@ impl Regions<'_> {
             Expr::Macro(expr) => self.of_macro(&expr.mac),
             Expr::MethodCall(call) => self.of(&call.receiver),
             Expr::Call(call) => match &*call.func {
-                Expr::Path(func) => Leads::into_region_if(
+                Expr::Path(func) => Leads::to_ungated_if(
                     self.is_made_by(func)
                         || is_pin(&func.path)
                             && call.args.iter().any(|arg| self.is_entered_by(arg)),
@@ -103,7 +103,7 @@ impl Regions<'_> {
             pinned.is_some_and(|(parts, _)| parts.iter().any(|(expr, _)| self.is_entered_by(expr)))
         };
         let is_group = self.own.is_ours(self.krate, &mac.path, "task_group");
-        Leads::into_region_if(is_group || pinned())
+        Leads::to_ungated_if(is_group || pinned())
     }
 
     // `shield(…)`, `TaskGroup::new()`, `<TaskGroup>::new()`
@@ -120,7 +120,7 @@ impl Regions<'_> {
 
     fn is_ours(&self, path: &Path, name: &str) -> bool {
         let is_bare = path.segments.len() == 1;
-        self.krate.has_path(path, name) && !(is_bare && self.own.has_region(self.krate, name))
+        self.krate.has_path(path, name) && !(is_bare && self.own.has_ungated(self.krate, name))
     }
 }
 
