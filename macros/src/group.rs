@@ -3,6 +3,7 @@
 use crate::diag::Diag;
 use crate::rewrite::group::GroupCall;
 use crate::rewrite::{CodeKind, CodeScope, Rewriter};
+use crate::syntax::editor::beside_errors;
 use crate::syntax::options::Options;
 use crate::syntax::own::Own;
 use crate::syntax::witness;
@@ -19,5 +20,5 @@ pub(crate) fn task_group(tokens: TokenStream) -> TokenStream {
     let krate = call.krate();
     let scope = CodeScope::new(CodeKind::Async, None);
     let mut rewriter = Rewriter::new(&krate, &mut diag, &options, Own::default(), scope);
-    restore_groups(tokens, rewriter.group(call))
+    beside_errors(restore_groups(tokens, rewriter.group(call)), diag)
 }

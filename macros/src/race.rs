@@ -1,5 +1,7 @@
 //! `race!`.
 
+use crate::diag::Diag;
+use crate::syntax::editor::beside_errors;
 use crate::syntax::race::RaceInput;
 use crate::syntax::witness;
 use crate::syntax::written::restore_groups;
@@ -12,7 +14,11 @@ pub(crate) fn race(tokens: TokenStream) -> TokenStream {
         return rest;
     }
     match RaceInput::read(&tokens) {
-        Ok(race) => restore_groups(tokens, race.expand(None).into_token_stream()),
+        Ok(race) => {
+            let mut diag = Diag::default();
+            let race = race.expand(None, &mut diag).into_token_stream();
+            beside_errors(restore_groups(tokens, race), diag)
+        }
         Err(error) => error.into_compile_error(),
     }
 }

@@ -1,7 +1,7 @@
 //! What the attributes and macros stand on.
 
 use crate::diag::{Diag, Mistake};
-use crate::syntax::editor;
+use crate::syntax::editor::is_in_editor;
 use crate::syntax::item::{Function, has_marker};
 use crate::syntax::known::mentions;
 use crate::syntax::repair::{Listed, read_repaired};
@@ -157,9 +157,11 @@ pub(crate) fn stray_guard(name: &str, input: &TokenStream) -> TokenStream {
             why: "the cleanup guards the rest of its block, which only the attribute can see",
             help: &needs(name),
         };
-        let error = mistake.at(Span::call_site()).to_compile_error();
-        let statement = editor::statement(&error, &unguarded(input));
-        quote!({ #statement })
+        if is_in_editor() {
+            unguarded(input)
+        } else {
+            mistake.at(Span::call_site()).to_compile_error()
+        }
     })
 }
 
@@ -169,8 +171,10 @@ fn unguarded(input: &TokenStream) -> TokenStream {
     let read = |tokens| Block::parse_within.parse2(tokens);
     let (cleanup, holes) = read_repaired(input, Listed::Statements, read, Result::is_ok);
     let stmts = cleanup.unwrap_or_default();
-    let cleanup = holes.close(quote!(#(#stmts)*));
-    quote!(let _ = async { #cleanup };)
+    let mut diag = Diag::default();
+    let cleanup = holes.close(quote!(#(#stmts)*), &mut diag);
+    let errors = diag.into_tokens();
+    quote!({ let _ = async { #cleanup }; #errors })
 }
 
 // One text for all causes: a macro does not see where it is called.

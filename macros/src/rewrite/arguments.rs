@@ -37,7 +37,7 @@ impl Rewriter<'_> {
             separator.to_tokens(&mut tokens);
         }
         tokens.extend(rest);
-        mac.tokens = holes.take_out(tokens);
+        mac.tokens = holes.take_out(tokens, self.diag);
         if own {
             self.use_own(&mut mac.path);
         }

@@ -13,9 +13,9 @@
 //!
 //! Not a `let`: temporaries in the futures live until the end of the user's statement.
 
+use crate::syntax::editor::is_in_editor;
 use crate::syntax::path::{Crate, mixed};
 use crate::syntax::span::{end_of, start_of};
-use crate::syntax::written::is_in_editor;
 use proc_macro2::{Span, TokenStream};
 use quote::quote_spanned;
 use syn::spanned::Spanned;

@@ -5,6 +5,7 @@ use crate::diag::Mistake;
 use crate::rewrite::bound::Bound;
 use crate::rewrite::jumps::{JumpSlot, Nesting};
 use crate::rewrite::{CodeKind, CodeScope, Rewriter, output_hint};
+use crate::syntax::editor::is_in_editor;
 use crate::syntax::known::{is_transparent, names};
 use crate::syntax::path::mixed;
 use crate::syntax::repair::{Holes, Listed, read_repaired};
@@ -246,7 +247,7 @@ impl Rewriter<'_> {
     fn read_cleanup(&mut self, when: When, mac: &Macro) -> TokenStream {
         let read = |tokens| Block::parse_within.parse2(tokens);
         let (cleanup, holes) = read_repaired(&mac.tokens, Listed::Statements, read, Result::is_ok);
-        if holes == Holes::Filled || cleanup.is_err() {
+        if (holes == Holes::Filled && !is_in_editor()) || cleanup.is_err() {
             let error = mac.parse_body_with(Block::parse_within).err();
             error.into_iter().for_each(|error| self.diag.push(error));
         }
@@ -254,7 +255,7 @@ impl Rewriter<'_> {
         end_with_a_statement(&mut stmts);
         let scope = CodeScope::new(CodeKind::Cleanup(when.name()), None);
         self.within(scope, |this| this.visit_stmts(&mut stmts, BlockKind::Top));
-        holes.close(quote!(#(#stmts)*))
+        holes.close(quote!(#(#stmts)*), self.diag)
     }
 
     fn guarded(&mut self, guard: &GuardStmt, rest: Vec<Stmt>, kind: BlockKind) -> TokenStream {

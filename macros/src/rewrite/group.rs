@@ -123,8 +123,6 @@ impl Rewriter<'_> {
             span,
             group: quote_spanned!(span=> #path::#group<'_, #error>),
             error: &error,
-            import: call.option_names.import(krate),
-            reports: call.witness.is_none(),
             first: call.witness.into_iter().chain(warnings).collect(),
         };
         let body = match input.body {
@@ -134,16 +132,16 @@ impl Rewriter<'_> {
                 rewriter.groups = self.groups.clone();
                 body.make_async(*closure, &mut rewriter)
             }
-            Some(TaskGroupBody::Raw(raw)) => body.keep_raw(&raw, self.diag),
-            None => body.missing(self.diag),
+            Some(TaskGroupBody::Raw(raw)) => body.keep_raw(&raw),
+            None => body.missing(),
         };
         // Located in the user's code: both ends, and the call that is asked where the group is.
         let path = krate.at(start);
         let new = quote_spanned!(span=> ::TaskGroup::<#error>::new);
         let nothing = parenthesized(TokenStream::new(), start);
-        let body = parenthesized(body, end);
+        let body = parenthesized(call.option_names.offer(krate, body), end);
         let expr = quote_spanned!(span=> #path #new #nothing #describe #settings.#run #body);
-        input.holes.take_out(expr)
+        input.holes.take_out(expr, self.diag)
     }
 
     // Its code is read here, and not with the function: the group has options of its own.
@@ -186,10 +184,6 @@ struct BodyMaker<'a> {
     /// The error type of the group, and the type of the group in it.
     error: &'a TokenStream,
     group: TokenStream,
-    /// That of the names of the options.
-    import: Option<Stmt>,
-    /// Whether the block contains the errors: the group's own macro expands to nothing else.
-    reports: bool,
     /// What its block begins with.
     first: Vec<Stmt>,
 }
@@ -216,8 +210,7 @@ impl BodyMaker<'_> {
         let hint = rewriter.scope.output.as_ref();
         let hint =
             hint.map(|output| Stmt::Expr(Expr::Verbatim(output_hint(output, self.span)), None));
-        let first = self.first(rewriter.diag).into_iter();
-        block.stmts.splice(..0, hint.into_iter().chain(first));
+        block.stmts.splice(..0, hint.into_iter().chain(self.first));
         *closure.body = Expr::Verbatim(block.into_token_stream());
         closure.asyncness = Some(Token![async](self.span));
         closure.into_token_stream()
@@ -236,25 +229,16 @@ impl BodyMaker<'_> {
         block.stmts.push(Stmt::Expr(Expr::Verbatim(value), None));
     }
 
-    // Errors come after the names that they are about, and before the body.
-    fn first(&self, diag: &mut Diag) -> Vec<Stmt> {
-        let errors = self.reports.then(|| mem::take(diag).into_tokens());
-        let errors = errors.filter(|errors| !errors.is_empty());
-        let errors = errors.map(|errors| Stmt::Expr(Expr::Verbatim(errors), None));
-        let import = self.import.clone().into_iter();
-        import.chain(errors).chain(self.first.clone()).collect()
-    }
-
     // From `|g| { g. }` into `async |g| { g. }`.
-    fn keep_raw(&self, raw: &RawBody, diag: &mut Diag) -> TokenStream {
-        let (RawBody { head, braces, code }, first) = (raw, self.first(diag));
+    fn keep_raw(&self, raw: &RawBody) -> TokenStream {
+        let (RawBody { head, braces, code }, first) = (raw, &self.first);
         let braces = with_stream(braces, quote!(#(#first)* #code));
         quote_spanned!(self.span=> async #head #braces)
     }
 
     // Of the type that a body has, so that the error about it remains the only one.
-    fn missing(&self, diag: &mut Diag) -> TokenStream {
-        let (error, first) = (self.error, self.first(diag));
+    fn missing(&self) -> TokenStream {
+        let (error, first) = (self.error, &self.first);
         let value = quote_spanned!(self.span=> ::core::result::Result::<(), #error>::Ok(()));
         quote_spanned!(self.span=> async |_| { #(#first)* #value })
     }

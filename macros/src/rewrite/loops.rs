@@ -53,7 +53,7 @@ impl Rewriter<'_> {
         let checkpoint = self
             .has_checkpoint(&markers)
             .then(|| self.loop_checkpoint(keyword));
-        let names = markers.iter().map(|marker| self.name_of(marker));
+        let names = markers.iter().filter_map(|marker| self.name_of(marker));
         body.stmts.splice(..0, checkpoint.into_iter().chain(names));
     }
 
@@ -123,8 +123,8 @@ impl Rewriter<'_> {
         (marked.is_some() || all) && unmarked.is_none()
     }
 
-    // Nothing to rustc. To an editor, the marker's name, with its definition and documentation.
-    fn name_of(&self, marker: &Attribute) -> Stmt {
+    // To an editor, the marker's name, with its definition and documentation.
+    fn name_of(&self, marker: &Attribute) -> Option<Stmt> {
         let name = marker.path().segments.last().map(|last| &last.ident);
         let private = self.krate.private(end_of(marker.path().span()));
         only_statement(&quote_spanned!(Span::mixed_site()=> use #private::#name as _;))

@@ -3,6 +3,7 @@
 //! A race in code that is being rewritten is expanded in place, as a `task_group!` is: see `group`. Any other is
 //! expanded by its own macro, which makes no checkpoint of the awaits in it.
 
+use crate::diag::Diag;
 use crate::rewrite::branches::BranchMaker;
 use crate::rewrite::{Rewriter, unwrap_operand};
 use crate::syntax::path::mixed;
@@ -23,14 +24,14 @@ impl Rewriter<'_> {
             self.visit_expr_mut(expr);
         }
         race.krate = race.krate.or_else(|| self.krate.option().cloned());
-        Some(race.expand(Some(mac)))
+        Some(race.expand(Some(mac), self.diag))
     }
 }
 
 impl RaceInput {
     /// From the branches into a list of them, run in a block of its own, so that all futures are gone when the
     /// handlers begin. `call` is the call in code that is being rewritten.
-    pub(crate) fn expand(mut self, call: Option<&Macro>) -> Expr {
+    pub(crate) fn expand(mut self, call: Option<&Macro>, diag: &mut Diag) -> Expr {
         let maker = &BranchMaker::new(self.krate.take(), call);
         let ([_, input, _], span, caller) = (maker.call, maker.span, &maker.caller);
         let branches = (0..).zip(&mut self.branches);
@@ -51,7 +52,7 @@ impl RaceInput {
             };
             #handle
         };
-        let tokens = Expr::Verbatim(self.holes.take_out(tokens));
+        let tokens = Expr::Verbatim(self.holes.take_out(tokens, diag));
         Expr::Block(ExprBlock {
             attrs: Vec::new(),
             label: None,

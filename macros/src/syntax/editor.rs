@@ -1,5 +1,5 @@
-//! Code for editors: rust-analyzer sets the cfg `rust_analyzer`, and rustc removes what stands
-//! under it.
+//! Code for editors. rust-analyzer runs macros in a program of its own, by whose name a macro can tell: what is
+//! made here alone costs rustc nothing.
 //!
 //! The names of options are offered as those of items: `__private::options` has one for each option, with its
 //! documentation, and the expansion imports what the user wrote.
@@ -7,38 +7,54 @@
 //! ```text
 //! #[cancellable(loops, al)]    ->    use ::taskscope::__private::options::cancellable::{loops, al};
 //! ```
+//!
+//! Without a name, the list is there and empty: the editor looks for the cursor at the same offset, once with
+//! a name at it and once without.
 
+use crate::diag::Diag;
 use crate::syntax::options::OptionsOf;
 use crate::syntax::path::{Crate, mixed};
 use crate::syntax::unread::is_sign;
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{quote, quote_spanned};
+use std::env;
+use std::ffi::OsStr;
+use std::sync::LazyLock;
 use syn::{Expr, Stmt};
 
-/// A statement that rustc sees as `rustc`, and an editor as `editor`.
-pub(crate) fn statement(rustc: &TokenStream, editor: &TokenStream) -> TokenStream {
-    // The cfg is known to no user's crate, and only what stands around it can allow that.
-    quote! {
-        #[allow(unexpected_cfgs)]
-        {
-            #[cfg(not(rust_analyzer))]
-            { #rustc }
-            #[cfg(rust_analyzer)]
-            { #editor }
-        };
+/// Whether rust-analyzer runs the macro.
+pub(crate) fn is_in_editor() -> bool {
+    static IN_EDITOR: LazyLock<bool> = LazyLock::new(|| {
+        let program = env::current_exe().unwrap_or_default();
+        program.file_stem() == Some(OsStr::new("rust-analyzer-proc-macro-srv"))
+    });
+    *IN_EDITOR
+}
+
+/// Reports what rustc says once it has seen the expansion. An editor does not.
+pub(crate) fn report_in_editor(error: syn::Error, diag: &mut Diag) {
+    if is_in_editor() {
+        diag.push(error);
     }
 }
 
+/// An expression, and behind it the errors. In an editor, whose cursor must not move with an error, they
+/// have their place in any case.
+pub(crate) fn beside_errors(expr: TokenStream, diag: Diag) -> TokenStream {
+    let errors = diag.into_tokens();
+    if errors.is_empty() && !is_in_editor() {
+        return expr;
+    }
+    quote_spanned! {Span::mixed_site()=> {
+        let __taskscope_value = #expr;
+        #errors
+        __taskscope_value
+    }}
+}
+
 /// A statement that only an editor sees.
-pub(crate) fn only_statement(editor: &TokenStream) -> Stmt {
-    let statement = quote! {
-        #[allow(unexpected_cfgs)]
-        {
-            #[cfg(rust_analyzer)]
-            { #editor }
-        };
-    };
-    Stmt::Expr(Expr::Verbatim(statement), None)
+pub(crate) fn only_statement(editor: &TokenStream) -> Option<Stmt> {
+    is_in_editor().then(|| Stmt::Expr(Expr::Verbatim(quote!({ #editor };)), None))
 }
 
 /// The options in the input of a macro: the first name of each part.
@@ -63,13 +79,21 @@ impl OptionNames {
         }
     }
 
-    /// The statement that imports them; nothing if there are none.
+    /// The expression, behind the statement that imports them.
+    pub(crate) fn offer(&self, krate: &Crate, expr: TokenStream) -> TokenStream {
+        match self.import(krate) {
+            Some(import) => quote!({ #import #expr }),
+            None => expr,
+        }
+    }
+
+    /// The statement that imports them.
     pub(crate) fn import(&self, krate: &Crate) -> Option<Stmt> {
         let Self { of, names } = self;
         let span = mixed(Span::call_site());
         let (private, of) = (krate.private(span), Ident::new(of.name(), span));
         let import = quote_spanned!(span=> use #private::options::#of::{#(#names),*};);
-        (!names.is_empty()).then(|| only_statement(&import))
+        only_statement(&import)
     }
 }
 

@@ -1,6 +1,7 @@
 //! What is written in a `task_group!`: options, and the body.
 
 use crate::diag::{Diag, Mistake};
+use crate::syntax::editor::report_in_editor;
 use crate::syntax::options::{
     OptionReader, OptionValue, Options, OptionsOf, parse_comma, skip_value,
 };
@@ -122,7 +123,7 @@ impl TaskGroupInput {
             }
             parse_comma(input)?;
         }
-        self.body = Some(TaskGroupBody::parse(input)?);
+        self.body = Some(TaskGroupBody::parse(input, diag)?);
         Ok(())
     }
 
@@ -174,7 +175,7 @@ impl Attempt {
 }
 
 impl TaskGroupBody {
-    fn parse(input: ParseStream) -> syn::Result<Self> {
+    fn parse(input: ParseStream, diag: &mut Diag) -> syn::Result<Self> {
         let fork = input.fork();
         match complete_closure(&fork) {
             Ok(closure) => {
@@ -186,6 +187,7 @@ impl TaskGroupBody {
                 let mut trees: Vec<TokenTree> = tokens.into_iter().collect();
                 match trees.pop() {
                     Some(TokenTree::Group(braces)) if braces.delimiter() == Delimiter::Brace => {
+                        report_in_editor(error, diag);
                         Ok(Self::Raw(RawBody {
                             head: trees.into_iter().collect(),
                             code: keep_unread_code(braces.stream()),

@@ -17,11 +17,13 @@
 //!    goes on there with the next line's name, and `; hole ;` after anything else.
 //! 2. The filled input is parsed and rewritten like any other.
 //! 3. The holes are taken out of the expansion, so that rustc sees the mistake that the user made, or they
-//!    are closed, where the mistake is reported.
+//!    are closed, where the mistake is reported. An editor is told where they were.
 //!
 //! Only input that does not parse is filled, and the input of a macro in it is left to that macro. So each hole
 //! stands where rustc misses something, too: code whose holes are taken out never compiles.
 
+use crate::diag::Diag;
+use crate::syntax::editor::{is_in_editor, report_in_editor};
 use crate::syntax::known::mentions;
 use crate::syntax::unread::{is_sign, is_word, with_stream};
 use proc_macro2::token_stream::IntoIter;
@@ -67,18 +69,30 @@ pub(crate) fn read_repaired<T>(
 
 impl Holes {
     /// The tokens as they were without holes.
-    pub(crate) fn take_out(self, tokens: TokenStream) -> TokenStream {
-        match self {
-            Self::None => tokens,
-            Self::Filled => without_holes(tokens, leave_nothing),
+    pub(crate) fn take_out(self, tokens: TokenStream, diag: &mut Diag) -> TokenStream {
+        if self == Self::None {
+            return tokens;
         }
+        report_holes(&tokens, diag);
+        without_holes(tokens, leave_nothing)
     }
 
-    /// The tokens without holes, and without what needs them.
-    pub(crate) fn close(self, tokens: TokenStream) -> TokenStream {
-        match self {
-            Self::None => tokens,
-            Self::Filled => without_holes(tokens, leave_code),
+    /// The tokens without holes and, for rustc, without what needs them.
+    pub(crate) fn close(self, tokens: TokenStream, diag: &mut Diag) -> TokenStream {
+        if self == Self::None || is_in_editor() {
+            return self.take_out(tokens, diag);
+        }
+        without_holes(tokens, leave_code)
+    }
+}
+
+fn report_holes(tokens: &TokenStream, diag: &mut Diag) {
+    for tree in tokens.clone() {
+        if let TokenTree::Group(group) = &tree {
+            report_holes(&group.stream(), diag);
+        } else if is_word(&tree, HOLE) {
+            let error = syn::Error::new(tree.span(), "incomplete expression or statement");
+            report_in_editor(error, diag);
         }
     }
 }

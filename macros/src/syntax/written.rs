@@ -4,11 +4,9 @@
 //! An editor looks for the parentheses of a call at their own locations, to show its parameters and its
 //! signature. So groups that the rewriter has not changed are put back.
 
+use crate::syntax::editor::is_in_editor;
 use proc_macro2::{Group, TokenStream, TokenTree};
 use std::collections::HashMap;
-use std::env;
-use std::ffi::OsStr;
-use std::sync::LazyLock;
 
 /// Puts the groups of `written` back into its expansion, where they are unchanged. For an editor
 /// alone: to find them takes longer than to expand the rest.
@@ -19,15 +17,6 @@ pub(crate) fn restore_groups(written: TokenStream, expansion: TokenStream) -> To
     let mut groups = WrittenGroups::default();
     groups.take(written);
     groups.restore(expansion)
-}
-
-/// Whether rust-analyzer runs the macro. It does so in a program of this name.
-pub(crate) fn is_in_editor() -> bool {
-    static IN_EDITOR: LazyLock<bool> = LazyLock::new(|| {
-        let program = env::current_exe().unwrap_or_default();
-        program.file_stem() == Some(OsStr::new("rust-analyzer-proc-macro-srv"))
-    });
-    *IN_EDITOR
 }
 
 /// The groups of some code, by their locations. Spans cannot be compared, but what is printed of them can.

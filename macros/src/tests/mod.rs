@@ -36,8 +36,7 @@ fn printed(text: &str) -> String {
     tokens(text).to_string()
 }
 
-/// `text` without spaces and what editors alone read, and with the paths of the runtime and the witnesses
-/// cut short.
+/// `text` without spaces, and with the paths of the runtime and the witnesses cut short.
 fn short(text: &str) -> String {
     let dense = |text: &str| -> String { text.split_whitespace().collect() };
     let names = ["defer", "on_cancel", "race", "task_group"];
@@ -45,29 +44,11 @@ fn short(text: &str) -> String {
         names.map(|name| dense(&witness::input(&syn::parse_str(name).unwrap()).to_string()));
     let witnesses = witnesses.iter();
     witnesses
-        .fold(without_imports(dense(text)), |text, witness| {
-            text.replace(witness, "W")
-        })
+        .fold(dense(text), |text, witness| text.replace(witness, "W"))
         .replace("::taskscope::__private::", "P::")
         .replace("::core::option::Option::", "")
         .replace("::core::convert::", "")
         .replace("__taskscope_", "__")
-        .replace(&named("checkpoint"), "")
-        .replace(&named("no_checkpoint"), "")
-}
-
-/// What an editor learns of a marker by.
-fn named(marker: &str) -> String {
-    format!("#[allow(unexpected_cfgs)]{{#[cfg(rust_analyzer)]{{useP::{marker}as_;}}}};")
-}
-
-/// Dense text without what editors alone see of options.
-fn without_imports(text: String) -> String {
-    let mut parts = text.split("#[allow(unexpected_cfgs)]{#[cfg(rust_analyzer)]{");
-    let first = parts.next().unwrap_or_default().to_owned();
-    let kept = parts.filter_map(|part| Some(part.split_once("}};")?.1));
-    let text = kept.fold(first, |text, part| text + part);
-    text.replace("const_:()={};", "")
 }
 
 #[track_caller]

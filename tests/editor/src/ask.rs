@@ -8,6 +8,9 @@ use serde_json::{Value, json};
 use crate::lsp::Server;
 use crate::situation::{Code, Situation};
 
+/// The severity of an error.
+const ERROR: u64 = 1;
+
 /// What an editor shows, line by line, for comparison.
 pub type Shown = BTreeSet<String>;
 
@@ -62,6 +65,12 @@ pub const QUESTIONS: &[Question] = &[
         situations: include_str!("../situations/signature.txt"),
         loss: differs,
         ask: signature,
+    },
+    Question {
+        name: "errors",
+        situations: include_str!("../situations/errors.txt"),
+        loss: differs,
+        ask: errors,
     },
 ];
 
@@ -143,11 +152,9 @@ fn rename(server: &mut Server, code: &Code) -> io::Result<Shown> {
 
 fn hints(server: &mut Server, code: &Code) -> io::Result<Shown> {
     let answer = server.ask_all("textDocument/inlayHint", &code.text)?;
-    let lines: Vec<_> = code.text.lines().collect();
     let hints = answer.as_array().into_iter().flatten().map(|hint| {
-        let line = hint["position"]["line"].as_u64().unwrap_or_default();
-        let code = lines.get(line as usize).copied().unwrap_or_default();
-        format!("`{}` in `{}`", label(&hint["label"]), code.trim())
+        let line = line_at(&code.text, &hint["position"]);
+        format!("`{}` in `{line}`", label(&hint["label"]))
     });
     Ok(hints.collect())
 }
@@ -169,6 +176,22 @@ fn signature(server: &mut Server, code: &Code) -> io::Result<Shown> {
     Ok(labels.map(str::to_owned).collect())
 }
 
+/// The lines that an error begins in: a macro and a parser say different things of the same mistake.
+fn errors(server: &mut Server, code: &Code) -> io::Result<Shown> {
+    let answer = server.ask_file("textDocument/diagnostic", json!({}))?;
+    let items = answer["items"].as_array().into_iter().flatten();
+    let mut lines = BTreeMap::new();
+    for error in items.filter(|item| item["severity"] == ERROR) {
+        *lines
+            .entry(line_at(&code.text, &error["range"]["start"]))
+            .or_insert(0) += 1;
+    }
+    let shown = lines
+        .iter()
+        .map(|(line, errors)| format!("{errors} in `{line}`"));
+    Ok(shown.collect())
+}
+
 /// The files of the answer, and the words there. In the file that is asked about the two
 /// texts have the same words on other columns.
 fn locations(answer: &Value, uri: &str, text: &str) -> Shown {
@@ -187,6 +210,12 @@ fn locations(answer: &Value, uri: &str, text: &str) -> Shown {
         })
     });
     locations.collect()
+}
+
+fn line_at<'t>(text: &'t str, position: &Value) -> &'t str {
+    let line = position["line"].as_u64().unwrap_or_default();
+    let line = text.lines().nth(line as usize);
+    line.unwrap_or_default().trim()
 }
 
 fn word_at(text: &str, range: &Value) -> String {

@@ -115,27 +115,22 @@ impl Server {
     }
 
     /// Asks about a position of the open file. `more` are further parameters.
-    pub fn ask(&mut self, method: &str, at: Position, more: Value) -> io::Result<Value> {
-        let mut params = more;
-        params["textDocument"] = json!({ "uri": self.uri });
-        params["position"] = at.json();
-        self.request(method, params)
+    pub fn ask(&mut self, method: &str, at: Position, mut more: Value) -> io::Result<Value> {
+        more["position"] = at.json();
+        self.ask_file(method, more)
     }
 
     /// Asks about the whole of the open file, which has `text`.
     pub fn ask_all(&mut self, method: &str, text: &str) -> io::Result<Value> {
-        let start = Position {
-            line: 0,
-            character: 0,
-        };
-        let end = Position::of(text, text.len());
-        self.request(
-            method,
-            json!({
-                "textDocument": { "uri": self.uri },
-                "range": { "start": start.json(), "end": end.json() },
-            }),
-        )
+        let (start, end) = (Position::of(text, 0), Position::of(text, text.len()));
+        let range = json!({ "start": start.json(), "end": end.json() });
+        self.ask_file(method, json!({ "range": range }))
+    }
+
+    /// Asks about the open file.
+    pub fn ask_file(&mut self, method: &str, mut params: Value) -> io::Result<Value> {
+        params["textDocument"] = json!({ "uri": self.uri });
+        self.request(method, params)
     }
 
     pub fn uri(&self) -> &str {

@@ -67,7 +67,7 @@ fn prepare() -> io::Result<PathBuf> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let project = here.join("target/user");
     fs::create_dir_all(project.join("src"))?;
-    for file in ["src/lib.rs", "src/conn.rs"] {
+    for file in ["src/lib.rs", "src/conn.rs", "src/options.rs"] {
         fs::copy(here.join("user").join(file), project.join(file))?;
     }
     fs::write(project.join(FILE), "")?;
