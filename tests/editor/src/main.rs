@@ -3,11 +3,13 @@
 //!
 //! ```text
 //! cargo run --release --manifest-path tests/editor/Cargo.toml [QUESTION [PART OF A NAME]]
+//! cargo run --release --manifest-path tests/editor/Cargo.toml diagnostics
 //! ```
 //!
 //! Ends with 1 if something is worse that is not marked as inherent.
 
 mod ask;
+mod diagnostics;
 mod lsp;
 mod situation;
 
@@ -18,6 +20,9 @@ use std::{env, fs, io};
 use crate::ask::{QUESTIONS, Question};
 use crate::lsp::Server;
 use crate::situation::Situation;
+
+/// The folder of this program.
+const HERE: &str = env!("CARGO_MANIFEST_DIR");
 
 /// The file that all situations are written into.
 const FILE: &str = "src/case.rs";
@@ -45,17 +50,16 @@ fn run() -> io::Result<usize> {
     let mut arguments = env::args().skip(1);
     let question = arguments.next();
     let part = arguments.next().unwrap_or_default();
-    let project = prepare()?;
-    let mut server = Server::start(&project, FILE, "")?;
+    let is_asked = |name: &str| question.as_ref().is_none_or(|question| question == name);
     let mut real = 0;
-    for asked in QUESTIONS {
-        if question.as_ref().is_none_or(|name| name == asked.name) {
-            let worse = ask_all(&mut server, asked, &part)?;
-            println!(
-                "{}: {} situations, {} worse, {} inherent",
-                asked.name, worse.asked, worse.real, worse.inherent
-            );
-            real += worse.real;
+    if is_asked("diagnostics") {
+        real += diagnostics::count()?;
+    }
+    let mut asked = QUESTIONS.iter().filter(|asked| is_asked(asked.name));
+    if let Some(first) = asked.next() {
+        let mut server = Server::start(&prepare()?, FILE, "")?;
+        for question in [first].into_iter().chain(asked) {
+            real += ask_all(&mut server, question, &part)?;
         }
     }
     Ok(real)
@@ -64,17 +68,12 @@ fn run() -> io::Result<usize> {
 /// Makes the project that the situations are compiled in, and builds it once: the server
 /// needs the macros.
 fn prepare() -> io::Result<PathBuf> {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let project = here.join("target/user");
+    let project = make_project("user")?;
     fs::create_dir_all(project.join("src"))?;
     for file in ["src/lib.rs", "src/conn.rs", "src/options.rs"] {
-        fs::copy(here.join("user").join(file), project.join(file))?;
+        fs::copy(Path::new(HERE).join("user").join(file), project.join(file))?;
     }
     fs::write(project.join(FILE), "")?;
-    let runtime = here.join("../../runtime").canonicalize()?;
-    let manifest = fs::read_to_string(here.join("user/Cargo.toml.in"))?;
-    let manifest = manifest.replace("TASKSCOPE", &runtime.display().to_string());
-    fs::write(project.join("Cargo.toml"), manifest)?;
     let built = Command::new("cargo")
         .arg("check")
         .arg("--quiet")
@@ -88,7 +87,20 @@ fn prepare() -> io::Result<PathBuf> {
     }
 }
 
-fn ask_all(server: &mut Server, question: &Question, part: &str) -> io::Result<Worse> {
+/// A project below `target`, with the manifest of the folder `name`.
+fn make_project(name: &str) -> io::Result<PathBuf> {
+    let here = Path::new(HERE);
+    let project = here.join("target").join(name);
+    fs::create_dir_all(&project)?;
+    let runtime = here.join("../../runtime").canonicalize()?;
+    let manifest = fs::read_to_string(here.join(name).join("Cargo.toml.in"))?;
+    let manifest = manifest.replace("TASKSCOPE", &runtime.display().to_string());
+    fs::write(project.join("Cargo.toml"), manifest)?;
+    Ok(project)
+}
+
+/// How many situations are worse that are not marked.
+fn ask_all(server: &mut Server, question: &Question, part: &str) -> io::Result<usize> {
     let mut worse = Worse::default();
     let situations = situation::parse(question.situations);
     for situation in situations
@@ -109,7 +121,11 @@ fn ask_all(server: &mut Server, question: &Question, part: &str) -> io::Result<W
         println!("  {}: {}{why}", question.name, situation.name);
         losses.iter().for_each(|loss| println!("      {loss}"));
     }
-    Ok(worse)
+    println!(
+        "{}: {} situations, {} worse, {} inherent",
+        question.name, worse.asked, worse.real, worse.inherent
+    );
+    Ok(worse.real)
 }
 
 fn ask_one(
