@@ -7,9 +7,7 @@ pub use crate::branch::list::{cons, value, values};
 pub use crate::branch::race::{Winner, all_disabled, race, race_branch, won};
 pub use crate::branch::solo::solo;
 pub use crate::group::hint::{HintOf, Unknown};
-#[cfg(not(rust_analyzer))]
-pub use crate::poll::gate::gate;
-pub use crate::poll::gate::{Done, Gate, closed, done};
+pub use crate::poll::gate::{Done, Gate, closed, done, gate};
 #[cfg(feature = "shutdown")]
 pub use crate::process::entry::Main;
 pub use crate::task::describe::Described;
@@ -35,20 +33,8 @@ pub fn refuse<T, E: FromCancelled>(cancelled: Cancelled) -> Result<T, E> {
 }
 
 /// What is awaited, once the gate before it was passed.
-#[cfg(not(rust_analyzer))]
 #[inline(always)]
 pub fn after<T>((): (), awaited: T) -> T {
-    awaited
-}
-
-// An editor shows the types of both awaits at the user's one `await`, unless they are the same.
-#[cfg(rust_analyzer)]
-pub async fn gate<T>() -> T {
-    loop {}
-}
-
-#[cfg(rust_analyzer)]
-pub fn after<F: IntoFuture>(_: F::Output, awaited: F) -> F {
     awaited
 }
 

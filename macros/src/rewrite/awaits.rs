@@ -8,6 +8,7 @@
 
 use crate::rewrite::Rewriter;
 use crate::rewrite::ungated::Ungated;
+use crate::syntax::editor::is_in_editor;
 use crate::syntax::path::mixed;
 use crate::syntax::span::{end_of, ends, parenthesized, start_of};
 use proc_macro2::{Span, TokenStream};
@@ -45,7 +46,8 @@ impl Rewriter<'_> {
         let enters = matches!(expr, Expr::Await(expr) if ungated.is_entered_by(&expr.base));
         visit_mut::visit_expr_mut(self, expr);
         let Expr::Await(expr) = expr else { return };
-        if enters {
+        // An editor shows what it finds at the user's words, and completes them: in plain code.
+        if enters || is_in_editor() {
             return;
         }
         let mut arguments = self.gate(expr.await_token.span);

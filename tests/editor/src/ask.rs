@@ -93,7 +93,7 @@ fn differs(_: &Situation, annotated: &Shown, plain: &Shown) -> Vec<String> {
     missing.chain(added).collect()
 }
 
-fn complete(server: &mut Server, code: &Code) -> io::Result<Shown> {
+pub fn complete(server: &mut Server, code: &Code) -> io::Result<Shown> {
     let context = json!({ "context": { "triggerKind": 1 } });
     let answer = server.ask("textDocument/completion", code.cursor, context)?;
     let items = answer["items"].as_array().or(answer.as_array());

@@ -12,6 +12,7 @@ mod ask;
 mod diagnostics;
 mod lsp;
 mod situation;
+mod speed;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -55,11 +56,15 @@ fn run() -> io::Result<usize> {
     if is_asked("diagnostics") {
         real += diagnostics::count()?;
     }
-    let mut asked = QUESTIONS.iter().filter(|asked| is_asked(asked.name));
-    if let Some(first) = asked.next() {
+    let asked = QUESTIONS.iter().filter(|asked| is_asked(asked.name));
+    let asked: Vec<_> = asked.collect();
+    if !asked.is_empty() || is_asked("speed") {
         let mut server = Server::start(&prepare()?, FILE, "")?;
-        for question in [first].into_iter().chain(asked) {
+        for question in asked {
             real += ask_all(&mut server, question, &part)?;
+        }
+        if is_asked("speed") {
+            real += speed::count(&mut server)?;
         }
     }
     Ok(real)

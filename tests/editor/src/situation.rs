@@ -38,7 +38,8 @@ pub struct Code {
 }
 
 impl Code {
-    fn parse(code: &str) -> Self {
+    /// The code behind the prelude.
+    pub fn parse(code: &str) -> Self {
         let marked = format!("{PRELUDE}{code}");
         let text = marked.replacen("$0", "", 1);
         let offset = marked.find("$0").unwrap_or(text.len());
