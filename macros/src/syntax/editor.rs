@@ -1,5 +1,5 @@
-//! Code for editors. rust-analyzer runs macros in a program of its own, by whose name a macro can tell: what is
-//! made here alone costs rustc nothing.
+//! Code for editors. rust-analyzer runs macros in a program of its own, by whose name a macro knows it: what only
+//! an editor needs costs rustc nothing.
 //!
 //! The names of options are offered as those of items: `__private::options` has one for each option, with its
 //! documentation, and the expansion imports what the user wrote.

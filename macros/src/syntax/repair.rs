@@ -9,8 +9,8 @@
 //! task_group!(|g| { let a = g. let  task_group!(|g| { let a = g.name let  no `;` yet
 //! ```
 //!
-//! An expansion without the body, or without its gates, would put the cursor somewhere else, and the
-//! editor would offer nothing. So the input is read in three steps:
+//! An expansion without the body, or with parts of it in other places, would put the cursor somewhere else, and
+//! the editor would offer nothing. So the input is read in three steps:
 //!
 //! 1. A *hole*, which is a name, is filled in after a `.`, `::` or operator that nothing follows, and between
 //!    two words that cannot stand side by side: `.hole.` after a member, since the input as it is

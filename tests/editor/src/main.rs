@@ -4,6 +4,7 @@
 //! ```text
 //! cargo run --release --manifest-path tests/editor/Cargo.toml [QUESTION [PART OF A NAME]]
 //! cargo run --release --manifest-path tests/editor/Cargo.toml diagnostics
+//! cargo run --release --manifest-path tests/editor/Cargo.toml speed
 //! ```
 //!
 //! Ends with 1 if something is worse that is not marked as inherent.
