@@ -10,7 +10,7 @@ use crate::rewrite::Rewriter;
 use crate::rewrite::ungated::Ungated;
 use crate::syntax::editor::is_in_editor;
 use crate::syntax::path::mixed;
-use crate::syntax::span::{end_of, ends, parenthesized, start_of};
+use crate::syntax::span::{end_of, ends, parenthesized};
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, TokenStreamExt};
 use std::mem;
@@ -21,7 +21,7 @@ use syn::{Expr, Path, Token};
 impl Rewriter<'_> {
     /// `NAME()`, whose `Location::caller()` is `span`.
     pub(super) fn call(&self, name: &str, span: Span) -> TokenStream {
-        let mut call = self.krate.private_fn(name, span, span);
+        let mut call = self.krate.private_fn(name, span);
         call.append(parenthesized(TokenStream::new(), span));
         call
     }
@@ -55,7 +55,7 @@ impl Rewriter<'_> {
         let (start, end) = self.ends_of_call(&expr.base);
         Token![,](Span::call_site()).to_tokens(&mut arguments);
         expr.base.to_tokens(&mut arguments);
-        let mut call = self.krate.private_fn("after", start, end);
+        let mut call = self.krate.private_fn("after", start);
         call.append(parenthesized(arguments, end));
         *expr.base = Expr::Verbatim(call);
     }
@@ -64,8 +64,7 @@ impl Rewriter<'_> {
     // where the user's code begins as our call does: clippy, which tells them apart by that,
     // would speak of the `()` in the call.
     fn ends_of_call(&self, awaited: &Expr) -> (Span, Span) {
-        let (first, last) = ends_of(awaited);
-        let (start, end) = (start_of(first), end_of(last));
+        let (start, end) = ends_of(awaited);
         if first_path(awaited).is_some_and(|path| self.krate.begins_like(path)) {
             (mixed(start), mixed(end))
         } else {

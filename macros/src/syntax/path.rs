@@ -37,20 +37,11 @@ impl Crate {
         quote_spanned!(span=> #krate::__private)
     }
 
-    /// A function behind that door, by a path that begins at `start` and ends at `end`.
-    pub(crate) fn private_fn(&self, name: &str, start: Span, end: Span) -> TokenStream {
-        let mut path = TokenStream::new();
-        match &self.0 {
-            None => {
-                Token![::](start).to_tokens(&mut path);
-                path.append(Ident::new("taskscope", end));
-            }
-            Some(_) => path.extend(self.at(start)),
-        }
-        for name in ["__private", name] {
-            Token![::](end).to_tokens(&mut path);
-            path.append(Ident::new(name, end));
-        }
+    /// A function behind that door.
+    pub(crate) fn private_fn(&self, name: &str, span: Span) -> TokenStream {
+        let mut path = self.private(span);
+        Token![::](span).to_tokens(&mut path);
+        path.append(Ident::new(name, span));
         path
     }
 
