@@ -17,6 +17,7 @@ use std::cell::Cell;
 use std::pin::Pin;
 use std::ptr;
 use std::sync::Arc;
+use std::task::Waker;
 
 use crate::base::caught::{Panic, catch};
 use crate::poll::beat::{self, Beat};
@@ -139,24 +140,42 @@ impl<'a> Frame<'a> {
         }
     }
 
-    /// Whether a scope that is polled in this frame may do without a node. Not inside a shield
-    /// and on a thread that blocks, where only its own node can be cancelled; and not in a run
-    /// that looks at each checkpoint, and names the scopes that it stands in.
+    /// Whether a scope that is polled in this frame, by this waker, may do without a node.
+    ///
+    /// Not inside a shield and on a thread that blocks, where only its own node can be cancelled. Not
+    /// once it has to unwind. Not inside a combinator that polls by wakers of its own: it polls what it
+    /// was woken for, and only a node is woken by a cancellation. And not in a run that looks at
+    /// each checkpoint, and names the scopes that it stands in.
     #[inline]
-    pub(crate) fn lets_nodes_wait(&self) -> bool {
-        !self.shielded && !self.blocking && CURRENT.with(|current| current.allowance.get() != 0)
+    pub(crate) fn lets_nodes_wait(&self, waker: &Waker) -> bool {
+        !self.shielded
+            && !self.blocking
+            && waker.will_wake(self.waker)
+            && !self.must_unwind()
+            && CURRENT.with(|current| current.allowance.get() != 0)
     }
 }
 
 /// Makes the node of a scope that is being polled below `outer`.
 #[cold]
 fn make<'a>(node: &'a LazyNode, outer: &Frame<'_>) -> &'a Arc<Node> {
-    let node = node.node();
-    node.attach(outer.node(), outer.shielded);
-    // Gates look at the new node from now on.
+    let node = make_below(node, outer);
+    // Gates look at the new nodes from now on.
     each_frame(|frame| frame.pulse.set(frame.pulse()));
     CURRENT.with(|current| current.show(current.frame.get()));
     node
+}
+
+/// Makes it, and those around it first.
+fn make_below<'a>(node: &'a LazyNode, outer: &Frame<'_>) -> &'a Arc<Node> {
+    let parent = match outer.scope {
+        FrameScope::Node(parent) => parent,
+        FrameScope::Lazy(parent, outer) => match parent.made() {
+            Some(parent) => parent,
+            None => make_below(parent, outer),
+        },
+    };
+    node.make_below(parent, outer.shielded)
 }
 
 /// Runs `f` inside `frame`.

@@ -160,7 +160,7 @@ impl<T, F: Future<Output = T>> NestedBoundary<F, T> {
         if self.as_mut().unmade().is_some() {
             let mut this = self.as_mut().project();
             let polled = context::current(|outer| {
-                let outer = outer.filter(|outer| outer.lets_nodes_wait())?;
+                let outer = outer.filter(|outer| outer.lets_nodes_wait(cx.waker()))?;
                 let polled = this.boundary.as_mut().poll_lazy(outer, cx, due);
                 if let LazyPoll::Done(polled) = polled {
                     return Some(polled);

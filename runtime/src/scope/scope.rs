@@ -54,7 +54,7 @@ pub struct Scope<'a> {
 impl fmt::Debug for Scope<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Scope")
-            .field("name", &self.owner.node().name())
+            .field("name", &self.owner.holder().name())
             .finish_non_exhaustive()
     }
 }

@@ -71,9 +71,27 @@ pub(crate) type Payload = dyn Any + Send + Sync;
 #[derive(Debug)]
 pub(crate) struct Pulse {
     flags: AtomicU32,
-    /// Where the last checkpoint was passed. Written relaxed by the polling
-    /// thread, a hint for everyone else.
-    last: AtomicPtr<Location<'static>>,
+    last: LastCheckpoint,
+}
+
+/// Where the last checkpoint was passed, if any was. Written relaxed by the polling thread, a hint
+/// for everyone else.
+#[derive(Debug, Default)]
+pub(crate) struct LastCheckpoint(AtomicPtr<Location<'static>>);
+
+impl LastCheckpoint {
+    #[inline]
+    pub(crate) fn get(&self) -> Option<&'static Location<'static>> {
+        let last = self.0.load(Ordering::Relaxed);
+        // SAFETY: `set` alone writes it, from a `&'static Location`.
+        unsafe { last.as_ref() }
+    }
+
+    #[inline]
+    pub(crate) fn set(&self, location: &'static Location<'static>) {
+        self.0
+            .store(ptr::from_ref(location).cast_mut(), Ordering::Relaxed);
+    }
 }
 
 impl Pulse {
@@ -92,8 +110,7 @@ impl Pulse {
 
     #[inline]
     pub(crate) fn passed(&self, location: &'static Location<'static>) {
-        self.last
-            .store(ptr::from_ref(location).cast_mut(), Ordering::Relaxed);
+        self.last.set(location);
     }
 }
 
@@ -128,7 +145,7 @@ impl<P> Node<P> {
         Node {
             pulse: Pulse {
                 flags: AtomicU32::new(flags),
-                last: AtomicPtr::new(ptr::null_mut()),
+                last: LastCheckpoint::default(),
             },
             key: AtomicUsize::new(0),
             location,
@@ -297,9 +314,7 @@ impl Node {
 
     /// Where the last checkpoint was passed, if any was.
     pub(crate) fn last_checkpoint(&self) -> Option<&'static Location<'static>> {
-        let last = self.pulse.last.load(Ordering::Relaxed);
-        // SAFETY: `passed` alone writes it, from a `&'static Location`.
-        unsafe { last.as_ref() }
+        self.pulse.last.get()
     }
 
     /// Where the last checkpoint was passed, or else where it was made.

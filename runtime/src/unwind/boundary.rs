@@ -231,9 +231,12 @@ impl<T, F: Future<Output = T>, N: HasNode> Boundary<F, T, N> {
         &mut self.project().owner.holder
     }
 
-    /// The node's name, for who has no pinned reference.
+    /// The name, for who has no pinned reference. It asks for no node.
     pub(crate) fn name(&self) -> Cow<'static, str> {
-        self.owner.node().name()
+        match self.owner.holder.unmade() {
+            Some(lazy) => lazy.name(),
+            None => self.owner.node().name(),
+        }
     }
 
     /// The body, until it is gone.
@@ -327,8 +330,8 @@ impl<T, F: Future<Output = T>> Boundary<F, T, LazyNode> {
     /// Polls the body inside `outer` without a node of its own. `due` is asked while the body is
     /// pending, and returns whether the deadline has passed.
     ///
-    /// A body that is cancelled from outside is pending, and holds nothing that would have to be
-    /// unwound, for that would have asked for the node: it is dropped by the scope outside.
+    /// A scope that is cancelled, by its deadline or from outside, asks for its node and unwinds as
+    /// any other.
     #[inline]
     pub(crate) fn poll_lazy(
         self: Pin<&mut Self>,
@@ -339,16 +342,16 @@ impl<T, F: Future<Output = T>> Boundary<F, T, LazyNode> {
         let mut this = self.project();
         let (state, lazy) = (this.state, this.owner.holder());
         let Some(body) = this.body.as_mut().as_pin_mut() else {
-            polled_after_completion(lazy.node().name(), lazy.location());
+            polled_after_completion(lazy.name(), lazy.location());
         };
         let frame = outer.lazy(lazy, cx.waker());
-        if !state.started {
-            // What waits inside may pass no checkpoint.
-            outer.pulse().passed(lazy.location());
-        }
+        lazy.resume(outer.pulse());
         let exit = match context::enter(&frame, || catch(|| body.poll(cx))) {
-            Ok(Poll::Pending) if lazy.made().is_none() && !due(cx) => {
+            // Cancelled meanwhile, it unwinds in this very poll, whatever the code beside it does:
+            // what it holds is then free for the cleanups of others.
+            Ok(Poll::Pending) if lazy.made().is_none() && !outer.must_unwind() && !due(cx) => {
                 state.started = true;
+                lazy.suspend(outer.pulse());
                 return LazyPoll::Done(Poll::Pending);
             }
             Ok(Poll::Pending) => {
@@ -356,7 +359,10 @@ impl<T, F: Future<Output = T>> Boundary<F, T, LazyNode> {
                 None
             }
             Ok(Poll::Ready(value)) => match context::drop_outside(this.body.as_mut()) {
-                Ok(()) if lazy.made().is_none() => return LazyPoll::Done(Poll::Ready(value)),
+                Ok(()) if lazy.made().is_none() => {
+                    lazy.end(outer.pulse());
+                    return LazyPoll::Done(Poll::Ready(value));
+                }
                 Ok(()) => Some(Exit::Value(value)),
                 Err(panic) => {
                     let mut exit = Exit::Value(value);
@@ -371,6 +377,7 @@ impl<T, F: Future<Output = T>> Boundary<F, T, LazyNode> {
         };
         *this.exit = exit;
         frame.node();
+        lazy.end(outer.pulse());
         LazyPoll::Made
     }
 }

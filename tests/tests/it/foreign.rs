@@ -38,7 +38,9 @@ type Construct = fn() -> BoxFuture<'static, ()>;
 fn constructs() -> Vec<(&'static str, Construct)> {
     vec![
         ("defer", || guarded().boxed()),
-        ("scope", || Scope::new().run(guarded()).map(drop).boxed()),
+        ("scope", || {
+            Scope::new().run(pending::<()>()).map(drop).boxed()
+        }),
         ("timeout", || {
             timeout(Duration::from_secs(3600), guarded())
                 .map(drop)

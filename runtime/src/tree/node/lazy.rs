@@ -1,18 +1,21 @@
 //! A node that is made when something asks for it.
 //!
-//! A `timeout` whose body only awaits needs no node: it has nothing that anyone could cancel but
-//! its body, of which it knows itself, and nothing that would have to be unwound. So `timeout`,
-//! `Scope::run`, `join!` and `race!` begin without one. What needs it (a region, a group, a handle)
-//! asks the frame for its node, and from then on the scope is a node of the tree like any other.
+//! A `timeout` whose body only awaits needs no node: nobody has a handle to it, what cancels the
+//! scope outside cancels it as well, and nothing inside has to be found by others. So `timeout`,
+//! `Scope::run`, `join!` and `race!` begin without one. What needs it asks the frame for its node: a
+//! region, a group or a handle inside, and the scope itself once it is cancelled. From then on it is a
+//! node of the tree like any other.
 
+use std::borrow::Cow;
 use std::panic::Location;
+use std::ptr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::timing::Limit;
-use super::{Node, flag};
+use super::{LastCheckpoint, Node, Pulse, flag};
 
 /// What a scope without a name of its own is called by.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +44,8 @@ impl Construct {
 pub(crate) struct LazyNode {
     made: OnceLock<Arc<Node>>,
     location: &'static Location<'static>,
+    /// The last one inside, while the body is not being polled.
+    last: LastCheckpoint,
     deadline: Option<Instant>,
     limit: Limit,
     construct: Construct,
@@ -52,6 +57,7 @@ impl LazyNode {
         LazyNode {
             made: OnceLock::new(),
             location,
+            last: LastCheckpoint::default(),
             deadline: None,
             limit: Limit::default(),
             construct,
@@ -86,8 +92,48 @@ impl LazyNode {
         })
     }
 
+    /// The name, which asks for no node.
+    pub(crate) fn name(&self) -> Cow<'static, str> {
+        match self.made() {
+            Some(node) => node.name(),
+            None => Cow::Borrowed(self.construct.name()),
+        }
+    }
+
     pub(crate) fn location(&self) -> &'static Location<'static> {
         self.location
+    }
+
+    /// The body is polled: checkpoints inside are noted with `pulse`, that of a scope outside.
+    #[inline]
+    pub(crate) fn resume(&self, pulse: &Pulse) {
+        pulse.passed(self.last.get().unwrap_or(self.location));
+    }
+
+    /// The body is pending, without a node.
+    #[inline]
+    pub(crate) fn suspend(&self, pulse: &Pulse) {
+        if let Some(last) = pulse.last.get() {
+            self.last.set(last);
+        }
+    }
+
+    /// The body has ended, or checkpoints are noted with the node: what was passed inside is no
+    /// checkpoint of the scope outside.
+    #[inline]
+    pub(crate) fn end(&self, pulse: &Pulse) {
+        pulse.passed(self.location);
+    }
+
+    /// Makes the node while the body is polled below `outer`.
+    pub(crate) fn make_below(&self, outer: &Arc<Node>, shielded: bool) -> &Arc<Node> {
+        let node = self.node();
+        let last = outer.last_checkpoint();
+        if let Some(last) = last.filter(|last| !ptr::eq(*last, self.location)) {
+            node.pulse.passed(last);
+        }
+        node.attach(outer, shielded);
+        node
     }
 
     /// The deadline that the node is made with.
