@@ -204,7 +204,8 @@ impl<'a> Scope<'a> {
     /// A panic of `future` is resumed once everything inside has ended. The returned
     /// future panics when it is polled again after it has completed. Where a timeout, a
     /// deadline, a drain or a grace period is set and the runtime has no timer, it panics when
-    /// it is first polled, before anything runs.
+    /// it is first polled, before anything runs. So it does where it was begun inside a scope and is
+    /// polled on outside of any runtime.
     ///
     /// # Cancel safety
     ///

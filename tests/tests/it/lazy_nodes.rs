@@ -2,15 +2,20 @@
 //! start.
 
 use std::future::{Future, pending, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use futures::FutureExt;
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
 use taskscope::{
     BoxError, Cancelled, Reason, Scope, TaskGroup, cancellable, checkpoint, deadline, defer, join,
     race, shield, timeout, tree,
 };
 use taskscope_tests::{Driven, Log, both, paused, paused_once, watched};
+use tokio::sync::Mutex;
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep};
 
@@ -266,6 +271,99 @@ fn what_is_cancelled_from_outside_needs_no_node() {
             log.is(&["drop dropped"]);
         }
     });
+}
+
+/// Cancelled from outside, it unwinds at once: what it holds is free for the cleanups beside it, and
+/// none of its code runs on.
+#[test]
+fn it_does_not_wait_for_the_cleanups_beside_it() {
+    type Both = fn(BoxFuture<'static, ()>, BoxFuture<'static, ()>) -> BoxFuture<'static, ()>;
+    let combinators: [(&str, Both); 4] = [
+        ("join", |a, b| futures::future::join(a, b).map(drop).boxed()),
+        ("join_all", |a, b| {
+            futures::future::join_all([a, b]).map(drop).boxed()
+        }),
+        ("FuturesUnordered", |a, b| {
+            let mut all: FuturesUnordered<_> = [a, b].into_iter().collect();
+            async move { while all.next().await.is_some() {} }.boxed()
+        }),
+        ("borrowed", |mut a, mut b| {
+            async move {
+                race! { () = &mut a => {}, () = &mut b => {} }
+            }
+            .boxed()
+        }),
+    ];
+    for (name, both) in combinators {
+        for made in [false, true] {
+            paused_once(async move || {
+                let (lock, log) = (Arc::new(Mutex::new(())), Log::new());
+                let (held, needed) = (lock.clone(), lock.clone());
+                let (runs_on, cleaned) = (log.clone(), log.clone());
+                let holder = async move {
+                    let _held = held.lock().await;
+                    sleep(2 * SECOND).await;
+                    runs_on.add("runs on");
+                };
+                let holder = limited(made, 60 * SECOND, holder).map(drop).boxed();
+                let cleaner = needs_for_cleanup(needed, cleaned).boxed();
+                let scope = Scope::new().grace(60 * SECOND);
+                let handle = scope.handle();
+                let cancelling = async {
+                    sleep(SECOND).await;
+                    handle.cancel();
+                };
+                let run = scope.run(both(holder, cleaner));
+                let (cancelled, ()) = futures::join!(run, cancelling);
+                assert!(cancelled.is_err(), "{name}, {made}");
+                assert_eq!(log.entries(), ["cleaned up"], "{name}, {made}");
+            });
+        }
+    }
+}
+
+#[cancellable]
+async fn needs_for_cleanup(lock: Arc<Mutex<()>>, log: Log) {
+    defer! {
+        let _free = lock.lock().await;
+        sleep(4 * SECOND).await;
+        log.add("cleaned up");
+    }
+    pending::<()>().await;
+}
+
+/// The same where the cleanup belongs to the code that awaits the scope.
+#[test]
+fn it_does_not_wait_for_the_cleanup_around_it() {
+    for made in [false, true] {
+        paused_once(async move || {
+            let (lock, log) = (Arc::new(Mutex::new(())), Log::new());
+            let scope = Scope::new().grace(60 * SECOND);
+            let handle = scope.handle();
+            let cancelling = async {
+                sleep(SECOND).await;
+                handle.cancel();
+            };
+            let run = scope.run(awaits_what_it_pinned(made, lock, log.clone()));
+            let (cancelled, ()) = futures::join!(run, cancelling);
+            assert!(cancelled.is_err());
+            log.is(&["cleaned up"]);
+        });
+    }
+}
+
+#[cancellable]
+async fn awaits_what_it_pinned(made: bool, lock: Arc<Mutex<()>>, log: Log) {
+    let held = lock.clone();
+    let mut holder = pin!(limited(made, 60 * SECOND, async move {
+        let _held = held.lock().await;
+        pending::<()>().await
+    }));
+    defer! {
+        let _free = lock.lock().await;
+        log.add("cleaned up");
+    }
+    holder.as_mut().await.ok();
 }
 
 /// A group that is left behind inside of a timeout is waited for by the scope outside.
