@@ -9,6 +9,7 @@ pub mod family;
 pub mod instructions;
 pub mod languages;
 pub mod local;
+pub mod observe;
 pub mod plot;
 pub mod programs;
 pub mod report;
@@ -27,6 +28,7 @@ pub fn families(size: Size) -> Vec<Family> {
     families.extend(tasks::families(size));
     families.extend(allocations::families(size));
     families.extend(cancel::families(size));
+    families.extend(observe::families(size));
     families.extend(boundaries::families(size));
     families.extend(local::families(size));
     families.extend(languages::families(size));
