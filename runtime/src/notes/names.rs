@@ -19,8 +19,11 @@
 //! line themselves leave it out of the name: see [`without_line`].
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fmt;
+use std::mem::{Discriminant, discriminant};
 use std::panic::Location;
+use std::sync::Arc;
 
 /// What is called `{{closure}}`: a closure, an async block, the future of an async function.
 const CLOSURE: &str = "::{{closure}}";
@@ -102,10 +105,45 @@ impl fmt::Debug for Name {
     }
 }
 
+/// The texts of many names. What several nodes are called is made once.
+#[derive(Debug, Default)]
+pub(crate) struct NameTexts {
+    /// Most nodes are called like the one before.
+    last: Option<(NameKey, Arc<str>)>,
+    made: HashMap<NameKey, Arc<str>>,
+}
+
+/// What a text is made from, by its addresses: those of statics, which nothing else will have.
+type NameKey = (Discriminant<Name>, *const str, *const Location<'static>);
+
+impl NameTexts {
+    /// Returns what [`Name::text`] does.
+    pub(crate) fn text(&mut self, name: &Name, location: &'static Location<'static>) -> Arc<str> {
+        let source: &'static str = match *name {
+            Name::Given(Cow::Owned(ref own)) => return own.as_str().into(),
+            Name::Given(Cow::Borrowed(text)) | Name::Future(text) | Name::Function(text) => text,
+        };
+        let key: NameKey = (discriminant(name), source, location);
+        if let Some((last, text)) = &self.last
+            && *last == key
+        {
+            return text.clone();
+        }
+        let made = self.made.entry(key);
+        let text = made.or_insert_with(|| name.text(location).into());
+        self.last = Some((key, text.clone()));
+        text.clone()
+    }
+}
+
 /// A name without the line that a block's ends in, if that is the line of `location`.
 pub(crate) fn without_line<'a>(name: &'a str, location: &Location<'_>) -> &'a str {
-    let line = format!(" ({}:{})", location.file(), location.line());
-    name.strip_suffix(line.as_str()).unwrap_or(name)
+    let short = || {
+        let (path, line) = name.strip_suffix(')')?.rsplit_once(':')?;
+        let short = path.strip_suffix(location.file())?.strip_suffix(" (")?;
+        (line.parse() == Ok(location.line())).then_some(short)
+    };
+    short().unwrap_or(name)
 }
 
 /// The name of a type, as it stands in the source.

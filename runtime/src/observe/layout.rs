@@ -58,6 +58,7 @@ pub(super) struct WaitsFor {
 /// The tree with its links downward.
 struct Shape<'a> {
     tree: &'a Tree,
+    roots: Vec<usize>,
     below: Vec<Vec<usize>>,
     /// How many entries are in it and below.
     size: Vec<usize>,
@@ -70,31 +71,39 @@ impl<'a> Shape<'a> {
         let count = tree.entries.len();
         let mut shape = Shape {
             tree,
+            roots: Vec::new(),
             below: vec![Vec::new(); count],
             size: vec![1; count],
             likeness: vec![0; count],
         };
+        // The last entry that has nothing below it: most are like it.
+        let mut leaf = None;
         // An entry stands before what is below it.
         for (index, entry) in tree.entries.iter().enumerate().rev() {
             shape.below[index].reverse();
-            shape.likeness[index] = shape.likeness_of(index, entry);
-            if let Some(parent) = entry.parent {
-                shape.below[parent].push(index);
-                shape.size[parent] += shape.size[index];
+            let is_leaf = shape.below[index].is_empty();
+            let like = leaf.filter(|&last: &usize| is_leaf && is_like(entry, &tree.entries[last]));
+            shape.likeness[index] = match like {
+                Some(last) => shape.likeness[last],
+                None => shape.likeness_of(index, entry),
+            };
+            leaf = if is_leaf { Some(index) } else { leaf };
+            match entry.parent {
+                Some(parent) => {
+                    shape.below[parent].push(index);
+                    shape.size[parent] += shape.size[index];
+                }
+                None => shape.roots.push(index),
             }
         }
+        shape.roots.reverse();
         shape
     }
 
     fn likeness_of(&self, index: usize, entry: &Entry) -> u64 {
         let mut hasher = DefaultHasher::new();
         pattern(entry.short_name()).hash(&mut hasher);
-        (entry.kind, entry.state, &entry.reason).hash(&mut hasher);
-        (entry.service, entry.shielded, entry.body_ended).hash(&mut hasher);
-        (entry.location, entry.last_checkpoint).hash(&mut hasher);
-        for held in &entry.held {
-            (held.what(), held.location(), held.is_running()).hash(&mut hasher);
-        }
+        entry.looks().hash(&mut hasher);
         for group in self.folded(&self.below[index]) {
             (self.likeness[group[0]], group.len()).hash(&mut hasher);
         }
@@ -105,39 +114,44 @@ impl<'a> Shape<'a> {
     fn folded(&self, siblings: &[usize]) -> Vec<Vec<usize>> {
         let mut indices: HashMap<u64, usize> = HashMap::new();
         let mut groups: Vec<Vec<usize>> = Vec::new();
-        for &index in siblings {
-            let group = *indices.entry(self.likeness[index]).or_insert(groups.len());
+        for run in siblings.chunk_by(|&a, &b| self.likeness[a] == self.likeness[b]) {
+            let group = *indices.entry(self.likeness[run[0]]).or_insert(groups.len());
             if group == groups.len() {
                 groups.push(Vec::new());
             }
-            groups[group].push(index);
+            groups[group].extend_from_slice(run);
         }
         groups
     }
 
     /// What siblings that are alike are called, on one line.
     fn name_of(&self, group: &[usize]) -> String {
-        let mut names = group
-            .iter()
-            .map(|&index| self.tree.entries[index].short_name());
-        let first = names.next().unwrap_or_default();
-        let name = if names.all(|name| name == first) {
-            first.to_owned()
+        let entries = &self.tree.entries;
+        let first = &entries[group[0]];
+        let has_name =
+            |entry: &Entry| entry.name == first.name || entry.short_name() == first.short_name();
+        let name = if group.iter().all(|&index| has_name(&entries[index])) {
+            first.short_name().to_owned()
         } else {
-            pattern(first)
+            pattern(first.short_name())
         };
         name.replace(char::is_control, " ")
     }
 
     fn alike(&self, group: &[usize]) -> Alike<'a> {
-        let entries = || group.iter().map(|&index| &self.tree.entries[index]);
+        let ages = group
+            .iter()
+            .map(|&index| self.tree.entries[index].shown_for());
+        let (youngest, oldest) = ages.fold((Duration::MAX, Duration::ZERO), |(young, old), age| {
+            (young.min(age), old.max(age))
+        });
         let first = &self.tree.entries[group[0]];
         Alike {
             first,
             count: group.len(),
             name: self.name_of(group),
-            youngest: entries().map(Entry::shown_for).min().unwrap_or_default(),
-            oldest: entries().map(Entry::shown_for).max().unwrap_or_default(),
+            youngest,
+            oldest,
             waits_for: first.body_ended.then(|| self.waited_for(group[0])),
         }
     }
@@ -164,17 +178,24 @@ impl<'a> Shape<'a> {
     }
 }
 
+/// Whether entries are alike, but for what is below them. Most share their name.
+fn is_like(one: &Entry, other: &Entry) -> bool {
+    one.name == other.name && one.looks() == other.looks()
+}
+
 /// A name in which numbers are all the same.
 fn pattern(name: &str) -> String {
+    let is_digit = |char: char| char.is_ascii_digit();
     let mut pattern = String::with_capacity(name.len());
-    for char in name.chars() {
-        match char {
-            '0'..='9' if pattern.ends_with('#') => {}
-            '0'..='9' => pattern.push('#'),
-            other => pattern.push(other),
+    let mut rest = name;
+    while let Some(at) = rest.find(is_digit) {
+        pattern.push_str(&rest[..at]);
+        if !pattern.ends_with('#') {
+            pattern.push('#');
         }
+        rest = rest[at..].trim_start_matches(is_digit);
     }
-    pattern
+    pattern + rest
 }
 
 /// A group of siblings, or what is left of them, with the row above.
@@ -188,12 +209,9 @@ struct PlannedRow {
 /// The rows to be shown, from the top down.
 pub(super) fn rows(tree: &Tree) -> Vec<Row<'_>> {
     let shape = Shape::of(tree);
-    let roots: Vec<usize> = (0..tree.entries.len())
-        .filter(|&index| tree.entries[index].parent.is_none())
-        .collect();
     let mut rows = Vec::new();
     let mut stack = Vec::new();
-    push_below(&shape, &roots, None, &[], &mut stack);
+    push_below(&shape, &shape.roots, None, &[], &mut stack);
     while let Some(next) = stack.pop() {
         let here = rows.len();
         let full = here + 1 == MOST_ROWS;

@@ -1,11 +1,13 @@
 //! What [`tree`](super::tree) finds.
 
+use std::borrow::Cow;
+use std::hash::Hash;
 use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::clock::Moment;
-use crate::notes::names::without_line;
+use crate::notes::names::{NameTexts, without_line};
 use crate::tree::node::{Inner, Node, flag};
 use crate::tree::table;
 
@@ -63,7 +65,8 @@ pub struct Tree {
 #[derive(Clone, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Entry {
-    pub(super) name: String,
+    #[cfg_attr(feature = "serde", serde(serialize_with = "text"))]
+    pub(super) name: Arc<str>,
     pub(super) kind: Kind,
     pub(super) service: bool,
     pub(super) shielded: bool,
@@ -79,7 +82,7 @@ pub struct Entry {
     pub(super) last_checkpoint: Option<&'static Location<'static>>,
     #[cfg_attr(feature = "serde", serde(serialize_with = "maybe_seconds"))]
     pub(super) stopping_for: Option<Duration>,
-    pub(super) reason: Option<String>,
+    pub(super) reason: Option<Cow<'static, str>>,
     #[cfg_attr(feature = "serde", serde(serialize_with = "maybe_seconds"))]
     pub(super) cancelled_for: Option<Duration>,
     pub(super) held: Vec<Held>,
@@ -172,7 +175,7 @@ impl Tree {
     /// Copies what is below these nodes and in no other tree.
     pub(crate) fn of(roots: Vec<Arc<Node>>) -> Tree {
         let mut tree = Tree::default();
-        let now = Moment::now();
+        let (now, mut names) = (Moment::now(), NameTexts::default());
         let roots = roots
             .into_iter()
             .filter(|node| node.with_link(|_| ()).is_none());
@@ -188,7 +191,7 @@ impl Tree {
             }
             let here = tree.entries.len();
             let depth = parent.map_or(0, |parent: usize| tree.entries[parent].depth + 1);
-            let mut entry = Entry::of(&node, depth, parent, now);
+            let mut entry = Entry::of(&node, depth, parent, now, &mut names);
             if node.flags() & flag::STOPPING != 0 {
                 // Noted where the request began; below, it counts from there or from birth.
                 let above = parent.and_then(|parent| tree.entries[parent].stopping_for);
@@ -211,7 +214,13 @@ fn oldest_last(mut nodes: Vec<Arc<Node>>) -> Vec<Arc<Node>> {
 }
 
 impl Entry {
-    fn of(node: &Arc<Node>, depth: usize, parent: Option<usize>, now: Moment) -> Entry {
+    fn of(
+        node: &Arc<Node>,
+        depth: usize,
+        parent: Option<usize>,
+        now: Moment,
+        names: &mut NameTexts,
+    ) -> Entry {
         let flags = node.flags_acquire();
         let kind = match flags {
             _ if flags & flag::TASK != 0 => Kind::Task,
@@ -220,7 +229,8 @@ impl Entry {
         };
         let inner = node.lock();
         let origin = inner.origin.clone();
-        let (name, held) = (node.name_in(&inner).into_owned(), held_in(&inner));
+        let name = names.text(&inner.name, node.location());
+        let held = held_in(&inner);
         let stopped_at = inner.stopped_at();
         drop(inner);
         Entry {
@@ -240,6 +250,18 @@ impl Entry {
             cancelled_for: origin.as_ref().map(|origin| now.since(origin.at)),
             held,
         }
+    }
+
+    /// Returns what is shown of it, but for its name, its ages and what is below it.
+    pub(super) fn looks(&self) -> impl Hash + Eq {
+        let held = self.held.iter();
+        let held = held.map(|held| (held.what, held.location, held.running));
+        (
+            (self.kind, self.state, &self.reason),
+            (self.service, self.shielded, self.body_ended),
+            (self.location, self.last_checkpoint),
+            held.collect::<Vec<_>>(),
+        )
     }
 
     /// The name, without the line that the name of an async block ends in.
@@ -416,11 +438,15 @@ pub(super) fn next_to_unwind(held: &[Held]) -> Option<(&'static str, &Held)> {
 
 #[cfg(feature = "serde")]
 mod as_text {
-    use super::{Duration, Location};
+    use super::{Arc, Duration, Location};
 
     use serde::Serializer;
 
     type Line = &'static Location<'static>;
+
+    pub(super) fn text<S: Serializer>(text: &Arc<str>, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(text)
+    }
 
     pub(super) fn line<S: Serializer>(line: &Line, to: S) -> Result<S::Ok, S::Error> {
         to.collect_str(&format_args!("{}:{}", line.file(), line.line()))
@@ -452,4 +478,4 @@ mod as_text {
 }
 
 #[cfg(feature = "serde")]
-use as_text::{line, maybe_line, maybe_seconds, seconds};
+use as_text::{line, maybe_line, maybe_seconds, seconds, text};

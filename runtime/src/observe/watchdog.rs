@@ -1,5 +1,6 @@
 //! A thread that names what is stuck.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
@@ -279,7 +280,7 @@ fn report_leaf(leaf: &Arc<Node>, since: Duration, cancelled: &Node) {
 }
 
 /// What is said of something that still runs long after its cancellation.
-pub(crate) fn late(since: Duration, reason: Option<String>) -> String {
+pub(crate) fn late(since: Duration, reason: Option<Cow<'_, str>>) -> String {
     let reason = reason.map(|reason| format!(" ({reason})"));
     format!(
         "late: still running {} after it was cancelled{}",

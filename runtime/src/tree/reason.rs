@@ -93,22 +93,33 @@ impl Reason {
 
 impl Reason {
     /// Its text, also where the `Display` of the caller's own reason panics.
-    pub(crate) fn text(&self) -> String {
-        let text = contain(|| self.to_string());
-        text.unwrap_or_else(|| "a reason whose `Display` panics".to_owned())
+    pub(crate) fn text(&self) -> Cow<'static, str> {
+        match self.fixed_text() {
+            Ok(text) => text.into(),
+            Err(own) => contain(|| own.to_string())
+                .map_or("a reason whose `Display` panics".into(), Cow::Owned),
+        }
+    }
+
+    /// The text, or else the caller's own reason.
+    fn fixed_text(&self) -> Result<&'static str, &(dyn Error + Send + Sync)> {
+        Ok(match self {
+            Reason::Requested => "requested",
+            Reason::Deadline => "deadline passed",
+            Reason::SiblingFailed => "sibling failed",
+            Reason::Shutdown => "shutdown",
+            Reason::Dropped => "owner dropped",
+            Reason::Ended => "group has ended",
+            Reason::Other(own) => return Err(&**own),
+        })
     }
 }
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Reason::Requested => f.write_str("requested"),
-            Reason::Deadline => f.write_str("deadline passed"),
-            Reason::SiblingFailed => f.write_str("sibling failed"),
-            Reason::Shutdown => f.write_str("shutdown"),
-            Reason::Dropped => f.write_str("owner dropped"),
-            Reason::Ended => f.write_str("group has ended"),
-            Reason::Other(error) => fmt::Display::fmt(error, f),
+        match self.fixed_text() {
+            Ok(text) => f.write_str(text),
+            Err(own) => fmt::Display::fmt(own, f),
         }
     }
 }

@@ -26,7 +26,7 @@ pub(super) struct Child {
 
 #[derive(Debug, Default)]
 pub(crate) struct Inner {
-    pub(super) name: Name,
+    pub(crate) name: Name,
     pub(crate) origin: Option<Arc<Origin>>,
     pub(crate) deadline: Option<Instant>,
     /// What the deadline was made from, to be told.
