@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
-use super::snapshot::{Entry, Tree};
+use super::snapshot::{Entry, Held, Tree};
 
 /// Rows below one entry.
 const MOST_SIBLINGS: usize = 16;
@@ -104,6 +104,9 @@ impl<'a> Shape<'a> {
         let mut hasher = DefaultHasher::new();
         pattern(entry.short_name()).hash(&mut hasher);
         entry.looks().hash(&mut hasher);
+        for held in &entry.held {
+            held.looks().hash(&mut hasher);
+        }
         for group in self.folded(&self.below[index]) {
             (self.likeness[group[0]], group.len()).hash(&mut hasher);
         }
@@ -180,7 +183,10 @@ impl<'a> Shape<'a> {
 
 /// Whether entries are alike, but for what is below them. Most share their name.
 fn is_like(one: &Entry, other: &Entry) -> bool {
-    one.name == other.name && one.looks() == other.looks()
+    let held = other.held.iter().map(Held::looks);
+    one.name == other.name
+        && one.looks() == other.looks()
+        && one.held.iter().map(Held::looks).eq(held)
 }
 
 /// A name in which numbers are all the same.

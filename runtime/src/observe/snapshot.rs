@@ -252,15 +252,12 @@ impl Entry {
         }
     }
 
-    /// Returns what is shown of it, but for its name, its ages and what is below it.
+    /// Returns what is shown of it, but for its name, its ages, what it holds and what is below it.
     pub(super) fn looks(&self) -> impl Hash + Eq {
-        let held = self.held.iter();
-        let held = held.map(|held| (held.what, held.location, held.running));
         (
             (self.kind, self.state, &self.reason),
             (self.service, self.shielded, self.body_ended),
             (self.location, self.last_checkpoint),
-            held.collect::<Vec<_>>(),
         )
     }
 
@@ -397,6 +394,10 @@ impl State {
 }
 
 impl Held {
+    pub(super) fn looks(&self) -> impl Hash + Eq {
+        (self.what, self.location, self.running)
+    }
+
     /// Returns what it is: `` `defer!` ``, `` `shield` ``, …
     pub fn what(&self) -> &'static str {
         self.what
