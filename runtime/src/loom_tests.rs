@@ -54,13 +54,12 @@ fn task(group: &Arc<Node>) -> Result<Arc<Node>, Arc<Node>> {
         shielded: false,
         background: false,
     };
-    Node::task(
-        group,
-        duties,
-        Name::Given("task".into()),
-        Location::caller(),
-        (),
-    )
+    let name = Name::Given("task".into());
+    let node: Arc<Node> = Node::task(group, duties, name, Location::caller(), ());
+    match node.enter_group(group, duties) {
+        true => Ok(node),
+        false => Err(node),
+    }
 }
 
 /// For models with many locks, which would take minutes: an execution preempts its threads

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
+use std::marker::PhantomData;
 use std::panic::Location;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -15,8 +16,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use crate::group::run::{GroupRun, LocalChildren};
-use crate::group::scoped::{Children, Queue};
+use crate::group::run::GroupRun;
 use crate::group::shared::Shared;
 use crate::task::describe::Describe;
 use crate::task::error::{BoxError, GroupError};
@@ -250,7 +250,7 @@ impl<E: Send + 'static> TaskGroup<E> {
         Fut: Future<Output = Result<T, E>>,
     {
         let body = |shared| body(Group::new(shared));
-        GroupRun::new(self.into_shared(), (), body)
+        GroupRun::<_, _, _, _, ()>::new(self.into_shared(), body)
     }
 
     /// Runs `body` on the current thread, with a [`LocalGroup`] for tasks that are not `Send`. The
@@ -267,18 +267,13 @@ impl<E: Send + 'static> TaskGroup<E> {
         F: FnOnce(LocalGroup<'env, E>) -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
-        let queue = Rc::new(Queue::new());
-        let locals = LocalChildren {
-            queue: queue.clone(),
-            children: Children::new(),
-        };
         let body = |shared| {
             body(LocalGroup {
                 group: Group::new(shared),
-                queue,
+                local: PhantomData,
             })
         };
-        GroupRun::new(self.into_shared(), locals, body)
+        GroupRun::<_, _, _, _, Rc<()>>::new(self.into_shared(), body)
     }
 
     fn into_shared(self) -> Arc<Shared<E>> {

@@ -152,10 +152,7 @@ impl<'env, E: Send + 'static> Group<'env, E> {
         F::Output: TaskResult<E, Value = T>,
         T: Send + 'env,
     {
-        let location = Location::caller();
-        self.shared.spawn_inside(location, future, |task| {
-            drop(self.shared.scoped.push(erase(task)));
-        })
+        self.shared.spawn_inside(Location::caller(), future)
     }
 
     /// Runs a closure on the blocking pool, as a task of this group.

@@ -3,10 +3,10 @@
 use crate::group::group::Group;
 use std::fmt;
 use std::future::Future;
+use std::marker::PhantomData;
 use std::panic::Location;
 use std::rc::Rc;
 
-use crate::group::scoped::{ErasedLocal, Queue, erase_local};
 use crate::task::error::BoxError;
 use crate::task::handle::TaskHandle;
 use crate::task::output::TaskResult;
@@ -37,14 +37,15 @@ use crate::task::output::TaskResult;
 /// ```
 pub struct LocalGroup<'env, E = BoxError> {
     pub(crate) group: Group<'env, E>,
-    pub(crate) queue: Rc<Queue<ErasedLocal>>,
+    /// It stays on its thread.
+    pub(crate) local: PhantomData<Rc<()>>,
 }
 
 impl<E> Clone for LocalGroup<'_, E> {
     fn clone(&self) -> Self {
         LocalGroup {
             group: self.group.clone(),
-            queue: self.queue.clone(),
+            local: PhantomData,
         }
     }
 }
@@ -74,9 +75,6 @@ impl<'env, E: Send + 'static> LocalGroup<'env, E> {
         F::Output: TaskResult<E, Value = T>,
         T: 'env,
     {
-        let location = Location::caller();
-        self.group.shared.spawn_inside(location, future, |task| {
-            drop(self.queue.push(erase_local(task)));
-        })
+        self.group.shared.spawn_inside(Location::caller(), future)
     }
 }

@@ -1,16 +1,16 @@
 //! The future of a group.
 
 use std::future::Future;
+use std::marker::PhantomData;
 use std::pin::Pin;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 use tokio::runtime::Handle;
 
-use crate::base::caught::{Panic, catch, drop_each};
-use crate::group::scoped::{Children, Erased, ErasedLocal, Queue};
+use crate::base::caught::{catch, drop_each};
+use crate::group::scoped::{Children, Erased};
 use crate::group::shared::Shared;
 use crate::poll::context;
 use crate::poll::frame::Frame;
@@ -25,36 +25,6 @@ use crate::unwind::exit::{Exit, PanicSite};
 use crate::unwind::lost::report_lost;
 use crate::unwind::region::Region;
 
-/// Children that are not `Send`, in a group that has them.
-pub(crate) trait LocalTasks {
-    fn poll(&mut self, cx: &mut Context<'_>);
-    fn close(&mut self, panics: &mut Vec<Panic>);
-}
-
-/// A group that may move between threads has none.
-impl LocalTasks for () {
-    fn poll(&mut self, _: &mut Context<'_>) {}
-
-    fn close(&mut self, _: &mut Vec<Panic>) {}
-}
-
-/// Those of a local group.
-pub(crate) struct LocalChildren {
-    pub(crate) queue: Rc<Queue<ErasedLocal>>,
-    pub(crate) children: Children<ErasedLocal>,
-}
-
-impl LocalTasks for LocalChildren {
-    fn poll(&mut self, cx: &mut Context<'_>) {
-        self.children.poll(&self.queue, cx);
-    }
-
-    fn close(&mut self, panics: &mut Vec<Panic>) {
-        drop_each(self.queue.close(), panics);
-        drop_each(self.children.take(), panics);
-    }
-}
-
 /// How many deferred cleanups may end in one poll.
 const AT_ONCE: usize = 64;
 
@@ -65,37 +35,34 @@ struct Deferred<E> {
 }
 
 /// What a group's future owns, and has to give back however it ends.
-struct Members<E: Send + 'static, L: LocalTasks> {
+struct Members<E: Send + 'static> {
     shared: Arc<Shared<E>>,
-    scoped: Children<Erased>,
-    locals: L,
+    children: Children,
     deferred: Deferred<E>,
     /// All are gone, and what they left behind was taken.
     ended: bool,
 }
 
-impl<E: Send + 'static, L: LocalTasks> Members<E, L> {
-    fn new(shared: Arc<Shared<E>>, locals: L) -> Self {
+impl<E: Send + 'static> Members<E> {
+    fn new(shared: Arc<Shared<E>>) -> Self {
         let deferred = Deferred {
             running: None,
             region: Region::new(RegionKind::Deferred),
         };
         Members {
             shared,
-            scoped: Children::new(),
-            locals,
+            children: Children::default(),
             deferred,
             ended: false,
         }
     }
 }
 
-impl<E: Send + 'static, L: LocalTasks> Drop for Members<E, L> {
+impl<E: Send + 'static> Drop for Members<E> {
     fn drop(&mut self) {
         let Members {
             shared,
-            scoped,
-            locals,
+            children,
             deferred,
             ended,
         } = self;
@@ -105,9 +72,15 @@ impl<E: Send + 'static, L: LocalTasks> Drop for Members<E, L> {
         }
         // Whoever waits for the group is told of its end, whatever panics here.
         let mut panics = Vec::new();
-        drop_each(shared.scoped.close(), &mut panics);
-        drop_each(scoped.take(), &mut panics);
-        locals.close(&mut panics);
+        // A group that has ended takes no more.
+        let queue = if *ended {
+            shared.made_inside()
+        } else {
+            Some(shared.inside())
+        };
+        if let Some(queue) = queue {
+            drop_each(children.close(queue), &mut panics);
+        }
         deferred.region.close();
         let running = deferred.running.take().into_iter();
         for cleanup in running.chain(shared.deferred.close()) {
@@ -134,11 +107,12 @@ pub(crate) fn report_lost_deferred(group: &Arc<Node>) {
     report_lost("a deferred cleanup", Some(group), group.location());
 }
 
-impl<E: Send + 'static, L: LocalTasks> Members<E, L> {
+impl<E: Send + 'static> Members<E> {
     /// Polls the children that the group itself polls.
     fn poll_children(&mut self, cx: &mut Context<'_>) {
-        self.scoped.poll(&self.shared.scoped, cx);
-        self.locals.poll(cx);
+        if let Some(queue) = self.shared.made_inside() {
+            self.children.poll(queue, cx);
+        }
     }
 
     /// Goes on with what is to be done once the body is gone. True when the
@@ -229,11 +203,12 @@ pin_project! {
     where
         E: Send,
         E: 'static,
-        L: LocalTasks,
     {
         // Dropped first: it may borrow what the body borrows, and the body's
         // node adopts what it leaves behind.
-        members: Members<E, L>,
+        members: Members<E>,
+        // What keeps it on its thread, if anything.
+        local: PhantomData<L>,
         #[pin]
         nested: NestedBoundary<GroupBody<F, Fut, E>, Option<T>, Arc<Node>>,
     }
@@ -244,9 +219,8 @@ where
     E: Send + 'static,
     F: FnOnce(Arc<Shared<E>>) -> Fut,
     Fut: Future<Output = Result<T, E>>,
-    L: LocalTasks,
 {
-    pub(crate) fn new(shared: Arc<Shared<E>>, locals: L, body: F) -> Self {
+    pub(crate) fn new(shared: Arc<Shared<E>>, body: F) -> Self {
         let owner = Owner::new(shared.node.clone());
         let body = GroupBody {
             start: Some(body),
@@ -254,7 +228,8 @@ where
             shared: shared.clone(),
         };
         GroupRun {
-            members: Members::new(shared, locals),
+            members: Members::new(shared),
+            local: PhantomData,
             nested: NestedBoundary::new(owner, body),
         }
     }
@@ -265,7 +240,6 @@ where
     E: Send + 'static,
     F: FnOnce(Arc<Shared<E>>) -> Fut,
     Fut: Future<Output = Result<T, E>>,
-    L: LocalTasks,
 {
     type Output = Result<T, GroupError<E>>;
 

@@ -1,27 +1,57 @@
 //! Futures that a group polls itself, since they may borrow from outside it.
 //!
+//! # Lifetimes
+//!
 //! A handle to the group may be `'static` while these futures borrow for `'env`
 //! only. So the queue through which they reach the group forgets `'env`. This is
 //! sound because the group's own future, which cannot outlive `'env`, alone
 //! takes them out and polls or drops them: it closes and empties the queue when
 //! it ends or is dropped. If it is leaked instead, what stands in the queue is
 //! leaked too.
+//!
+//! # Scoped children
+//!
+//! A scoped child is one allocation: its [`Node`], and beside it, as the node's payload, an
+//! [`InsideTask`] with the future, the result and the child's place among the others. The same
+//! `Arc` is the child's node in the tree, its waker, and its entry in the [`ReadyQueue`]:
+//!
+//! ```text
+//! spawn_scoped ──► ReadyQueue ──► Children::poll ──► polled; owned by `Children` until it ends
+//!                      ▲                │ pending
+//!                      └──── wake ──────┘
+//! ```
+//!
+//! The memory lives as long as any of these: a `CancelHandle` or a waker may outlive `'env`. What
+//! lies in it and borrows does not:
+//!
+//! 1. The future is polled by the group's own future alone, through `&mut Children`, so by one
+//!    thread at a time. It is dropped once: by its [`OwnedTask`] in [`Children`]; or, where
+//!    the group's future has ended before it took the child over, by the code that spawned it, which
+//!    holds a `Group<'env>`.
+//! 2. The result is taken by the handle, `TaskHandle<T>`, which cannot outlive `T`, or dropped by
+//!    the task if the handle was dropped before. If the handle is leaked, so is the result.
+//! 3. What is not `Send` is spawned by a `LocalGroup` only, which stays on the thread of its group's
+//!    future. Other threads that hold the node touch its link, which is `Sync`.
 
+use std::cell::UnsafeCell;
 use std::future::Future;
-use std::mem::ManuallyDrop;
+use std::mem::{ManuallyDrop, MaybeUninit};
+use std::panic::Location;
 use std::pin::Pin;
-use std::task::Context;
+use std::sync::Arc;
+use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 
-use slab::Slab;
-
-use crate::base::sync::Mutex;
-use crate::base::wakeset::{Member, WakeSet};
+use crate::base::sync::{AtomicBool, AtomicUsize, Mutex, Ordering};
+use crate::group::child::{Start, Task};
+use crate::group::shared::{Shared, TaskKind};
+use crate::notes::names::Name;
+use crate::task::handle::{Core, ResultSlot, TaskHandle};
+use crate::task::output::{TaskResult, ValueOf};
+use crate::tree::node::{Node, Payload};
 use crate::unwind::exit::PanicSite;
 
-/// A scoped child, or a deferred cleanup, that forgot how long it borrows.
-pub(crate) type Erased<T = ()> = Pin<Box<dyn Future<Output = T> + Send>>;
-/// The same for what stays on its thread.
-pub(crate) type ErasedLocal = Pin<Box<dyn Future<Output = ()>>>;
+/// A deferred cleanup that forgot how long it borrows.
+pub(crate) type Erased<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// Forgets how long a future borrows. Goes into a [`Queue`] only.
 pub(crate) fn erase<'env, T: 'static>(
@@ -34,17 +64,7 @@ pub(crate) fn erase<'env, T: 'static>(
     })
 }
 
-/// Forgets how long a future borrows. Goes into a [`Queue`] only.
-pub(crate) fn erase_local<'env>(
-    future: Pin<Box<dyn Future<Output = ()> + 'env>>,
-) -> ManuallyDrop<ErasedLocal> {
-    // SAFETY: as in `erase`.
-    ManuallyDrop::new(unsafe {
-        std::mem::transmute::<Pin<Box<dyn Future<Output = ()> + 'env>>, ErasedLocal>(future)
-    })
-}
-
-/// The way of futures from a group's handles to its own future.
+/// The way of deferred cleanups from a group's handles to its own future.
 pub(crate) struct Queue<C>(Mutex<Waiting<C>>);
 
 struct Waiting<C> {
@@ -70,14 +90,6 @@ impl<C> Queue<C> {
         Ok(())
     }
 
-    pub(crate) fn take(&self) -> Vec<C> {
-        Self::owned(std::mem::take(&mut self.0.lock().futures))
-    }
-
-    fn owned(futures: Vec<ManuallyDrop<C>>) -> Vec<C> {
-        futures.into_iter().map(ManuallyDrop::into_inner).collect()
-    }
-
     /// The future that came last.
     pub(crate) fn pop(&self) -> Option<C> {
         self.0.lock().futures.pop().map(ManuallyDrop::into_inner)
@@ -93,7 +105,238 @@ impl<C> Queue<C> {
         waiting.closed = true;
         let futures = std::mem::take(&mut waiting.futures);
         drop(waiting);
-        Self::owned(futures)
+        futures.into_iter().map(ManuallyDrop::into_inner).collect()
+    }
+}
+
+/// A scoped child: the payload of its node.
+struct InsideTask<C, T> {
+    link: InsideLink,
+    result: ResultSlot<T>,
+    /// Written before the child is queued, and dropped by its [`OwnedTask`].
+    task: UnsafeCell<MaybeUninit<C>>,
+}
+
+// SAFETY: other threads use the link, which is `Send` and `Sync`. See the module for the others:
+// the task and the result are used, and dropped, where the group and the handle may be.
+unsafe impl<C, T> Send for InsideTask<C, T> {}
+// SAFETY: as above.
+unsafe impl<C, T> Sync for InsideTask<C, T> {}
+
+impl<C, T> Payload for InsideTask<C, T> {}
+
+impl<C, T> Drop for InsideTask<C, T> {
+    /// A result that is still there is that of a handle that was leaked: what it borrows may
+    /// have ended.
+    fn drop(&mut self) {
+        std::mem::forget(self.result.take());
+    }
+}
+
+/// What wakers and the group know of a scoped child.
+struct InsideLink {
+    queue: Arc<ReadyQueue>,
+    /// It stands in the queue, or was taken from it and is polled next.
+    queued: AtomicBool,
+    /// Its index in [`Children`]. Used by the group's future alone.
+    position: AtomicUsize,
+}
+
+/// The position of a child that the group's future has not taken over.
+const NEW: usize = usize::MAX;
+/// The position of a child that was dropped.
+const ENDED: usize = usize::MAX - 1;
+
+impl InsideLink {
+    fn position(&self) -> usize {
+        self.position.load(Ordering::Relaxed)
+    }
+
+    fn set_position(&self, position: usize) {
+        self.position.store(position, Ordering::Relaxed);
+    }
+}
+
+/// The node of a scoped child, whatever its future.
+trait InsideNode: Send + Sync {
+    fn link(&self) -> &InsideLink;
+
+    /// Makes a waker of the address of this node, and a reference that the waker owns.
+    fn vtable(&self) -> &'static RawWakerVTable;
+
+    /// # Safety
+    ///
+    /// Called by the group's future alone, while the child has a place in its [`Children`].
+    unsafe fn poll(&self, cx: &mut Context<'_>) -> Poll<()>;
+
+    /// # Safety
+    ///
+    /// Called once, where the task may be dropped (1 of the module), and not polled afterwards.
+    unsafe fn drop_task(&self);
+}
+
+impl<C: Future<Output = ()>, T> InsideNode for Node<InsideTask<C, T>> {
+    fn link(&self) -> &InsideLink {
+        &self.beside().link
+    }
+
+    fn vtable(&self) -> &'static RawWakerVTable {
+        Self::VTABLE
+    }
+
+    unsafe fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
+        // SAFETY: it was written before the child was queued, and has not been dropped. The
+        // caller alone uses it. It stays where it is until it is dropped.
+        unsafe { Pin::new_unchecked((*self.beside().task.get()).assume_init_mut()).poll(cx) }
+    }
+
+    unsafe fn drop_task(&self) {
+        // SAFETY: as in `poll`.
+        unsafe { (*self.beside().task.get()).assume_init_drop() };
+    }
+}
+
+/// A scoped child that forgot how long it borrows. Dropping it drops the memory alone.
+type InsideRef = Arc<dyn InsideNode>;
+
+impl<C: Future<Output = ()>, T> Node<InsideTask<C, T>> {
+    const VTABLE: &'static RawWakerVTable = &RawWakerVTable::new(
+        Self::clone_waker,
+        Self::wake_and_drop,
+        Self::wake_waker,
+        Self::drop_waker,
+    );
+
+    /// # Safety
+    ///
+    /// `data` is the address of a node of this type in an `Arc`, to which the waker has a
+    /// reference. So it is in all functions of the table.
+    unsafe fn clone_waker(data: *const ()) -> RawWaker {
+        // SAFETY: see above.
+        unsafe { Arc::increment_strong_count(data.cast::<Self>()) };
+        RawWaker::new(data, Self::VTABLE)
+    }
+
+    unsafe fn wake_and_drop(data: *const ()) {
+        // SAFETY: see `clone_waker`; the waker's reference ends here.
+        wake(&Self::erased(unsafe { Arc::from_raw(data.cast()) }));
+    }
+
+    unsafe fn wake_waker(data: *const ()) {
+        // SAFETY: see `clone_waker`; the waker keeps its reference.
+        let node = unsafe { ManuallyDrop::new(Arc::from_raw(data.cast())) };
+        wake(&ManuallyDrop::new(Self::erased(ManuallyDrop::into_inner(
+            node,
+        ))));
+    }
+
+    unsafe fn drop_waker(data: *const ()) {
+        // SAFETY: see `clone_waker`; the waker's reference ends here.
+        drop(unsafe { Arc::<Self>::from_raw(data.cast()) });
+    }
+
+    fn erased<'env>(self: Arc<Self>) -> InsideRef
+    where
+        Self: 'env,
+    {
+        // SAFETY: only the lifetime changes. See the module: what borrows is used within `'env`,
+        // and not dropped with the memory.
+        unsafe { std::mem::transmute::<Arc<dyn InsideNode + 'env>, InsideRef>(self) }
+    }
+
+    fn erased_node<'env>(self: Arc<Self>) -> Arc<Node>
+    where
+        Self: 'env,
+    {
+        // SAFETY: as in `erased`.
+        unsafe { std::mem::transmute::<Arc<Node<dyn Payload + 'env>>, Arc<Node>>(self) }
+    }
+
+    /// The result of a child of this type.
+    fn result_of(node: &Node) -> &ResultSlot<T> {
+        let node = std::ptr::from_ref(node).cast::<Self>();
+        // SAFETY: `spawn_inside` alone refers to this function, for the node that it has made.
+        unsafe { &(*Self::beside_at(node)).result }
+    }
+}
+
+fn wake(child: &InsideRef) {
+    let link = child.link();
+    // AcqRel: pairs with the swap in `Children::poll_child`, so that what was done
+    // before a wake is seen by the poll that it leads to.
+    if link.queued.swap(true, Ordering::AcqRel) {
+        return;
+    }
+    if let Ok(true) = link.queue.push(child.clone()) {
+        link.queue.wake_owner();
+    }
+}
+
+/// The scoped children of a group that are to be polled.
+#[derive(Default)]
+pub(crate) struct ReadyQueue(Mutex<Ready>);
+
+#[derive(Default)]
+struct Ready {
+    children: Vec<InsideRef>,
+    /// The waker of the group's future.
+    owner: Option<Waker>,
+    closed: bool,
+}
+
+impl ReadyQueue {
+    /// Adds a child, and returns whether it is the only one: where some stand already, the owner
+    /// is awake, or was woken for them. When the group's future has ended, the child is returned.
+    fn push(&self, child: InsideRef) -> Result<bool, InsideRef> {
+        let mut ready = self.0.lock();
+        if ready.closed {
+            return Err(child);
+        }
+        ready.children.push(child);
+        Ok(ready.children.len() == 1)
+    }
+
+    fn wake_owner(&self) {
+        let owner = self.0.lock().owner.clone();
+        if let Some(owner) = owner {
+            owner.wake();
+        }
+    }
+
+    /// Exchanges the children for an empty list; later wakes go to this context's task.
+    fn take(&self, children: &mut Vec<InsideRef>, cx: &mut Context<'_>) {
+        let mut ready = self.0.lock();
+        std::mem::swap(&mut ready.children, children);
+        let known = ready.owner.as_ref();
+        let former = if known.is_some_and(|owner| owner.will_wake(cx.waker())) {
+            None
+        } else {
+            ready.owner.replace(cx.waker().clone())
+        };
+        drop(ready);
+        // Dropping a waker may run any code, so it is done outside of the lock.
+        drop(former);
+    }
+
+    fn close(&self) -> Vec<InsideRef> {
+        let mut ready = self.0.lock();
+        ready.closed = true;
+        let (children, owner) = (std::mem::take(&mut ready.children), ready.owner.take());
+        drop(ready);
+        drop(owner);
+        children
+    }
+}
+
+/// A scoped child whose task is dropped with it.
+pub(crate) struct OwnedTask(InsideRef);
+
+impl Drop for OwnedTask {
+    fn drop(&mut self) {
+        self.0.link().set_position(ENDED);
+        // SAFETY: it is made once for each child, of a task that was written, by the code that
+        // may drop it (1 of the module). The position keeps it from being polled again.
+        unsafe { self.0.drop_task() };
     }
 }
 
@@ -101,53 +344,222 @@ impl<C> Queue<C> {
 const SPARE: usize = 1024;
 
 /// The children that a group polls itself, owned by its future.
-pub(crate) struct Children<C> {
-    slots: Slab<(C, Member)>,
-    /// Made for the first one: most groups have none.
-    set: Option<WakeSet>,
+#[derive(Default)]
+pub(crate) struct Children {
+    owned: Vec<OwnedTask>,
+    /// Empty between two polls.
+    ready: Vec<InsideRef>,
 }
 
-impl<C: Future<Output = ()> + Unpin> Children<C> {
-    pub(crate) fn new() -> Self {
-        Children {
-            slots: Slab::new(),
-            set: None,
-        }
-    }
-
-    /// Takes new children and polls those that were woken.
+impl Children {
+    /// Takes new children over and polls those that were woken.
     ///
     /// What is woken or spawned meanwhile wakes the task and is polled the next
     /// time, so that the task gives way.
-    pub(crate) fn poll(&mut self, queue: &Queue<C>, cx: &mut Context<'_>) {
-        for child in queue.take() {
-            let entry = self.slots.vacant_entry();
-            let member = self.set.get_or_insert_default().member(entry.key());
-            entry.insert((child, member));
+    pub(crate) fn poll(&mut self, queue: &ReadyQueue, cx: &mut Context<'_>) {
+        let mut ready = std::mem::take(&mut self.ready);
+        queue.take(&mut ready, cx);
+        // All of them first: whatever panics below, they are dropped with the others.
+        self.take_over(&ready);
+        for child in ready.drain(..) {
+            self.poll_child(&child);
         }
-        let Some(set) = self.set.as_ref().filter(|_| !self.slots.is_empty()) else {
-            return;
-        };
-        for index in set.take(cx) {
-            self.poll_child(index);
+        if self.owned.is_empty() && self.owned.capacity() > SPARE {
+            self.owned = Vec::new();
+        } else if ready.capacity() <= SPARE || !self.owned.is_empty() {
+            self.ready = ready;
         }
     }
 
-    fn poll_child(&mut self, index: usize) {
-        let Some((child, member)) = self.slots.get_mut(index) else {
-            return;
-        };
-        if member.poll(|cx| Pin::new(child).poll(cx)).is_ready() {
-            PanicSite::default().discard(self.slots.remove(index));
-            if self.slots.is_empty() && self.slots.capacity() > SPARE {
-                self.slots = Slab::new();
+    fn take_over(&mut self, children: &[InsideRef]) {
+        for child in children {
+            if child.link().position() == NEW {
+                child.link().set_position(self.owned.len());
+                self.owned.push(OwnedTask(child.clone()));
             }
         }
     }
 
-    /// Gives up those that it has.
-    pub(crate) fn take(&mut self) -> impl Iterator<Item = C> + use<C> {
-        let slots = std::mem::take(&mut self.slots);
-        slots.into_iter().map(|(_, (child, _))| child)
+    fn poll_child(&mut self, child: &InsideRef) {
+        let link = child.link();
+        if link.position() == ENDED {
+            return;
+        }
+        // AcqRel: see `wake`. From here on, a wake queues the child again.
+        link.queued.swap(false, Ordering::AcqRel);
+        let waker = RawWaker::new(Arc::as_ptr(child).cast(), child.vtable());
+        // SAFETY: the table is for this type of node. Its reference is that of `child`, which lives
+        // longer, so it is not dropped here.
+        let waker = ManuallyDrop::new(unsafe { Waker::from_raw(waker) });
+        // SAFETY: it has a place in `self`.
+        let polled = unsafe { child.poll(&mut Context::from_waker(&waker)) };
+        if polled.is_ready() {
+            let ended = self.owned.swap_remove(link.position());
+            if let Some(moved) = self.owned.get(link.position()) {
+                moved.0.link().set_position(link.position());
+            }
+            PanicSite::default().discard(ended);
+        }
+    }
+
+    /// Gives up those that it has, and those that were on their way.
+    pub(crate) fn close(&mut self, queue: &ReadyQueue) -> Vec<OwnedTask> {
+        self.take_over(&queue.close());
+        std::mem::take(&mut self.owned)
+    }
+}
+
+impl<E: Send + 'static> Shared<E> {
+    /// Spawns a task that the group's own future polls. The caller sees to it that what the future
+    /// and its output borrow outlives the group's future, and that they are `Send` or stay on the
+    /// thread of the group's future.
+    pub(crate) fn spawn_inside<F>(
+        self: &Arc<Self>,
+        location: &'static Location<'static>,
+        future: F,
+    ) -> TaskHandle<ValueOf<F>>
+    where
+        F: Future,
+        F::Output: TaskResult<E>,
+    {
+        type Inside<F, E> = Node<InsideTask<Task<F, ValueOf<F>, E>, ValueOf<F>>>;
+        let queue = self.inside();
+        let payload = InsideTask {
+            link: InsideLink {
+                queue: queue.clone(),
+                queued: AtomicBool::new(true),
+                position: AtomicUsize::new(NEW),
+            },
+            result: ResultSlot::<ValueOf<F>>::new(),
+            task: UnsafeCell::new(MaybeUninit::uninit()),
+        };
+        let name = Name::of_future::<F>();
+        let child: Arc<Inside<F, E>> = self.task_node(TaskKind::Plain, name, location, payload);
+        let core = Core::new(child.clone().erased_node(), Inside::<F, E>::result_of);
+        if !self.expect(TaskKind::Plain, &core.node) {
+            return TaskHandle::refused(core, self.refusal());
+        }
+        let (task, handle) = Task::new(self, core, Start::default(), future);
+        // SAFETY: nobody else uses the task before it is queued.
+        unsafe { (*child.beside().task.get()).write(task) };
+        match queue.push(child.erased()) {
+            Ok(true) => self.node().wake(),
+            Ok(false) => {}
+            // Its task ends as one that was dropped by its runtime.
+            Err(refused) => drop(OwnedTask(refused)),
+        }
+        handle
+    }
+}
+
+#[cfg(all(test, not(taskscope_loom)))]
+mod tests {
+    use std::cell::Cell;
+    use std::pin::pin;
+    use std::rc::Rc;
+    use std::task::Wake;
+    use std::thread;
+
+    use super::*;
+    use crate::group::builder::TaskGroup;
+    use crate::task::error::BoxError;
+    use crate::task::output::Value;
+
+    struct Quiet;
+
+    impl Wake for Quiet {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    /// Pending until it was polled so often. Leaves a clone of its waker.
+    fn polled<'a>(times: usize, wakers: &'a Mutex<Vec<Waker>>) -> impl Future<Output = ()> + 'a {
+        let mut left = times;
+        std::future::poll_fn(move |cx| {
+            wakers.lock().push(cx.waker().clone());
+            left -= 1;
+            if left == 0 {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
+    }
+
+    fn wake_elsewhere(wakers: &Mutex<Vec<Waker>>) {
+        let all = std::mem::take(&mut *wakers.lock());
+        thread::spawn(move || all.into_iter().for_each(Waker::wake))
+            .join()
+            .unwrap();
+    }
+
+    fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
+        future.poll(&mut Context::from_waker(&Waker::from(Arc::new(Quiet))))
+    }
+
+    fn runtime() -> tokio::runtime::Runtime {
+        tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap()
+    }
+
+    #[test]
+    fn what_outlives_the_group_holds_memory_and_nothing_that_borrows() {
+        let runtime = runtime();
+        let _entered = runtime.enter();
+        let wakers = Mutex::new(Vec::new());
+        let kept = {
+            let text = String::from("borrowed");
+            let (text, wakers) = (&text, &wakers);
+            let mut group = pin!(TaskGroup::<BoxError>::new().run(async move |g| {
+                let children = [1, 2, 3].map(|times| {
+                    g.spawn_scoped(async move {
+                        polled(times, wakers).await;
+                        Value(text)
+                    })
+                });
+                let cancel = children.each_ref().map(TaskHandle::handle);
+                let [first, second, _third] = children;
+                drop(first);
+                assert_eq!(second.await?, "borrowed");
+                Ok(cancel)
+            }));
+            let mut ended = poll(group.as_mut());
+            while ended.is_pending() {
+                wake_elsewhere(wakers);
+                ended = poll(group.as_mut());
+            }
+            let Poll::Ready(Ok(kept)) = ended else {
+                panic!("no child fails");
+            };
+            kept
+        };
+        assert!(kept.iter().all(|handle| !handle.cancel()));
+        wake_elsewhere(&wakers);
+    }
+
+    #[test]
+    fn a_group_that_is_dropped_drops_its_children() {
+        let runtime = runtime();
+        let _entered = runtime.enter();
+        let wakers = Mutex::new(Vec::new());
+        let count = Rc::new(Cell::new(0));
+        {
+            let mut group = Box::pin(TaskGroup::<BoxError>::new().run_local(async |g| {
+                for times in 1..4 {
+                    let count = count.clone();
+                    let wakers = &wakers;
+                    g.spawn_local(async move {
+                        polled(times, wakers).await;
+                        count.set(count.get() + 1);
+                    });
+                }
+                std::future::pending().await
+            }));
+            let polled: Poll<Result<(), _>> = poll(group.as_mut());
+            assert!(polled.is_pending());
+            assert_eq!((count.get(), Rc::strong_count(&count)), (1, 3));
+        }
+        assert_eq!((count.get(), Rc::strong_count(&count)), (1, 1));
+        wake_elsewhere(&wakers);
     }
 }

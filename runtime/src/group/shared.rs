@@ -1,6 +1,5 @@
 //! What a group's future, its handles and its tasks share.
 
-use std::any::Any;
 use std::future::Future;
 use std::panic::Location;
 use std::pin::Pin;
@@ -16,7 +15,7 @@ use crate::base::sync::Mutex;
 use crate::group::book::{Book, Circumstances, Entries, Fate};
 use crate::group::child::{Admission, Start, Task};
 use crate::group::policy::OnFailure;
-use crate::group::scoped::{Erased, Queue};
+use crate::group::scoped::{Erased, Queue, ReadyQueue};
 use crate::notes::names::Name;
 use crate::notes::report::{self, ReportKind};
 use crate::notes::span::GroupSpan;
@@ -26,7 +25,7 @@ use crate::task::handle::{Core, KeptResult, TaskHandle, note_foreign_failure};
 use crate::task::id::TaskId;
 use crate::task::output::{TaskResult, ValueOf};
 use crate::task::summary::Part;
-use crate::tree::node::{Duties, Node, flag};
+use crate::tree::node::{Duties, Node, Payload, flag};
 use crate::tree::reason::{Cancelled, Culprit, Reason};
 use crate::unwind::exit::PanicSite;
 
@@ -41,6 +40,15 @@ pub(crate) enum TaskKind {
     Service,
 }
 
+impl TaskKind {
+    fn duties(self) -> Duties {
+        Duties {
+            shielded: self != TaskKind::Plain,
+            background: self == TaskKind::Service,
+        }
+    }
+}
+
 /// What a group's future, its handles and its tasks share.
 pub(crate) struct Shared<E> {
     pub(crate) node: Arc<Node>,
@@ -53,8 +61,8 @@ pub(crate) struct Shared<E> {
     book: Mutex<Book<E>>,
     /// Whether a task was left by cancellation.
     cut: AtomicBool,
-    /// Scoped tasks on their way to the group's future.
-    pub(crate) scoped: Queue<Erased>,
+    /// Scoped children to be polled. Made for the first one: most groups have none.
+    inside: OnceLock<Arc<ReadyQueue>>,
     /// Deferred cleanups, the last one to run first.
     pub(crate) deferred: Queue<Erased<Result<(), E>>>,
 }
@@ -78,9 +86,18 @@ impl<E> Shared<E> {
             span: GroupSpan::default(),
             book: Mutex::new(Book::new()),
             cut: AtomicBool::new(false),
-            scoped: Queue::new(),
+            inside: OnceLock::new(),
             deferred: Queue::new(),
         }
+    }
+
+    pub(crate) fn inside(&self) -> &Arc<ReadyQueue> {
+        self.inside.get_or_init(Arc::default)
+    }
+
+    /// The queue of scoped children, if the group has had any.
+    pub(crate) fn made_inside(&self) -> Option<&Arc<ReadyQueue>> {
+        self.inside.get()
     }
 
     /// Body and other tasks are gone: the services have done their work.
@@ -293,20 +310,21 @@ impl<E: Send + 'static> Shared<E> {
         entries.into_all().for_each(|failure| self.discard(failure));
     }
 
-    /// Expects a new task; gives its node, or one for its handle alone when the
-    /// group takes no more.
-    pub(crate) fn expect<P: Any + Send + Sync>(
+    /// The node of a new task, which the group does not [`expect`](Self::expect) yet.
+    pub(crate) fn task_node<P: Payload>(
         &self,
         kind: TaskKind,
         name: Name,
         location: &'static Location<'static>,
         payload: P,
-    ) -> Result<Arc<Node>, Arc<Node>> {
-        let duties = Duties {
-            shielded: kind != TaskKind::Plain,
-            background: kind == TaskKind::Service,
-        };
-        Node::task(&self.node, duties, name, location, payload)
+    ) -> Arc<Node<P>> {
+        Node::task(&self.node, kind.duties(), name, location, payload)
+    }
+
+    /// Expects a new task. False when the group takes no more: then the node is for its
+    /// handle alone.
+    pub(crate) fn expect(&self, kind: TaskKind, node: &Arc<Node>) -> bool {
+        node.enter_group(&self.node, kind.duties())
     }
 
     pub(crate) fn refusal(&self) -> Cancelled {
@@ -352,10 +370,10 @@ impl<E: Send + 'static> Shared<E> {
         ValueOf<F>: Send,
     {
         let slot = KeptResult::<ValueOf<F>>::new();
-        let core = match self.expect(kind, name, location, slot) {
-            Ok(node) => Core::inside(node),
-            Err(node) => return TaskHandle::refused(Core::inside(node), self.refusal()),
-        };
+        let core = Core::inside(self.task_node(kind, name, location, slot));
+        if !self.expect(kind, &core.node) {
+            return TaskHandle::refused(core, self.refusal());
+        }
         let start = Start {
             admission: start.admission.or_else(|| match kind {
                 // A service would hold its place until the others are gone.
@@ -370,30 +388,6 @@ impl<E: Send + 'static> Shared<E> {
         let (task, handle) = Task::new(self, core, start, future);
         self.runtime.get_or_init(Handle::current).spawn(task);
         handle
-    }
-
-    /// Spawns a task that the group's own future polls; `push` hands it over.
-    pub(crate) fn spawn_inside<F>(
-        self: &Arc<Self>,
-        location: &'static Location<'static>,
-        future: F,
-        push: impl FnOnce(Pin<Box<Task<F, ValueOf<F>, E>>>),
-    ) -> TaskHandle<ValueOf<F>>
-    where
-        F: Future,
-        F::Output: TaskResult<E>,
-    {
-        let name = Name::of_future::<F>();
-        match self.expect(TaskKind::Plain, name, location, ()) {
-            Err(node) => TaskHandle::refused(Core::beside(node), self.refusal()),
-            Ok(node) => {
-                let core = Core::beside(node);
-                let (task, handle) = Task::new(self, core, Start::default(), future);
-                push(Box::pin(task));
-                self.node.wake();
-                handle
-            }
-        }
     }
 
     pub(crate) fn deferred_failed(&self, cause: Cause<E>, panic: Option<Panic>) {

@@ -2,9 +2,11 @@
 
 use crate::task::id::TaskId;
 use crate::task::state::TaskState;
+use std::any::Any;
 use std::borrow::Cow;
 use std::fmt;
 use std::future::Future;
+use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -20,7 +22,7 @@ use crate::poll::context;
 use crate::poll::gate::park;
 use crate::scope::handle::CancelHandle;
 use crate::task::error::TaskError;
-use crate::tree::node::{Node, flag};
+use crate::tree::node::{Node, Payload, flag};
 use crate::tree::reason::{Cancelled, Reason};
 use crate::unwind::exit::PanicSite;
 
@@ -56,19 +58,13 @@ pub struct DoneId(u64);
 /// What the task and its handle share.
 pub(crate) struct Core<T> {
     pub(crate) node: Arc<Node>,
-    slot: SlotAt<T>,
-}
-
-/// Where the outcome of a task goes.
-enum SlotAt<T> {
-    /// Into the payload of the task's node: one allocation for both.
-    Inside(fn(&Node) -> Option<&ResultSlot<T>>),
-    /// Beside the node: what borrows must not be kept by it.
-    Beside(Arc<ResultSlot<T>>),
+    /// Finds the outcome in the payload of the task's node: one allocation for both.
+    slot: fn(&Node) -> &ResultSlot<T>,
+    owns: PhantomData<Arc<ResultSlot<T>>>,
 }
 
 /// The outcome of a task, or who waits for it.
-struct ResultSlot<T> {
+pub(crate) struct ResultSlot<T> {
     id: TaskId,
     state: Mutex<ResultState<T>>,
 }
@@ -94,8 +90,17 @@ impl<T: Send + 'static> KeptResult<T> {
         KeptResult(ResultSlot::new())
     }
 
-    fn of(node: &Node) -> Option<&ResultSlot<T>> {
-        node.payload::<KeptResult<T>>().map(|kept| &kept.0)
+    fn of(node: &Node) -> &ResultSlot<T> {
+        match node.payload::<KeptResult<T>>() {
+            Some(kept) => &kept.0,
+            None => unreachable!("`Core::inside` was given a node with this payload"),
+        }
+    }
+}
+
+impl<T: Send + 'static> Payload for KeptResult<T> {
+    fn as_any(&self) -> Option<&dyn Any> {
+        Some(self)
     }
 }
 
@@ -104,7 +109,7 @@ impl<T: Send + 'static> Drop for KeptResult<T> {
         if !std::mem::needs_drop::<T>() {
             return;
         }
-        if let Some(result) = self.0.state.get_mut().result.take() {
+        if let Some(result) = self.0.take() {
             PanicSite::default().discard(result);
         }
     }
@@ -124,33 +129,33 @@ impl<T> ResultSlot<T> {
             }),
         }
     }
+
+    /// The result that nobody has taken.
+    pub(crate) fn take(&mut self) -> Option<Result<T, TaskError>> {
+        self.state.get_mut().result.take()
+    }
 }
 
 impl<T> Clone for Core<T> {
     fn clone(&self) -> Self {
-        Core {
-            node: self.node.clone(),
-            slot: match &self.slot {
-                SlotAt::Inside(slot) => SlotAt::Inside(*slot),
-                SlotAt::Beside(slot) => SlotAt::Beside(slot.clone()),
-            },
-        }
+        Core::new(self.node.clone(), self.slot)
     }
 }
 
 impl<T: Send + 'static> Core<T> {
     /// For a node whose payload is the slot, see [`KeptResult`].
-    pub(crate) fn inside(node: Arc<Node>) -> Core<T> {
-        let slot = SlotAt::Inside(KeptResult::of);
-        Core { node, slot }
+    pub(crate) fn inside(node: Arc<Node<KeptResult<T>>>) -> Core<T> {
+        Core::new(node, KeptResult::of)
     }
 }
 
 impl<T> Core<T> {
-    /// For any node.
-    pub(crate) fn beside(node: Arc<Node>) -> Core<T> {
-        let slot = SlotAt::Beside(Arc::new(ResultSlot::new()));
-        Core { node, slot }
+    pub(crate) fn new(node: Arc<Node>, slot: fn(&Node) -> &ResultSlot<T>) -> Core<T> {
+        Core {
+            node,
+            slot,
+            owns: PhantomData,
+        }
     }
 
     pub(crate) fn id(&self) -> TaskId {
@@ -158,13 +163,7 @@ impl<T> Core<T> {
     }
 
     fn slot(&self) -> &ResultSlot<T> {
-        match &self.slot {
-            SlotAt::Beside(slot) => slot,
-            SlotAt::Inside(slot) => match slot(&self.node) {
-                Some(slot) => slot,
-                None => unreachable!("`inside` was given a node without a slot"),
-            },
-        }
+        (self.slot)(&self.node)
     }
 
     fn lock(&self) -> MutexGuard<'_, ResultState<T>> {

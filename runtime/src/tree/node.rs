@@ -64,8 +64,15 @@ use crate::notes::names::Name;
 use crate::tree::roots;
 use crate::tree::table::{RegionId, RegionKind, Verdict};
 
-/// What stands beside a node in the same allocation.
-pub(crate) type Payload = dyn Any + Send + Sync;
+/// Extra data stored in the node's own allocation.
+pub(crate) trait Payload: Send + Sync {
+    /// For a look at its type, where it has one that can be asked for.
+    fn as_any(&self) -> Option<&dyn Any> {
+        None
+    }
+}
+
+impl Payload for () {}
 
 /// What a checkpoint touches.
 #[derive(Debug)]
@@ -114,7 +121,7 @@ impl Pulse {
     }
 }
 
-pub(crate) struct Node<P: ?Sized = Payload> {
+pub(crate) struct Node<P: ?Sized = dyn Payload> {
     pub(crate) pulse: Pulse,
     /// The node's index in its parent, where it has one.
     key: AtomicUsize,
@@ -158,6 +165,39 @@ impl<P> Node<P> {
             payload,
         }
     }
+
+    /// The node of a new task of `group`, which is not below it yet.
+    pub(crate) fn task(
+        group: &Arc<Node>,
+        duties: Duties,
+        name: Name,
+        location: &'static Location<'static>,
+        payload: P,
+    ) -> Arc<Node<P>> {
+        let Duties {
+            shielded,
+            background,
+        } = duties;
+        let parent = group.clone();
+        let link = Some(Link { parent, shielded });
+        let flags = flag::TASK | if background { flag::BACKGROUND } else { 0 };
+        Arc::new(Node::new(name, location, flags, link, payload))
+    }
+
+    /// What stands beside the node.
+    pub(crate) fn beside(&self) -> &P {
+        &self.payload
+    }
+
+    /// The address of what stands beside the node.
+    ///
+    /// # Safety
+    ///
+    /// That of the node is valid.
+    pub(crate) unsafe fn beside_at(node: *const Self) -> *const P {
+        // SAFETY: the caller sees to it.
+        unsafe { &raw const (*node).payload }
+    }
 }
 
 impl Node {
@@ -166,46 +206,32 @@ impl Node {
         Arc::new(Node::new(name.into(), location, 0, None, ()))
     }
 
-    /// The node of a new task of `group`. The group takes no more tasks when it is
-    /// closed or cancelled: then the node is for the task's handle alone.
-    pub(crate) fn task<P: Any + Send + Sync>(
-        group: &Arc<Node>,
-        Duties {
-            shielded,
-            background,
-        }: Duties,
-        name: Name,
-        location: &'static Location<'static>,
-        payload: P,
-    ) -> Result<Arc<Node>, Arc<Node>> {
-        let parent = group.clone();
-        let link = Some(Link { parent, shielded });
-        let flags = flag::TASK | if background { flag::BACKGROUND } else { 0 };
-        let node: Arc<Node> = Arc::new(Node::new(name, location, flags, link, payload));
+    /// Puts the node of a new task below its group. False when the group takes no more tasks, for
+    /// it is closed or cancelled: then the node is for the task's handle alone.
+    pub(crate) fn enter_group(self: &Arc<Self>, group: &Arc<Node>, duties: Duties) -> bool {
         let mut above = group.lock();
         let inherited = group.flags();
-        if !group.add_pending_locked(&mut above, background) {
+        if !group.add_pending_locked(&mut above, duties.background) {
             drop(above);
-            drop(node.link.lock().take());
-            return Err(node);
+            drop(self.link.lock().take());
+            return false;
         }
         let key = above.rest().children.insert(Child {
-            node: node.clone(),
-            shielded,
+            node: self.clone(),
+            shielded: duties.shielded,
         });
         drop(above);
-        node.key.store(key, Ordering::Relaxed);
+        self.key.store(key, Ordering::Relaxed);
         // Read under the lock; a later walk finds the node (invariant 3).
         if inherited & flag::STOPPING != 0 {
-            node.walk(&Walk::Stop(inherited & flag::SHUTDOWN));
+            self.walk(&Walk::Stop(inherited & flag::SHUTDOWN));
         }
-        Ok(node)
+        true
     }
 
-    /// What stands beside the node.
+    /// What stands beside the node, if it is of this type.
     pub(crate) fn payload<P: Any>(&self) -> Option<&P> {
-        let payload: &dyn Any = &self.payload;
-        payload.downcast_ref()
+        self.payload.as_any()?.downcast_ref()
     }
 
     pub(crate) fn child(
