@@ -61,6 +61,10 @@ impl Wakers {
     }
 
     pub(crate) fn wake_all(self) {
+        // Most have none, and need no catching of panics.
+        if self.kept.is_empty() {
+            return;
+        }
         if let Some(panic) = wake_each(self.kept) {
             panic.resume_if_calm();
         }

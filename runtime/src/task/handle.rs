@@ -189,8 +189,10 @@ impl<T> Core<T> {
         let (waker, rare) = (slot.waker.take(), std::mem::replace(&mut slot.rare, listed));
         drop(slot);
         self.discard(unwanted);
-        for (_, callback) in rare.into_iter().flat_map(|rare| rare.callbacks) {
-            self.call(callback, outcome);
+        if let Some(rare) = rare {
+            for (_, callback) in rare.callbacks {
+                self.call(callback, outcome);
+            }
         }
         if let Some(waker) = waker {
             waker.wake();
@@ -272,17 +274,19 @@ impl<T> Core<T> {
 /// ```
 pub struct TaskHandle<T> {
     core: Core<T>,
+    /// The result was taken out.
+    taken: bool,
 }
 
 impl<T> TaskHandle<T> {
     pub(crate) fn new(core: Core<T>) -> TaskHandle<T> {
-        TaskHandle { core }
+        TaskHandle { core, taken: false }
     }
 
     /// The handle of a task that was refused.
     pub(crate) fn refused(core: Core<T>, cancelled: Cancelled) -> TaskHandle<T> {
         core.complete(Err(TaskError::Cancelled(cancelled)), &core.node);
-        TaskHandle { core }
+        TaskHandle::new(core)
     }
 
     /// Cancels this task and what is below it, alone. Returns false if the task had finished
@@ -375,6 +379,9 @@ impl<T> Drop for TaskHandle<T> {
     /// The result goes with the handle: other handles of the task may live on, and the
     /// result itself may hold one.
     fn drop(&mut self) {
+        if self.taken {
+            return;
+        }
         let mut slot = self.core.lock();
         slot.unwanted = true;
         let (result, waker) = (slot.result.take(), slot.waker.take());
@@ -438,6 +445,7 @@ impl<T> TaskHandle<T> {
             self.core.lock().result = Some(result);
             return Poll::Pending;
         }
+        self.taken = true;
         if let Some(group) = group {
             note_failure_of(&group);
         }

@@ -154,14 +154,10 @@ impl Inner {
     }
 
     pub(super) fn take_noted(&mut self) -> NotedWakers {
-        let has_children = self.has_children();
-        let rest = self.rest.as_mut();
-        let (waiting, others) = rest.map(|rest| rest.take_waiting()).unwrap_or_default();
         NotedWakers {
-            has_children,
+            has_children: self.has_children(),
             waker: self.waker.take(),
-            waiting,
-            others,
+            rest: self.rest.as_mut().map(|rest| rest.take_waiting()),
         }
     }
 
@@ -208,15 +204,18 @@ pub(crate) struct NotedWakers {
     /// The node had children when it ended (invariant 8).
     pub(super) has_children: bool,
     pub(super) waker: Option<Waker>,
-    pub(super) waiting: Wakers,
-    pub(super) others: Vec<Waker>,
+    /// Those of futures that wait, to be woken, and those that are only dropped. Few nodes have any.
+    rest: Option<(Wakers, Vec<Waker>)>,
 }
 
 impl NotedWakers {
     /// Drops the boundary's waker and wakes the futures that wait: a parked gate may go on
     /// outside, and a watcher may go on with the scope around this one.
     pub(crate) fn release(self) {
-        drop((self.waker, self.others));
-        self.waiting.wake_all();
+        drop(self.waker);
+        if let Some((waiting, others)) = self.rest {
+            drop(others);
+            waiting.wake_all();
+        }
     }
 }
