@@ -31,7 +31,7 @@
 //! 2. The result is taken by the handle, `TaskHandle<T>`, which cannot outlive `T`, or dropped by
 //!    the task if the handle was dropped before. If the handle is leaked, so is the result.
 //! 3. What is not `Send` is spawned by a `LocalGroup` only, which stays on the thread of its group's
-//!    future. Other threads that hold the node touch its link, which is `Sync`.
+//!    future. Other threads that hold the node touch its link only.
 
 use std::cell::UnsafeCell;
 use std::future::Future;
@@ -48,7 +48,6 @@ use crate::notes::names::Name;
 use crate::task::handle::{Core, ResultSlot, TaskHandle};
 use crate::task::output::{TaskResult, ValueOf};
 use crate::tree::node::{Node, Payload};
-use crate::unwind::exit::PanicSite;
 
 /// A deferred cleanup that forgot how long it borrows.
 pub(crate) type Erased<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -117,8 +116,9 @@ struct InsideTask<C, T> {
     task: UnsafeCell<MaybeUninit<C>>,
 }
 
-// SAFETY: other threads use the link, which is `Send` and `Sync`. See the module for the others:
-// the task and the result are used, and dropped, where the group and the handle may be.
+// SAFETY: other threads use the link. All in it is `Send` and `Sync` but for `next`, which belongs
+// to the list that the child stands in. See the module for the others: the task and the result are
+// used, and dropped, where the group and the handle may be.
 unsafe impl<C, T> Send for InsideTask<C, T> {}
 // SAFETY: as above.
 unsafe impl<C, T> Sync for InsideTask<C, T> {}
@@ -136,10 +136,14 @@ impl<C, T> Drop for InsideTask<C, T> {
 /// What wakers and the group know of a scoped child.
 struct InsideLink {
     queue: Arc<ReadyQueue>,
+    /// Makes a waker of the address of the node, and a reference to it that the waker owns.
+    vtable: &'static RawWakerVTable,
     /// It stands in the queue, or was taken from it and is polled next.
     queued: AtomicBool,
     /// Its index in [`Children`]. Used by the group's future alone.
     position: AtomicUsize,
+    /// The next one in the list that the child stands in.
+    next: UnsafeCell<Option<InsideRef>>,
 }
 
 /// The position of a child that the group's future has not taken over.
@@ -161,9 +165,6 @@ impl InsideLink {
 trait InsideNode: Send + Sync {
     fn link(&self) -> &InsideLink;
 
-    /// Makes a waker of the address of this node, and a reference that the waker owns.
-    fn vtable(&self) -> &'static RawWakerVTable;
-
     /// # Safety
     ///
     /// Called by the group's future alone, while the child has a place in its [`Children`].
@@ -178,10 +179,6 @@ trait InsideNode: Send + Sync {
 impl<C: Future<Output = ()>, T> InsideNode for Node<InsideTask<C, T>> {
     fn link(&self) -> &InsideLink {
         &self.beside().link
-    }
-
-    fn vtable(&self) -> &'static RawWakerVTable {
-        Self::VTABLE
     }
 
     unsafe fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
@@ -219,15 +216,15 @@ impl<C: Future<Output = ()>, T> Node<InsideTask<C, T>> {
 
     unsafe fn wake_and_drop(data: *const ()) {
         // SAFETY: see `clone_waker`; the waker's reference ends here.
-        wake(&Self::erased(unsafe { Arc::from_raw(data.cast()) }));
+        wake(Self::erased(unsafe { Arc::from_raw(data.cast()) }));
     }
 
     unsafe fn wake_waker(data: *const ()) {
-        // SAFETY: see `clone_waker`; the waker keeps its reference.
-        let node = unsafe { ManuallyDrop::new(Arc::from_raw(data.cast())) };
-        wake(&ManuallyDrop::new(Self::erased(ManuallyDrop::into_inner(
-            node,
-        ))));
+        // SAFETY: see `clone_waker`; the reference that is added here ends in the second call.
+        unsafe {
+            Arc::increment_strong_count(data.cast::<Self>());
+            Self::wake_and_drop(data);
+        }
     }
 
     unsafe fn drop_waker(data: *const ()) {
@@ -260,15 +257,48 @@ impl<C: Future<Output = ()>, T> Node<InsideTask<C, T>> {
     }
 }
 
-fn wake(child: &InsideRef) {
+/// A list of children, last in first out, linked through the children themselves.
+///
+/// A child stands in one list at most. It is pushed by the code that has set `queued`, and that is
+/// cleared by the group's future alone, which has popped the child before.
+#[derive(Default)]
+struct ReadyList(Option<InsideRef>);
+
+impl ReadyList {
+    #[inline]
+    fn push(&mut self, child: InsideRef) {
+        let next = child.link().next.get();
+        let below = self.0.replace(child);
+        // SAFETY: it stands in no list, so the caller alone uses its link, which is empty.
+        unsafe { next.write(below) };
+    }
+
+    #[inline]
+    fn pop(&mut self) -> Option<InsideRef> {
+        let child = self.0.take()?;
+        // SAFETY: it stands in this list, which is borrowed here.
+        self.0 = unsafe { (*child.link().next.get()).take() };
+        Some(child)
+    }
+}
+
+impl Drop for ReadyList {
+    /// One by one: dropping the first one would recurse through all.
+    fn drop(&mut self) {
+        while self.pop().is_some() {}
+    }
+}
+
+fn wake(child: InsideRef) {
     let link = child.link();
     // AcqRel: pairs with the swap in `Children::poll_child`, so that what was done
     // before a wake is seen by the poll that it leads to.
     if link.queued.swap(true, Ordering::AcqRel) {
         return;
     }
-    if let Ok(true) = link.queue.push(child.clone()) {
-        link.queue.wake_owner();
+    let queue = link.queue.clone();
+    if let Ok(true) = queue.push(child) {
+        queue.wake_owner();
     }
 }
 
@@ -278,7 +308,7 @@ pub(crate) struct ReadyQueue(Mutex<Ready>);
 
 #[derive(Default)]
 struct Ready {
-    children: Vec<InsideRef>,
+    children: ReadyList,
     /// The waker of the group's future.
     owner: Option<Waker>,
     closed: bool,
@@ -287,13 +317,15 @@ struct Ready {
 impl ReadyQueue {
     /// Adds a child, and returns whether it is the only one: where some stand already, the owner
     /// is awake, or was woken for them. When the group's future has ended, the child is returned.
+    #[inline]
     fn push(&self, child: InsideRef) -> Result<bool, InsideRef> {
         let mut ready = self.0.lock();
         if ready.closed {
             return Err(child);
         }
+        let is_first = ready.children.0.is_none();
         ready.children.push(child);
-        Ok(ready.children.len() == 1)
+        Ok(is_first)
     }
 
     fn wake_owner(&self) {
@@ -303,10 +335,10 @@ impl ReadyQueue {
         }
     }
 
-    /// Exchanges the children for an empty list; later wakes go to this context's task.
-    fn take(&self, children: &mut Vec<InsideRef>, cx: &mut Context<'_>) {
+    /// Takes the children; later wakes go to this context's task.
+    fn take(&self, cx: &mut Context<'_>) -> ReadyList {
         let mut ready = self.0.lock();
-        std::mem::swap(&mut ready.children, children);
+        let children = std::mem::take(&mut ready.children);
         let known = ready.owner.as_ref();
         let former = if known.is_some_and(|owner| owner.will_wake(cx.waker())) {
             None
@@ -316,9 +348,10 @@ impl ReadyQueue {
         drop(ready);
         // Dropping a waker may run any code, so it is done outside of the lock.
         drop(former);
+        children
     }
 
-    fn close(&self) -> Vec<InsideRef> {
+    fn close(&self) -> ReadyList {
         let mut ready = self.0.lock();
         ready.closed = true;
         let (children, owner) = (std::mem::take(&mut ready.children), ready.owner.take());
@@ -347,8 +380,8 @@ const SPARE: usize = 1024;
 #[derive(Default)]
 pub(crate) struct Children {
     owned: Vec<OwnedTask>,
-    /// Empty between two polls.
-    ready: Vec<InsideRef>,
+    /// To be polled, the first one first. Empty between two polls, unless the last one panicked.
+    ready: ReadyList,
 }
 
 impl Children {
@@ -357,54 +390,61 @@ impl Children {
     /// What is woken or spawned meanwhile wakes the task and is polled the next
     /// time, so that the task gives way.
     pub(crate) fn poll(&mut self, queue: &ReadyQueue, cx: &mut Context<'_>) {
-        let mut ready = std::mem::take(&mut self.ready);
-        queue.take(&mut ready, cx);
-        // All of them first: whatever panics below, they are dropped with the others.
-        self.take_over(&ready);
-        for child in ready.drain(..) {
+        let woken = queue.take(cx);
+        self.expect(woken);
+        while let Some(child) = self.ready.pop() {
             self.poll_child(&child);
         }
         if self.owned.is_empty() && self.owned.capacity() > SPARE {
             self.owned = Vec::new();
-        } else if ready.capacity() <= SPARE || !self.owned.is_empty() {
-            self.ready = ready;
         }
     }
 
-    fn take_over(&mut self, children: &[InsideRef]) {
-        for child in children {
-            if child.link().position() == NEW {
-                child.link().set_position(self.owned.len());
-                self.owned.push(OwnedTask(child.clone()));
-            }
+    /// Adds children to those that are to be polled, in the order in which they were queued.
+    fn expect(&mut self, mut children: ReadyList) {
+        while let Some(child) = children.pop() {
+            self.ready.push(child);
+        }
+    }
+
+    fn take_over(&mut self, child: &InsideRef, link: &InsideLink) {
+        if link.position() == NEW {
+            link.set_position(self.owned.len());
+            self.owned.push(OwnedTask(child.clone()));
         }
     }
 
     fn poll_child(&mut self, child: &InsideRef) {
         let link = child.link();
-        if link.position() == ENDED {
+        self.take_over(child, link);
+        let position = link.position();
+        if position == ENDED {
             return;
         }
         // AcqRel: see `wake`. From here on, a wake queues the child again.
         link.queued.swap(false, Ordering::AcqRel);
-        let waker = RawWaker::new(Arc::as_ptr(child).cast(), child.vtable());
+        let waker = RawWaker::new(Arc::as_ptr(child).cast(), link.vtable);
         // SAFETY: the table is for this type of node. Its reference is that of `child`, which lives
         // longer, so it is not dropped here.
         let waker = ManuallyDrop::new(unsafe { Waker::from_raw(waker) });
         // SAFETY: it has a place in `self`.
         let polled = unsafe { child.poll(&mut Context::from_waker(&waker)) };
         if polled.is_ready() {
-            let ended = self.owned.swap_remove(link.position());
-            if let Some(moved) = self.owned.get(link.position()) {
-                moved.0.link().set_position(link.position());
+            // Nothing of the user's is left in it: a task drops its body, and gives up result and
+            // span, before it is ready.
+            drop(self.owned.swap_remove(position));
+            if let Some(moved) = self.owned.get(position) {
+                moved.0.link().set_position(position);
             }
-            PanicSite::default().discard(ended);
         }
     }
 
     /// Gives up those that it has, and those that were on their way.
     pub(crate) fn close(&mut self, queue: &ReadyQueue) -> Vec<OwnedTask> {
-        self.take_over(&queue.close());
+        self.expect(queue.close());
+        while let Some(child) = self.ready.pop() {
+            self.take_over(&child, child.link());
+        }
         std::mem::take(&mut self.owned)
     }
 }
@@ -427,8 +467,10 @@ impl<E: Send + 'static> Shared<E> {
         let payload = InsideTask {
             link: InsideLink {
                 queue: queue.clone(),
+                vtable: Inside::<F, E>::VTABLE,
                 queued: AtomicBool::new(true),
                 position: AtomicUsize::new(NEW),
+                next: UnsafeCell::new(None),
             },
             result: ResultSlot::<ValueOf<F>>::new(),
             task: UnsafeCell::new(MaybeUninit::uninit()),

@@ -311,6 +311,7 @@ impl<E: Send + 'static> Shared<E> {
     }
 
     /// The node of a new task, which the group does not [`expect`](Self::expect) yet.
+    #[inline]
     pub(crate) fn task_node<P: Payload>(
         &self,
         kind: TaskKind,

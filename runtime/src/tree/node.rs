@@ -142,6 +142,7 @@ pub(crate) struct Duties {
 }
 
 impl<P> Node<P> {
+    #[inline]
     fn new(
         name: Name,
         location: &'static Location<'static>,
@@ -167,6 +168,7 @@ impl<P> Node<P> {
     }
 
     /// The node of a new task of `group`, which is not below it yet.
+    #[inline]
     pub(crate) fn task(
         group: &Arc<Node>,
         duties: Duties,
@@ -181,7 +183,13 @@ impl<P> Node<P> {
         let parent = group.clone();
         let link = Some(Link { parent, shielded });
         let flags = flag::TASK | if background { flag::BACKGROUND } else { 0 };
-        Arc::new(Node::new(name, location, flags, link, payload))
+        // Written where it stays: it is large, and `Arc::new` would move it there.
+        let mut node = Arc::new_uninit();
+        if let Some(place) = Arc::get_mut(&mut node) {
+            place.write(Node::new(name, location, flags, link, payload));
+        }
+        // SAFETY: it was written, since nobody else has it.
+        unsafe { node.assume_init() }
     }
 
     /// What stands beside the node.
