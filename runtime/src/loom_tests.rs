@@ -433,6 +433,33 @@ fn who_owns_a_set_finds_each_member_that_was_woken_or_is_woken() {
 }
 
 #[test]
+fn a_poll_sees_what_was_done_before_a_wake_that_found_its_member_queued() {
+    loom::model(|| {
+        let set = WakeSet::default();
+        let member = set.member(0);
+        let mut cx = Context::from_waker(Waker::noop());
+        assert_eq!(set.take(&mut cx).len(), 1);
+        let waker = member.poll(|cx| cx.waker().clone());
+        waker.wake_by_ref();
+        assert_eq!(set.take(&mut cx).len(), 1);
+        let done = Arc::new(loom::sync::atomic::AtomicUsize::new(0));
+        let other = thread::spawn({
+            let done = done.clone();
+            move || {
+                done.store(1, Ordering::Relaxed);
+                waker.wake();
+            }
+        });
+        let seen = member.poll(|_| done.load(Ordering::Relaxed));
+        other.join().unwrap();
+        assert!(
+            seen == 1 || set.take(&mut cx).len() == 1,
+            "it is not polled again"
+        );
+    });
+}
+
+#[test]
 fn a_root_that_goes_while_all_are_listed_is_found_whole_or_not_at_all() {
     let outlived = Arc::new(AtomicUsize::new(0));
     let seen = outlived.clone();

@@ -41,7 +41,7 @@ impl Wake for Flag {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        // AcqRel: pairs with the store in `Member::poll`, so that what was done
+        // AcqRel: pairs with the swap in `Member::poll`, so that what was done
         // before a wake is seen by the poll that it leads to.
         if self.queued.swap(true, Ordering::AcqRel) {
             return;
@@ -99,7 +99,8 @@ impl WakeSet {
 impl Member {
     /// Polls with the member's waker; from before on, a wake queues it again.
     pub(crate) fn poll<R>(&self, poll: impl FnOnce(&mut Context<'_>) -> R) -> R {
-        self.flag.queued.store(false, Ordering::Release);
+        // AcqRel: a wake that finds it queued leaves it to this poll to see what was done before.
+        self.flag.queued.swap(false, Ordering::AcqRel);
         poll(&mut Context::from_waker(&self.waker))
     }
 }
