@@ -108,9 +108,11 @@ impl Node {
     /// pending, it is counted here a second time (invariant 6) and keeps its place
     /// until that has ended, too. Or it has children (invariant 8).
     pub(crate) fn task_ended(self: &Arc<Self>, task: &Node, background: bool) {
-        let inner = task.lock();
-        let stays = inner.orphaned || inner.has_children();
-        drop(inner);
+        // What keeps it was noted behind the lock, if there is any (invariant 7).
+        let stays = task.flags_acquire() & flag::USED != 0 && {
+            let inner = task.lock();
+            inner.orphaned || inner.has_children()
+        };
         let link = if stays { None } else { task.link.lock().take() };
         let mut inner = self.lock();
         let child = link.as_ref().and_then(|_| {
