@@ -116,6 +116,23 @@ struct InsideTask<C, T> {
     task: UnsafeCell<MaybeUninit<C>>,
 }
 
+impl<C: Future<Output = ()>, T> InsideTask<C, T> {
+    /// Without its task.
+    fn new(queue: &Arc<ReadyQueue>) -> InsideTask<C, T> {
+        InsideTask {
+            link: InsideLink {
+                queue: queue.clone(),
+                vtable: Node::<Self>::VTABLE,
+                queued: AtomicBool::new(true),
+                position: AtomicUsize::new(NEW),
+                next: UnsafeCell::new(None),
+            },
+            result: ResultSlot::new(),
+            task: UnsafeCell::new(MaybeUninit::uninit()),
+        }
+    }
+}
+
 // SAFETY: other threads use the link. All in it is `Send` and `Sync` but for `next`, which belongs
 // to the list that the child stands in. See the module for the others: the task and the result are
 // used, and dropped, where the group and the handle may be.
@@ -464,19 +481,9 @@ impl<E: Send + 'static> Shared<E> {
     {
         type Inside<F, E> = Node<InsideTask<Task<F, ValueOf<F>, E>, ValueOf<F>>>;
         let queue = self.inside();
-        let payload = InsideTask {
-            link: InsideLink {
-                queue: queue.clone(),
-                vtable: Inside::<F, E>::VTABLE,
-                queued: AtomicBool::new(true),
-                position: AtomicUsize::new(NEW),
-                next: UnsafeCell::new(None),
-            },
-            result: ResultSlot::<ValueOf<F>>::new(),
-            task: UnsafeCell::new(MaybeUninit::uninit()),
-        };
         let name = Name::of_future::<F>();
-        let child: Arc<Inside<F, E>> = self.task_node(TaskKind::Plain, name, location, payload);
+        let child: Arc<Inside<F, E>> =
+            self.task_node(TaskKind::Plain, name, location, InsideTask::new(queue));
         let core = Core::new(child.clone().erased_node(), Inside::<F, E>::result_of);
         if !self.expect(TaskKind::Plain, &core.node) {
             return TaskHandle::refused(core, self.refusal());
@@ -603,5 +610,74 @@ mod tests {
         }
         assert_eq!((count.get(), Rc::strong_count(&count)), (1, 1));
         wake_elsewhere(&wakers);
+    }
+}
+
+#[cfg(all(test, taskscope_loom))]
+mod loom_tests {
+    use loom::thread;
+
+    use super::*;
+    use crate::tree::node::Duties;
+
+    /// Hands a child over whose task is this future.
+    #[track_caller]
+    fn push(queue: &Arc<ReadyQueue>, task: impl Future<Output = ()>) {
+        let location = Location::caller();
+        let duties = Duties {
+            shielded: false,
+            background: false,
+        };
+        let name = Name::Given("child".into());
+        let group = Node::root("group".into(), location);
+        let child: Arc<Node<InsideTask<_, ()>>> =
+            Node::task(&group, duties, name, location, InsideTask::new(queue));
+        // SAFETY: nobody else uses the task before it is queued.
+        unsafe { (*child.beside().task.get()).write(task) };
+        assert!(queue.push(child.erased()).is_ok());
+    }
+
+    #[test]
+    fn children_that_are_woken_while_others_are_polled_are_polled_again() {
+        loom::model(|| {
+            let queue = Arc::new(ReadyQueue::default());
+            let mut children = Children::default();
+            let mut cx = Context::from_waker(Waker::noop());
+            let done = Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
+            let wakers = Arc::new(Mutex::new(Vec::new()));
+            for index in [0, 1] {
+                let (done, wakers) = (done.clone(), wakers.clone());
+                let task = std::future::poll_fn(move |cx| {
+                    if done[index].load(Ordering::Relaxed) == 1 {
+                        return Poll::Ready(());
+                    }
+                    wakers.lock().push(cx.waker().clone());
+                    Poll::Pending
+                });
+                push(&queue, task);
+            }
+            children.poll(&queue, &mut cx);
+            let given: Vec<Waker> = std::mem::take(&mut *wakers.lock());
+            let mut given = given.into_iter();
+            // Queued already when the other thread wakes it.
+            let first = given.next().unwrap();
+            first.wake_by_ref();
+            let others = [first, given.next().unwrap()].into_iter().enumerate();
+            let others = others.map(|(index, waker)| {
+                let done = done.clone();
+                thread::spawn(move || {
+                    done[index].store(1, Ordering::Relaxed);
+                    waker.wake();
+                })
+            });
+            let others: Vec<_> = others.collect();
+            children.poll(&queue, &mut cx);
+            for other in others {
+                other.join().unwrap();
+            }
+            children.poll(&queue, &mut cx);
+            assert!(children.owned.is_empty(), "one is not polled again");
+            drop(children.close(&queue));
+        });
     }
 }
