@@ -51,7 +51,7 @@ pub fn families(size: Size) -> Vec<Family> {
         peers: vec![
             Peer::with_goal(
                 "allocs_per_task",
-                2.0,
+                1.10,
                 Contestant::on_one_thread("tokio::spawn", count, |n| per_task(n, tasks::plain(n))),
             ),
             Peer::for_information(

@@ -73,7 +73,7 @@ fn ready_ones(size: Size) -> Family {
         Contestant::on_one_thread("annotated", count, ready_annotated),
         vec![Peer::with_goal(
             "await_ready",
-            1.05,
+            1.80,
             Contestant::on_one_thread("plain await", count, ready_plain),
         )],
     )

@@ -19,7 +19,7 @@ pub fn families(size: Size) -> Vec<Family> {
     let inline = Contestant::on_one_thread("awaited inline, + 60 ns", count, inline);
     let defer = Peer {
         allowance: DEFER_ALLOWANCE,
-        ..Peer::with_goal("defer", 1.0, inline)
+        ..Peer::with_goal("defer", 0.75, inline)
     };
     let ready_tokios =
         Contestant::on_one_thread("tokio::time::timeout", count, timeout_ready_of_tokio);

@@ -33,7 +33,7 @@ fn wide(size: Size) -> Family {
             ),
             Peer::with_goal(
                 "cancel_children",
-                0.60,
+                0.68,
                 Contestant::on_workers("JoinSet, child tokens", count, |n| {
                     wide_tokens(n, CancellationToken::child_token)
                 }),
@@ -92,7 +92,7 @@ fn deep(size: Size) -> Family {
         Contestant::on_workers("nested groups", count, deep_groups),
         vec![Peer::with_goal(
             "cancel_deep",
-            0.80,
+            1.50,
             Contestant::on_workers("nested child tokens", count, deep_tokens),
         )],
     )

@@ -17,7 +17,7 @@ pub fn families(size: Size) -> Vec<Family> {
         vec![
             Peer::with_goal(
                 "join_local",
-                0.70,
+                0.75,
                 Contestant::on_one_thread("moro", count, moro),
             ),
             Peer::for_information(

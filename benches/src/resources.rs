@@ -56,15 +56,17 @@ pub fn families(size: Size) -> Vec<Family> {
     vec![
         Family::timed(
             Contestant::on_one_thread("annotated", locks, lock_annotated),
-            vec![Peer::for_information(
+            vec![Peer::with_goal(
                 "await_lock",
+                1.05,
                 Contestant::on_one_thread("plain lock().await", locks, lock_plain),
             )],
         ),
         Family::timed(
             Contestant::on_one_thread("annotated", messages, receive_annotated),
-            vec![Peer::for_information(
+            vec![Peer::with_goal(
                 "await_recv",
+                1.05,
                 Contestant::on_one_thread("plain send, recv().await", messages, receive_plain),
             )],
         ),

@@ -28,17 +28,17 @@ fn spawn_join(size: Size) -> Family {
         vec![
             Peer::with_goal(
                 "spawn_join",
-                0.90,
+                0.85,
                 Contestant::on_workers("JoinSet", count, |n| timed(n, join_set(n))),
             ),
             Peer::with_goal(
                 "spawn_join_floor",
-                1.20,
+                1.25,
                 Contestant::on_workers("tokio::spawn, handles", count, |n| timed(n, plain(n))),
             ),
             Peer::with_goal(
                 "spawn_join_token",
-                0.50,
+                0.62,
                 Contestant::on_workers("JoinSet, child tokens", count, |n| timed(n, tokens(n))),
             ),
             Peer::for_information(
@@ -140,7 +140,7 @@ fn skynet(size: Size) -> Family {
         }),
         vec![Peer::with_goal(
             "skynet",
-            1.30,
+            1.45,
             Contestant::on_workers("tokio::spawn, handles", leaves, |n| {
                 timed(n, skynet_plain(depth(n)))
             }),
@@ -193,7 +193,7 @@ fn scale(size: Size) -> Family {
         Contestant::on_workers("10^6 tasks", many, |n| timed(n, group(n))),
         vec![Peer::with_goal(
             "scale",
-            1.50,
+            1.25,
             Contestant::on_workers("10^3 tasks", many, |n| timed(n, thousands(n))),
         )],
     )
