@@ -214,6 +214,7 @@ impl<'a> Frame<'a> {
     }
 
     /// Whether the code of this frame is cancelled and must unwind.
+    #[inline]
     pub(crate) fn must_unwind(&self) -> bool {
         self.flags() & self.mask != 0
     }
