@@ -21,7 +21,7 @@ use tokio::time::Instant;
 /// # Errors
 ///
 /// [`Cancelled`](crate::Cancelled) with [`Reason::Deadline`](crate::Reason::Deadline). Under a cancelled enclosing scope it
-/// does not return, see [`Scope::run`], also for panics and cancel safety.
+/// does not return, see [`Scope::run`](crate::Scope::run), also for panics and cancel safety.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
