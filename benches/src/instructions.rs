@@ -3,7 +3,7 @@
 //!
 //! The program runs itself under valgrind's callgrind. Every contestant does its work
 //! twice there, three times as much the second time: the difference is the cost of
-//! the work alone. Callgrind writes a file each time [`counted`] returns, so that one
+//! the work alone. Callgrind writes a file each time `counted` returns, so that one
 //! run is enough for all rows.
 
 use std::collections::BTreeMap;
@@ -37,7 +37,7 @@ pub struct Counted {
     pub ours: BTreeMap<&'static str, Cost>,
 }
 
-/// The name of [`counted`] in the program.
+/// The name of `counted` in the program.
 const COUNTED: &str = "taskscope_benches::instructions::counted";
 
 /// Does the work; callgrind counts from here to the end of the call.
