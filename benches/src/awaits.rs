@@ -224,6 +224,7 @@ fn blocking_loops(size: Size) -> Family {
         Contestant::on_one_thread("#[cancellable(blocking)]", count, blocking_checkpoint),
         vec![Peer::with_goal("blocking_checkpoint", 0.2, token)],
     )
+    .uncounted()
 }
 
 /// In a scope with a deadline, which a checkpoint looks at now and then.

@@ -3,11 +3,12 @@
 use std::cell::OnceCell;
 use std::future::Future;
 use std::hint::black_box;
+use std::rc::Rc;
 use std::sync::LazyLock;
 use std::time::Instant;
 
 use tokio::runtime::{Builder, Runtime};
-use tokio::task::{LocalSet, spawn_local};
+use tokio::task::{JoinError, LocalSet, spawn_local};
 
 use crate::report::Row;
 
@@ -35,8 +36,11 @@ impl Size {
     pub const FULL: Size = Size { thousandths: 1000 };
     /// For measures that are repeated many times.
     pub const SHORT: Size = Size { thousandths: 50 };
-    /// Three times [`QUICK`](Size::QUICK).
-    pub const THRICE: Size = Size { thousandths: 15 };
+    /// For a count of instructions, in which what happens now and then is not to show. `skynet`
+    /// has a level more in three times as much.
+    pub const COUNTED: Size = Size { thousandths: 40 };
+    /// Three times [`COUNTED`](Size::COUNTED).
+    pub const THRICE: Size = Size { thousandths: 120 };
     /// Enough to see that all of it runs; the times mean nothing.
     pub const QUICK: Size = Size { thousandths: 5 };
 
@@ -47,36 +51,39 @@ impl Size {
     }
 }
 
+/// A round of work, which returns its cost.
+type Round = Rc<dyn Fn() -> f64>;
+
 /// The same work on the calling thread, for a count of its instructions.
-pub(crate) struct Repeatable {
+pub(crate) struct Countable {
     /// Pieces of the work.
     pub(crate) pieces: usize,
     /// Does all of them.
-    pub(crate) run: Box<dyn Fn()>,
+    pub(crate) round: Round,
 }
 
-impl Repeatable {
-    fn new<F: Future>(pieces: usize, work: impl Fn(usize) -> F + 'static) -> Repeatable {
-        let runtime = OnceCell::new();
-        let run = Box::new(move || {
-            let runtime = runtime.get_or_init(one_thread);
-            black_box(runtime.block_on(async { work(pieces).await }));
+/// Rounds in a runtime on the calling thread, which is made for the first one.
+fn on_this_thread<F>(round: impl Fn() -> F + 'static) -> Round
+where
+    F: Future<Output = Result<f64, JoinError>>,
+{
+    let runtime = OnceCell::new();
+    Rc::new(move || {
+        let runtime = runtime.get_or_init(|| {
+            let runtime = Builder::new_current_thread().enable_all().build();
+            runtime.expect("a runtime can be built")
         });
-        Repeatable { pieces, run }
-    }
-}
-
-fn one_thread() -> Runtime {
-    let runtime = Builder::new_current_thread().enable_all().build();
-    runtime.expect("a runtime can be built")
+        let done = runtime.block_on(async { round().await });
+        done.expect("the work does not panic")
+    })
 }
 
 /// One who does the work: each call is a round and gives its cost.
 pub struct Contestant {
     /// Its name in the table.
     pub name: &'static str,
-    round: Box<dyn Fn() -> f64>,
-    repeatable: Option<Repeatable>,
+    round: Round,
+    countable: Option<Countable>,
 }
 
 impl Contestant {
@@ -84,8 +91,8 @@ impl Contestant {
     pub fn new(name: &'static str, round: impl Fn() -> f64 + 'static) -> Contestant {
         Contestant {
             name,
-            round: Box::new(round),
-            repeatable: None,
+            round: Rc::new(round),
+            countable: None,
         }
     }
 
@@ -102,8 +109,12 @@ impl Contestant {
             WORKERS.block_on(task).expect("the work does not panic")
         };
         Contestant {
-            repeatable: Some(Repeatable::new(count, move |n| tokio::spawn(work(n)))),
-            ..Contestant::new(name, round)
+            name,
+            round: Rc::new(round),
+            countable: Some(Countable {
+                pieces: count,
+                round: on_this_thread(move || tokio::spawn(work(count))),
+            }),
         }
     }
 
@@ -112,21 +123,21 @@ impl Contestant {
     where
         F: Future<Output = f64> + 'static,
     {
-        let runtime = one_thread();
-        let task = move |count| async move {
-            let tasks = LocalSet::new();
-            let done = tasks.run_until(async { spawn_local(work(count)).await });
-            done.await.expect("the work does not panic")
-        };
+        let task = move || async move { spawn_local(work(count)).await };
+        let round = on_this_thread(move || async move { LocalSet::new().run_until(task()).await });
         Contestant {
-            repeatable: Some(Repeatable::new(count, task)),
-            ..Contestant::new(name, move || runtime.block_on(task(count)))
+            name,
+            round: round.clone(),
+            countable: Some(Countable {
+                pieces: count,
+                round,
+            }),
         }
     }
 
-    /// One whose cost is the same however often it is repeated, if it is such a one.
-    pub(crate) fn repeatable(&self) -> Option<&Repeatable> {
-        self.repeatable.as_ref()
+    /// The work, if a count of its instructions says something.
+    pub(crate) fn countable(&self) -> Option<&Countable> {
+        self.countable.as_ref()
     }
 
     /// Does the work once and gives what it cost.
@@ -197,7 +208,7 @@ impl Family {
     pub fn uncounted(mut self) -> Family {
         let peers = self.peers.iter_mut().map(|peer| &mut peer.contestant);
         for contestant in std::iter::once(&mut self.ours).chain(peers) {
-            contestant.repeatable = None;
+            contestant.countable = None;
         }
         self
     }

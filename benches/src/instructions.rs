@@ -10,13 +10,14 @@ use std::collections::BTreeMap;
 use std::env;
 use std::fmt::Write as _;
 use std::fs;
+use std::hash::{DefaultHasher, Hasher};
 use std::hint::black_box;
 use std::path::Path;
 use std::process::{self, Command};
 
 use crate::allocations;
 use crate::families;
-use crate::family::{Contestant, Family, Peer, Repeatable, Size, Unit};
+use crate::family::{Contestant, Countable, Family, Peer, Size, Unit};
 use crate::report::Row;
 
 /// What one piece of the work takes.
@@ -28,12 +29,11 @@ pub struct Cost {
     pub allocations: f64,
 }
 
-/// What each contestant takes for one piece of its work: ours by the name of the
-/// family's first row, the others by their own.
+/// What was counted.
 pub struct Counted {
     /// The rows of the table, ours beside the peer's instructions.
     pub rows: Vec<Row>,
-    /// Ours, by row.
+    /// Ours, by the first row of the family.
     pub ours: BTreeMap<&'static str, Cost>,
 }
 
@@ -42,33 +42,21 @@ const COUNTED: &str = "taskscope_benches::instructions::counted";
 
 /// Does the work; callgrind counts from here to the end of the call.
 #[inline(never)]
-fn counted(work: &Repeatable) -> u64 {
+fn counted(work: &Countable) -> u64 {
     let before = allocations::of_this_thread();
-    (work.run)();
+    (work.round)();
     // The result keeps the call above from becoming a jump, after which callgrind
     // would not see the end.
     black_box(allocations::of_this_thread() - before)
 }
 
-/// Those whose instructions can be counted, each with a third of its work.
-fn pairs<'a>(small: &'a [Family], large: &'a [Family]) -> Vec<(&'a Repeatable, &'a Repeatable)> {
-    let all = |families: &'a [Family]| families.iter().flat_map(contestants);
-    let both = all(small).zip(all(large));
-    both.filter_map(|(small, large)| Some((small.repeatable()?, large.repeatable()?)))
-        .collect()
-}
-
-fn contestants(family: &Family) -> impl Iterator<Item = &Contestant> {
-    std::iter::once(&family.ours).chain(family.peers.iter().map(|peer| &peer.contestant))
-}
-
-/// The rows that are `wanted`, in one size.
+/// The rows that are `wanted` and can be counted, in one size.
 fn chosen(size: Size, wanted: &dyn Fn(&str) -> bool) -> Vec<Family> {
     let mut families = families(size);
     for family in &mut families {
         family.retain(wanted);
-        let countable = |peer: &Peer| peer.contestant.repeatable().is_some();
-        family.peers.retain(countable);
+        let is_countable = |peer: &Peer| peer.contestant.countable().is_some();
+        family.peers.retain(is_countable);
         // The goals are for times.
         family.peers.iter_mut().for_each(|peer| peer.goal = None);
     }
@@ -76,13 +64,25 @@ fn chosen(size: Size, wanted: &dyn Fn(&str) -> bool) -> Vec<Family> {
     families
 }
 
-/// What runs under callgrind: all work, and a line with the allocations of each.
+/// The work of these families, in the order in which it is counted.
+fn works(families: &[Family]) -> impl Iterator<Item = &Countable> {
+    families.iter().flat_map(|family| {
+        let peers = family.peers.iter().map(|peer| &peer.contestant);
+        std::iter::once(&family.ours)
+            .chain(peers)
+            .filter_map(Contestant::countable)
+    })
+}
+
+/// What runs under callgrind: all work, and a line for each with the pieces and allocations that
+/// the second run has more.
 pub fn work(wanted: &dyn Fn(&str) -> bool) {
-    let (small, large) = (chosen(Size::QUICK, wanted), chosen(Size::THRICE, wanted));
-    for (small, large) in pairs(&small, &large) {
+    let (small, large) = (chosen(Size::COUNTED, wanted), chosen(Size::THRICE, wanted));
+    for (small, large) in works(&small).zip(works(&large)) {
         // What is made once.
-        (small.run)();
-        println!("{} {}", counted(small), counted(large));
+        (small.round)();
+        let (few, many) = (counted(small), counted(large));
+        println!("{} {}", large.pieces - small.pieces, many - few);
     }
 }
 
@@ -98,43 +98,26 @@ pub fn count(only: &[String], wanted: &dyn Fn(&str) -> bool) -> Result<Counted, 
     let costs = under_callgrind(&folder, only);
     fs::remove_dir_all(&folder).ok();
     let mut costs = costs?.into_iter();
+    let mut next = || costs.next().ok_or("callgrind counted too little");
 
-    let (small, large) = (chosen(Size::QUICK, wanted), chosen(Size::THRICE, wanted));
     let mut counted = Counted {
         rows: Vec::new(),
         ours: BTreeMap::new(),
     };
-    for (small, large) in small.into_iter().zip(large) {
-        let mut cost_of = |small: &Contestant, large: &Contestant| -> Result<Cost, String> {
-            let (Some(small), Some(large)) = (small.repeatable(), large.repeatable()) else {
-                return Err(format!("{} cannot be counted", small.name));
-            };
-            let [few, many] = costs.next().ok_or("callgrind counted too little")?;
-            let pieces = (large.pieces - small.pieces) as f64;
-            Ok(Cost {
-                instructions: (many.instructions - few.instructions) / pieces,
-                allocations: (many.allocations - few.allocations) / pieces,
-            })
-        };
-        let ours = cost_of(&small.ours, &large.ours)?;
-        counted.ours.insert(small.peers[0].row, ours);
-        let peers = small.peers.iter().zip(&large.peers);
-        let theirs = peers.map(|(small, large)| cost_of(&small.contestant, &large.contestant));
-        let theirs: Vec<Cost> = theirs.collect::<Result<_, _>>()?;
-        let family = Family {
-            unit: Unit::Instructions,
-            ..small
-        };
-        for (peer, theirs) in family.peers.iter().zip(theirs) {
-            let row = Row::new(&family, peer, ours.instructions, theirs.instructions);
+    for family in chosen(Size::COUNTED, wanted) {
+        let unit = Unit::Instructions;
+        let (family, ours) = (Family { unit, ..family }, next()?);
+        counted.ours.insert(family.peers[0].row, ours);
+        for peer in &family.peers {
+            let row = Row::new(&family, peer, ours.instructions, next()?.instructions);
             counted.rows.push(row);
         }
     }
     Ok(counted)
 }
 
-/// The costs of each contestant's two counted runs.
-fn under_callgrind(folder: &Path, only: &[String]) -> Result<Vec<[Cost; 2]>, String> {
+/// What each contestant takes for one piece.
+fn under_callgrind(folder: &Path, only: &[String]) -> Result<Vec<Cost>, String> {
     let program = env::current_exe().map_err(|error| error.to_string())?;
     let mut command = Command::new("valgrind");
     command
@@ -158,25 +141,20 @@ fn under_callgrind(folder: &Path, only: &[String]) -> Result<Vec<[Cost; 2]>, Str
         return Err(format!("valgrind failed ({}):\n{said}", output.status));
     }
     let lines = String::from_utf8_lossy(&output.stdout);
-    let mut files = 1..;
-    lines
-        .lines()
-        .map(|line| {
-            let allocations: Vec<f64> = line.split(' ').flat_map(str::parse).collect();
-            let [few, many] = allocations[..] else {
-                return Err(format!("not a line of counts: `{line}`"));
-            };
-            let mut cost = |allocations| -> Result<Cost, String> {
-                let file = folder.join(format!("out.{}", files.next().unwrap_or(0)));
-                let instructions = summary(&file)?;
-                Ok(Cost {
-                    instructions,
-                    allocations,
-                })
-            };
-            Ok([cost(few)?, cost(many)?])
+    let costs = lines.lines().enumerate().map(|(index, line)| {
+        let numbers: Vec<f64> = line.split(' ').flat_map(str::parse).collect();
+        let [pieces, allocations] = numbers[..] else {
+            return Err(format!("not a line of counts: `{line}`"));
+        };
+        // Two files for each, counted from one.
+        let sum = |run: usize| summary(&folder.join(format!("out.{}", 2 * index + run)));
+        let instructions = sum(2)? - sum(1)?;
+        Ok(Cost {
+            instructions: instructions / pieces,
+            allocations: allocations / pieces,
         })
-        .collect()
+    });
+    costs.collect()
 }
 
 /// The sum at the head of a file of callgrind.
@@ -204,7 +182,10 @@ impl Key {
         let rustc = said(Command::new("rustc").arg("--version"))?;
         let libc = said(Command::new("getconf").arg("GNU_LIBC_VERSION"))?;
         let valgrind = said(Command::new("valgrind").arg("--version"))?;
-        let lock = fnv(&lock);
+        // The same for each compiler, which is a part of the key.
+        let mut hasher = DefaultHasher::new();
+        hasher.write(&lock);
+        let lock = hasher.finish();
         Ok(Key(format!(
             "{rustc}, {libc}, {valgrind}, lock file {lock:016x}"
         )))
@@ -217,12 +198,6 @@ fn said(command: &mut Command) -> Result<String, String> {
         .output()
         .map_err(|error| format!("{program} cannot be run: {error}"))?;
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
-}
-
-/// A hash that stays the same from one release of the compiler to the next.
-fn fnv(bytes: &[u8]) -> u64 {
-    let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, step)
 }
 
 /// What each row took when it was last looked at.
