@@ -29,6 +29,16 @@ impl WakerId {
     }
 }
 
+/// Keeps `waker` in `slot`, unless the one there wakes the same task. Returns the former one, to be
+/// dropped outside of every lock: dropping a waker may run any code.
+#[must_use]
+pub(crate) fn keep_waker(slot: &mut Option<Waker>, waker: &Waker) -> Option<Waker> {
+    if slot.as_ref().is_some_and(|kept| kept.will_wake(waker)) {
+        return None;
+    }
+    slot.replace(waker.clone())
+}
+
 /// Any number of wakers, each of them once.
 #[derive(Debug, Default)]
 pub(crate) struct Wakers {

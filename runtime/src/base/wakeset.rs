@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::task::{Context, Wake, Waker};
 
 use crate::base::sync::{AtomicBool, Mutex, Ordering};
+use crate::base::wakers::keep_waker;
 
 /// The futures that were woken since they were polled last, by index.
 #[derive(Debug, Default)]
@@ -78,14 +79,8 @@ impl WakeSet {
     pub(crate) fn take(&self, cx: &mut Context<'_>) -> Vec<usize> {
         let mut woken = self.shared.0.lock();
         let indices = std::mem::take(&mut woken.indices);
-        let known = woken.owner.as_ref();
-        let former = if known.is_some_and(|owner| owner.will_wake(cx.waker())) {
-            None
-        } else {
-            woken.owner.replace(cx.waker().clone())
-        };
+        let former = keep_waker(&mut woken.owner, cx.waker());
         drop(woken);
-        // Dropping a waker may run any code, so it is done outside of the lock.
         drop(former);
         indices
     }

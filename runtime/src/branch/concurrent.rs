@@ -186,7 +186,7 @@ impl<B: Body> Future for Concurrent<B> {
         if let Some(body) = nested.as_mut().body() {
             body.before_poll();
         }
-        let exit = nested.as_mut().poll_lazy(cx, |_| false, |_, _, _| false);
+        let exit = nested.as_mut().poll_lazy(cx, None, |_, _, _| false);
         let exit = ready!(exit);
         match ready!(nested.as_mut().poll_return(exit, cx)) {
             Ok(decided) => Poll::Ready(decided),

@@ -42,6 +42,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 
 use crate::base::sync::{AtomicBool, AtomicUsize, Mutex, Ordering};
+use crate::base::wakers::keep_waker;
 use crate::group::child::{Start, Task};
 use crate::group::shared::{Shared, TaskKind};
 use crate::notes::names::Name;
@@ -356,14 +357,8 @@ impl ReadyQueue {
     fn take(&self, cx: &mut Context<'_>) -> ReadyList {
         let mut ready = self.0.lock();
         let children = std::mem::take(&mut ready.children);
-        let known = ready.owner.as_ref();
-        let former = if known.is_some_and(|owner| owner.will_wake(cx.waker())) {
-            None
-        } else {
-            ready.owner.replace(cx.waker().clone())
-        };
+        let former = keep_waker(&mut ready.owner, cx.waker());
         drop(ready);
-        // Dropping a waker may run any code, so it is done outside of the lock.
         drop(former);
         children
     }

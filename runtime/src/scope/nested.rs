@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
+use tokio::time::Sleep;
 
 use crate::poll::context;
 use crate::poll::frame::Frame;
@@ -149,19 +150,20 @@ impl<T, F: Future<Output = T>> NestedBoundary<F, T> {
     }
 
     /// As [`poll_exit`](NestedBoundary::poll_exit), without a node for as long as none is needed.
-    /// `due` returns whether the deadline has passed.
+    /// Until then, `timer` waits for the deadline.
     #[inline]
     pub(crate) fn poll_lazy(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        due: impl FnOnce(&mut Context<'_>) -> bool,
+        mut timer: Option<Pin<&mut Option<Sleep>>>,
         advance: impl FnMut(&Arc<Node>, bool, &mut Context<'_>) -> bool,
     ) -> Poll<Exit<T>> {
         if self.as_mut().unmade().is_some() {
             let mut this = self.as_mut().project();
             let polled = context::current(|outer| {
                 let outer = outer.filter(|outer| outer.lets_nodes_wait(cx.waker()))?;
-                let polled = this.boundary.as_mut().poll_lazy(outer, cx, due);
+                let timer = timer.as_mut().map(Pin::as_mut);
+                let polled = this.boundary.as_mut().poll_lazy(outer, timer, cx);
                 if let LazyPoll::Done(polled) = polled {
                     return Some(polled);
                 }
@@ -171,6 +173,10 @@ impl<T, F: Future<Output = T>> NestedBoundary<F, T> {
             if let Some(polled) = polled {
                 return polled.map(Exit::Value);
             }
+        }
+        if let Some(mut timer) = timer {
+            // The boundary has its own.
+            timer.set(None);
         }
         self.poll_exit(cx, advance)
     }

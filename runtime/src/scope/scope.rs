@@ -19,7 +19,7 @@ use crate::scope::trigger::{self, Action, Triggers};
 use crate::tree::node::Node;
 use crate::tree::node::lazy::{Construct, LazyNode};
 use crate::tree::reason::Cancelled;
-use crate::unwind::boundary::{Owner, after, is_due};
+use crate::unwind::boundary::{Owner, after};
 use crate::unwind::exit::PanicSite;
 
 /// A scope to be run in the current task: the code in it can be cancelled
@@ -223,10 +223,7 @@ impl<'a> Scope<'a> {
             self.owner.node();
         }
         let nested = NestedBoundary::lazy(self.owner, future.into_future());
-        ScopeRun {
-            triggers,
-            ..ScopeRun::new(nested)
-        }
+        ScopeRun::new(nested, triggers)
     }
 }
 
@@ -236,9 +233,9 @@ pin_project! {
     pub struct ScopeRun<'a, F: Future> {
         #[pin]
         nested: NestedBoundary<F, F::Output>,
-        // The timer, while there is no node: see `LazyNode`.
+        // For the deadline, while there is no node: see `LazyNode`.
         #[pin]
-        sleep: Option<Sleep>,
+        timer: Option<Sleep>,
         triggers: Option<Box<Triggers<'a>>>,
     }
 }
@@ -247,17 +244,17 @@ impl<F: Future> ScopeRun<'static, F> {
     /// A scope that can be cancelled by its deadline alone, and by what cancels the scope outside.
     #[inline]
     pub(crate) fn timed(node: LazyNode, future: F) -> Self {
-        ScopeRun::new(NestedBoundary::new(Owner::new(node), future))
+        ScopeRun::new(NestedBoundary::new(Owner::new(node), future), None)
     }
 }
 
 impl<'a, F: Future> ScopeRun<'a, F> {
     #[inline]
-    fn new(nested: NestedBoundary<F, F::Output>) -> Self {
+    fn new(nested: NestedBoundary<F, F::Output>, triggers: Option<Box<Triggers<'a>>>) -> Self {
         ScopeRun {
             nested,
-            sleep: None,
-            triggers: None,
+            timer: None,
+            triggers,
         }
     }
 }
@@ -275,22 +272,10 @@ impl<F: Future> Future for ScopeRun<'_, F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let deadline = this.nested.as_mut().unmade().and_then(LazyNode::deadline);
-        if let Some(at) = deadline
-            && this.sleep.is_none()
-        {
-            // Panics where the runtime has no timer: before anything runs.
-            this.sleep.set(Some(tokio::time::sleep_until(at)));
-        }
-        let exit = this.nested.as_mut().poll_lazy(
-            cx,
-            |cx| deadline.is_some_and(|at| is_due(this.sleep.as_mut(), at, cx)),
-            |node, _, cx| trigger::poll(this.triggers, node, cx),
-        );
-        if deadline.is_some() && this.nested.as_mut().unmade().is_none() {
-            // From now on the boundary looks at the clock.
-            this.sleep.set(None);
-        }
+        let (nested, timer) = (this.nested.as_mut(), Some(this.timer));
+        let exit = nested.poll_lazy(cx, timer, |node, _, cx| {
+            trigger::poll(this.triggers, node, cx)
+        });
         let exit = ready!(exit);
         if let Some(triggers) = this.triggers.take() {
             let node = this.nested.as_mut().node();

@@ -16,6 +16,7 @@ use tokio::task::coop::RestoreOnPending;
 
 use crate::base::caught::catch;
 use crate::base::sync::{Mutex, MutexGuard};
+use crate::base::wakers::keep_waker;
 use crate::notes::outcome::Outcome;
 use crate::notes::report::{self, ReportKind};
 use crate::poll::context;
@@ -414,18 +415,10 @@ impl<T> TaskHandle<T> {
     pub(crate) fn poll_outcome(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, TaskError>> {
         let mut slot = self.core.lock();
         if slot.outcome.is_none() {
-            if !slot
-                .waker
-                .as_ref()
-                .is_some_and(|waker| waker.will_wake(cx.waker()))
-            {
-                slot.awaited = true;
-                let old = slot.waker.replace(cx.waker().clone());
-                drop(slot);
-                drop(old);
-            } else {
-                drop(slot);
-            }
+            slot.awaited = true;
+            let former = keep_waker(&mut slot.waker, cx.waker());
+            drop(slot);
+            drop(former);
             note_queued(&self.core.node);
             return Poll::Pending;
         }

@@ -137,7 +137,7 @@ pin_project! {
 }
 
 /// Whether `at` has passed; wakes the task when it does, by the timer in `slot`.
-pub(crate) fn is_due(mut slot: Pin<&mut Option<Sleep>>, at: Instant, cx: &mut Context<'_>) -> bool {
+fn is_due(mut slot: Pin<&mut Option<Sleep>>, at: Instant, cx: &mut Context<'_>) -> bool {
     if slot.is_none() {
         slot.set(Some(tokio::time::sleep_until(at)));
     }
@@ -231,14 +231,6 @@ impl<T, F: Future<Output = T>, N: HasNode> Boundary<F, T, N> {
         &mut self.project().owner.holder
     }
 
-    /// The name, for who has no pinned reference. It asks for no node.
-    pub(crate) fn name(&self) -> Cow<'static, str> {
-        match self.owner.holder.unmade() {
-            Some(lazy) => lazy.name(),
-            None => self.owner.node().name(),
-        }
-    }
-
     /// The body, until it is gone.
     pub(crate) fn body(self: Pin<&mut Self>) -> Option<Pin<&mut F>> {
         self.project().body.as_pin_mut()
@@ -327,8 +319,13 @@ pub(crate) enum LazyPoll<T> {
 }
 
 impl<T, F: Future<Output = T>> Boundary<F, T, LazyNode> {
-    /// Polls the body inside `outer` without a node of its own. `due` is asked while the body is
-    /// pending, and returns whether the deadline has passed.
+    /// The name, without a pinned reference. It asks for no node.
+    pub(crate) fn name(&self) -> Cow<'static, str> {
+        self.owner.holder.name()
+    }
+
+    /// Polls the body inside `outer` without a node of its own. `timer` is the timer for the
+    /// deadline; a scope that never has one has none.
     ///
     /// A scope that is cancelled, by its deadline or from outside, asks for its node and unwinds as
     /// any other.
@@ -336,46 +333,50 @@ impl<T, F: Future<Output = T>> Boundary<F, T, LazyNode> {
     pub(crate) fn poll_lazy(
         self: Pin<&mut Self>,
         outer: &Frame<'_>,
+        timer: Option<Pin<&mut Option<Sleep>>>,
         cx: &mut Context<'_>,
-        due: impl FnOnce(&mut Context<'_>) -> bool,
     ) -> LazyPoll<T> {
         let mut this = self.project();
         let (state, lazy) = (this.state, this.owner.holder());
         let Some(body) = this.body.as_mut().as_pin_mut() else {
             polled_after_completion(lazy.name(), lazy.location());
         };
+        let mut timer = timer.zip(lazy.deadline());
+        if let Some((slot, at)) = &mut timer
+            && slot.is_none()
+        {
+            // Panics where the runtime has no timer: before anything runs.
+            slot.set(Some(tokio::time::sleep_until(*at)));
+        }
         let frame = outer.lazy(lazy, cx.waker());
         lazy.resume(outer.pulse());
-        let exit = match context::enter(&frame, || catch(|| body.poll(cx))) {
-            // Cancelled meanwhile, it unwinds in this very poll, whatever the code beside it does:
-            // what it holds is then free for the cleanups of others.
-            Ok(Poll::Pending) if lazy.made().is_none() && !outer.must_unwind() && !due(cx) => {
-                state.started = true;
-                lazy.suspend(outer.pulse());
-                return LazyPoll::Done(Poll::Pending);
-            }
-            Ok(Poll::Pending) => {
+        match Exit::of(context::enter(&frame, || catch(|| body.poll(cx)))) {
+            None => {
+                let is_due = |(slot, at)| is_due(slot, at, cx);
+                // Cancelled meanwhile, it unwinds in this very poll, whatever the code beside it
+                // does: what it holds is then free for the cleanups of others.
+                if lazy.made().is_none() && !outer.must_unwind() && !timer.is_some_and(is_due) {
+                    state.started = true;
+                    lazy.suspend(outer.pulse());
+                    return LazyPoll::Done(Poll::Pending);
+                }
                 state.was_polled = true;
-                None
             }
-            Ok(Poll::Ready(value)) => match context::drop_outside(this.body.as_mut()) {
-                Ok(()) if lazy.made().is_none() => {
-                    lazy.end(outer.pulse());
-                    return LazyPoll::Done(Poll::Ready(value));
+            Some(mut exit) => {
+                let dropped = context::drop_outside(this.body.as_mut());
+                match exit {
+                    Exit::Value(value) if dropped.is_ok() && lazy.made().is_none() => {
+                        lazy.end(outer.pulse());
+                        return LazyPoll::Done(Poll::Ready(value));
+                    }
+                    other => exit = other,
                 }
-                Ok(()) => Some(Exit::Value(value)),
-                Err(panic) => {
-                    let mut exit = Exit::Value(value);
+                if let Err(panic) = dropped {
                     exit.add_panic(panic, PanicSite::of(frame.node()));
-                    Some(exit)
                 }
-            },
-            Err(panic) => {
-                let exit = Exit::Panicked(panic);
-                Some(exit.after_drop(this.body.as_mut(), PanicSite::of(frame.node())))
+                *this.exit = Some(exit);
             }
-        };
-        *this.exit = exit;
+        }
         frame.node();
         lazy.end(outer.pulse());
         LazyPoll::Made
